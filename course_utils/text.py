@@ -1,0 +1,200 @@
+"""From text to tensors: tokens, vocabulary, word vectors, length-bucketed batches, padding and masks."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .data import Reviews
+
+PAD, UNKNOWN = "<pad>", "<unk>"
+_DROP = re.compile(r'"')
+_BREAK = re.compile(r"<br />|[;:]")
+_SPLIT = re.compile(r"([.,()!?'])")
+
+
+def clean_text(text: str) -> str:
+    """Return `text` with lone surrogates replaced by U+FFFD, so that every tokeniser accepts it.
+
+    Raises:
+        ValueError: `text` is not a string.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"A text must be a string, not {type(text).__name__}. Type: str(value), or drop the row.")
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() and _has_surrogate(text) else text
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def basic_english(text: str) -> list[str]:
+    """Return lower-case words and punctuation marks, by the rules of torchtext's `basic_english`.
+
+    Empty or blank text gives an empty list.
+    """
+    text = _DROP.sub("", clean_text(text).lower())
+    return _SPLIT.sub(r" \1 ", _BREAK.sub(" ", text)).split()
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens with ids 0..V-1; id 0 is padding, id 1 stands for every unknown token."""
+
+    tokens: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.tokens[:2] != (PAD, UNKNOWN):
+            raise ValueError(f"A vocabulary starts with {PAD!r} and {UNKNOWN!r}; use Vocabulary.from_tokens(...).")
+        object.__setattr__(self, "_ids", {token: i for i, token in enumerate(self.tokens)})
+
+    @classmethod
+    def from_tokens(cls, token_lists: Iterable[Sequence[str]], *, max_size: int = 20_000, min_count: int = 2) -> Vocabulary:
+        """Return the `max_size` commonest tokens (ties in alphabetical order) that occur `min_count` times."""
+        counts = Counter(token for tokens in token_lists for token in tokens)
+        common = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
+        return cls((PAD, UNKNOWN, *common[: max(max_size - 2, 0)]))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        """Return the ids (int) of tokens; 1 for tokens that are not in the vocabulary."""
+        ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
+        return [ids.get(token, 1) for token in tokens]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Return the tokens of ids."""
+        return [self.tokens[i] for i in ids]
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Token ids of n texts, each an int64 array of its own length, with labels int64 (n,)."""
+
+    input_ids: tuple[np.ndarray, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each text, int64 (n,)."""
+        return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
+
+    def take(self, indices: np.ndarray) -> EncodedTexts:
+        """Return the texts at `indices`, in that order."""
+        return EncodedTexts(tuple(self.input_ids[i] for i in indices), self.labels[indices])
+
+
+def encode_words(reviews: Reviews, vocabulary: Vocabulary, *, max_tokens: int) -> EncodedTexts:
+    """Return each review as the ids of its first `max_tokens` words; an empty text becomes one unknown token."""
+    ids = (vocabulary.encode(basic_english(text)[:max_tokens]) or [1] for text in reviews.texts)
+    return EncodedTexts(tuple(np.array(i, dtype=np.int64) for i in ids), reviews.labels)
+
+
+def encode_wordpieces(reviews: Reviews, tokenizer, *, max_tokens: int) -> EncodedTexts:
+    """Return each review as [CLS] pieces [SEP], cut to `max_tokens`, by a Hugging Face tokenizer."""
+    texts = [clean_text(text) for text in reviews.texts]
+    encoded = tokenizer(texts, truncation=True, max_length=max_tokens, padding=False)["input_ids"]
+    return EncodedTexts(tuple(np.array(ids, dtype=np.int64) for ids in encoded), reviews.labels)
+
+
+def make_batches(
+    lengths: np.ndarray, *, batch_size: int, generator: torch.Generator | None = None, bucketed: bool = True
+) -> list[np.ndarray]:
+    """Return batches of indices that cover every text once.
+
+    Args:
+        lengths: tokens per text, int (n,).
+        batch_size: texts per batch; the last batch may be smaller.
+        generator: shuffles texts of like length among batches, and the batches; None keeps a fixed order.
+        bucketed: put texts of like length together, which saves padding.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, not {batch_size}.")
+    count = len(lengths)
+    order = torch.randperm(count, generator=generator).numpy() if generator else np.arange(count)
+    if bucketed:
+        noise = torch.rand(count, generator=generator).numpy() if generator else np.zeros(count)
+        order = order[np.argsort((np.asarray(lengths) + 2 * noise)[order], kind="stable")]
+    batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
+    if generator and bucketed:
+        batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
+    return batches
+
+
+def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:
+    """Return the fraction of token places, over all batches, that hold padding."""
+    places = sum(len(batch) * lengths[batch].max() for batch in batches)
+    return float(1 - sum(lengths[batch].sum() for batch in batches) / places)
+
+
+def collate(encoded: EncodedTexts, indices: np.ndarray) -> dict[str, torch.Tensor]:
+    """Return one padded batch: input_ids, attention_mask int64 (B, T) and labels int64 (B,)."""
+    pieces = [encoded.input_ids[i] for i in indices]
+    lengths = np.array([len(piece) for piece in pieces])
+    mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+    input_ids = np.zeros(mask.shape, dtype=np.int64)
+    input_ids[mask] = np.concatenate(pieces)
+    batch = {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "labels": encoded.labels[indices]}
+    return {name: torch.from_numpy(array) for name, array in batch.items()}
+
+
+def load_vectors(path: str | Path) -> tuple[list[str], torch.Tensor]:
+    """Return the words and float32 (V, D) vectors of a file in GloVe text format.
+
+    Each line is a word and D numbers, separated by spaces. A first line "V D" (word2vec) is skipped.
+
+    Raises:
+        ValueError: a line has another width than the first; the message holds its number.
+    """
+    words: list[str] = []
+    vectors: list[np.ndarray] = []
+    with Path(path).open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            word, *values = line.rstrip().split(" ")
+            if number == 1 and len(values) == 1:
+                continue
+            if vectors and len(values) != len(vectors[0]):
+                raise ValueError(f"{path}, line {number}: {len(values)} numbers where line 1 has {len(vectors[0])}.")
+            words.append(word)
+            vectors.append(np.array(values, dtype=np.float32))
+    return words, torch.from_numpy(np.stack(vectors))
+
+
+def ppmi_vectors(
+    encoded: EncodedTexts, *, vocab_size: int, size: int = 64, window: int = 4, seed: int = 0
+) -> torch.Tensor:
+    """Return word vectors float32 (V, D) made from the texts themselves.
+
+    Counts neighbours within `window` words, keeps positive pointwise mutual information, and takes the
+    first `size` singular vectors, each weighted by the square root of its singular value.
+    Source: Levy, Goldberg and Dagan, 2015, sections 2.1 and 3.3 (context smoothing 0.75).
+    """
+    from scipy import sparse
+    from sklearn.utils.extmath import randomized_svd
+
+    flat = np.concatenate([np.append(ids, [0] * window) for ids in encoded.input_ids])
+    counts = sparse.csr_matrix((vocab_size, vocab_size), dtype=np.float32)
+    for distance in range(1, window + 1):
+        left, right = flat[:-distance], flat[distance:]
+        keep = (left > 1) & (right > 1)
+        ones = np.ones(keep.sum(), dtype=np.float32)
+        counts += sparse.coo_matrix((ones, (left[keep], right[keep])), shape=counts.shape).tocsr()
+    counts = (counts + counts.T).tocoo()
+    words = np.asarray(counts.sum(axis=1)).ravel()
+    contexts = words**0.75 / (words**0.75).sum()
+    with np.errstate(divide="ignore"):
+        pmi = np.log(counts.data / (words[counts.row] * contexts[counts.col]))
+    ppmi = sparse.csr_matrix((np.maximum(pmi, 0), (counts.row, counts.col)), shape=counts.shape)
+    left_vectors, strengths, _ = randomized_svd(ppmi, size, n_iter=3, random_state=seed)
+    vectors = (left_vectors * np.sqrt(strengths)).astype(np.float32)
+    return torch.from_numpy(vectors / max(vectors[2:].std(), 1e-8) * 0.3)
