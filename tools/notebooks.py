@@ -1,0 +1,188 @@
+"""Build and check the notebooks from their percent scripts.
+
+    python tools/notebooks.py build [01 03]   write ipynb from py, execute, keep outputs, note times and memory
+    python tools/notebooks.py check           say whether each pair holds the same sources
+    python tools/notebooks.py badges          write the Colab badge and first cell of every notebook
+
+The address in badges comes from one setting: `[project.urls] Repository` in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import threading
+import time
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import jupytext
+import nbformat
+import psutil
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ROOT / "notebooks" / "py"
+TIMES = ROOT / "bench" / "results" / "notebook_times.json"
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+SETUP = """# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("course_utils") is None:
+    course = "fine-tuning-course @ git+{repository}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+BADGE = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"
+)
+
+
+def repository() -> str:
+    """Return the address of the repository, the one setting behind badges and the first cell."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project["urls"]["Repository"].rstrip("/")
+
+
+def scripts(chosen: list[str]) -> list[Path]:
+    """Return the percent scripts whose names start with one of `chosen` (all, if none is named)."""
+    found = sorted(SCRIPTS.glob("[0-9][0-9]_*.py"))
+    picked = [path for path in found if not chosen or path.name.startswith(tuple(chosen))]
+    if not picked:
+        sys.exit(f"No notebook starts with {', '.join(chosen)}. There are: {', '.join(path.stem for path in found)}.")
+    return picked
+
+
+def with_badge(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
+    """Return the notebook with the badge under its title and the guarded install as its first code cell."""
+    badge = BADGE.format(slug=repository().removeprefix("https://github.com/"), name=name)
+    title = notebook.cells[0]
+    kept = [line for line in title.source.splitlines() if not line.startswith("[![Open in Colab]")]
+    title.source = "\n".join([kept[0], "", badge, *kept[1:]]).replace("\n\n\n", "\n\n")
+    if notebook.cells[1].cell_type != "code" or "nbval-skip" not in notebook.cells[1].metadata.get("tags", []):
+        notebook.cells.insert(1, nbformat.v4.new_code_cell(metadata={"tags": ["nbval-skip"]}))
+    notebook.cells[1].source = SETUP.format(repository=repository())
+    return notebook
+
+
+def read(script: Path) -> nbformat.NotebookNode:
+    """Return the notebook of a percent script, with stable cell ids and the course's kernel."""
+    notebook = with_badge(jupytext.read(script, fmt="py:percent"), script.stem)
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"{script.stem[:2]}-{number:03d}"
+    return notebook
+
+
+class PeakMemory(threading.Thread):
+    """Watches the largest resident memory, in MiB, of a process."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.process, self.peak, self.running = psutil.Process(pid), 0.0, True
+
+    def run(self) -> None:
+        while self.running:
+            try:
+                self.peak = max(self.peak, self.process.memory_info().rss / 2**20)
+            except psutil.Error:
+                return
+            time.sleep(0.2)
+
+
+def execute(notebook: nbformat.NotebookNode) -> dict:
+    """Execute a notebook in place and return its seconds, its slowest cell and its peak memory."""
+    started: dict[int, float] = {}
+    seconds: dict[int, float] = {}
+    client = NotebookClient(
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(ROOT / "notebooks")}},
+        on_cell_execute=lambda cell, cell_index: started.__setitem__(cell_index, time.monotonic()),
+        on_cell_executed=lambda cell, cell_index, execute_reply: seconds.__setitem__(
+            cell_index, time.monotonic() - started[cell_index]
+        ),
+    )
+    begun = time.monotonic()
+    with client.setup_kernel():
+        watcher = PeakMemory(client.km.provisioner.pid)
+        watcher.start()
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+        client.set_widgets_metadata()
+        watcher.running = False
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    slowest = max(seconds, key=lambda index: seconds[index])
+    return {
+        "seconds": round(time.monotonic() - begun, 1),
+        "slowest_cell_seconds": round(seconds[slowest], 1),
+        "slowest_cell": notebook.cells[slowest].source.splitlines()[0][:70],
+        "peak_mib": round(watcher.peak),
+    }
+
+
+def build(chosen: list[str]) -> None:
+    """Write, execute and save notebooks, and record what they cost."""
+    os.environ.setdefault("COURSE_PROFILE", "workshop")
+    record = json.loads(TIMES.read_text()) if TIMES.exists() else {"notebooks": {}}
+    for script in scripts(chosen):
+        notebook = read(script)
+        jupytext.write(notebook, script, fmt="py:percent")
+        cost = execute(notebook)
+        nbformat.write(notebook, ROOT / "notebooks" / f"{script.stem}.ipynb")
+        print(f"{script.stem}: {cost}", flush=True)
+        if os.environ["COURSE_PROFILE"] == "workshop":
+            record["notebooks"][script.stem] = cost
+    record |= {
+        "date": date.today().isoformat(),
+        "profile": "workshop",
+        "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
+    }
+    TIMES.parent.mkdir(parents=True, exist_ok=True)
+    TIMES.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def badges(chosen: list[str]) -> None:
+    """Write badge and first cell into scripts and notebooks; nothing is executed."""
+    for script in scripts(chosen):
+        jupytext.write(read(script), script, fmt="py:percent")
+        target = ROOT / "notebooks" / f"{script.stem}.ipynb"
+        if target.exists():
+            notebook = with_badge(nbformat.read(target, as_version=4), script.stem)
+            nbformat.write(notebook, target)
+
+
+def differences() -> list[str]:
+    """Return one sentence for each notebook whose cells differ from its percent script."""
+    found = []
+    for script in scripts([]):
+        target = ROOT / "notebooks" / f"{script.stem}.ipynb"
+        if not target.exists():
+            found.append(f"{target.name} is missing: python tools/notebooks.py build {script.stem[:2]}")
+            continue
+        pair = (jupytext.read(script, fmt="py:percent"), nbformat.read(target, as_version=4))
+        cells = [[(c.cell_type, c.source, tuple(c.metadata.get("tags", []))) for c in nb.cells] for nb in pair]
+        if cells[0] != cells[1]:
+            found.append(f"{target.name} differs from its script: python tools/notebooks.py build {script.stem[:2]}")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=("build", "check", "badges"))
+    parser.add_argument("notebooks", nargs="*", help="numbers, such as 01 03; none means all")
+    options = parser.parse_args()
+    if options.action == "check":
+        sys.exit("\n".join(differences()) or None)
+    {"build": build, "badges": badges}[options.action](options.notebooks)
+
+
+if __name__ == "__main__":
+    main()
