@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
 from .data import PackagedFiles
 from .text import EncodedTexts, collate, make_batches
@@ -46,7 +47,7 @@ def checkpoint_path(name: str = "embedded") -> Path:
         ValueError: an altered or truncated file; the message holds the repair.
     """
     if name == "embedded":
-        return [PACKAGE.verify(file) for file in PACKAGE.sha256][0].parent
+        return min(PACKAGE.verify(file) for file in PACKAGE.sha256).parent
     if not Path(name).is_dir():
         raise FileNotFoundError(f"There is no checkpoint folder {name}. Use 'embedded', or a hub id such as 'owner/model'.")
     return Path(name)
@@ -138,6 +139,47 @@ def freeze_below(model, layer: int) -> int:
     for parameter in frozen:
         parameter.requires_grad_(False)
     return sum(parameter.numel() for parameter in frozen)
+
+
+class UpperLayers(nn.Module):
+    """The top of a BERT classifier, fed with the hidden states below layer `layer` instead of token ids.
+
+    It shares its layers with `classifier`: training the one trains the other. Taught in: notebook 06.
+    """
+
+    def __init__(self, classifier, layer: int) -> None:
+        super().__init__()
+        self.layers, self.pooler = classifier.bert.encoder.layer[layer:], classifier.bert.pooler
+        self.dropout, self.classifier = classifier.dropout, classifier.classifier
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return logits float (B, C) for hidden states float (B, T, D) and attention_mask int64 (B, T)."""
+        states, seen = input_ids, attention_mask[:, None, None, :].bool()  # (B, 1, 1, T)
+        for layer in self.layers:
+            states = layer(states, seen)
+        return self.classifier(self.dropout(self.pooler(states)))
+
+
+@torch.no_grad()
+def hidden_states(model, encoded: EncodedTexts, *, layer: int, batch_size: int = 64) -> EncodedTexts:
+    """Return each text as the float32 (T, D) states that enter layer `layer` (0: the embeddings).
+
+    Frozen lower layers give the same states in every epoch, so they need computing only once.
+    """
+    model.eval()
+    states: list[np.ndarray] = [np.empty(0)] * len(encoded)
+    stack = model.base_model.encoder.layer
+    model.base_model.encoder.layer = stack[:layer]
+    try:
+        for indices in make_batches(encoded.lengths, batch_size=batch_size):
+            batch = collate(encoded, indices)
+            batch.pop("labels")
+            computed = model.base_model(**batch).last_hidden_state.numpy()  # (B, T, D)
+            for row, index in enumerate(indices):
+                states[index] = computed[row, : len(encoded.input_ids[index])].copy()
+    finally:
+        model.base_model.encoder.layer = stack
+    return EncodedTexts(tuple(states), encoded.labels)
 
 
 def count_parameters(model: torch.nn.Module) -> Counts:

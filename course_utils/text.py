@@ -138,11 +138,14 @@ def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:
 
 
 def collate(encoded: EncodedTexts, indices: np.ndarray) -> dict[str, torch.Tensor]:
-    """Return one padded batch: input_ids, attention_mask int64 (B, T) and labels int64 (B,)."""
+    """Return one padded batch: input_ids, attention_mask int64 (B, T) and labels int64 (B,).
+
+    Where the texts hold hidden states (T, D) in place of ids, `input_ids` is float (B, T, D).
+    """
     pieces = [encoded.input_ids[i] for i in indices]
     lengths = np.array([len(piece) for piece in pieces])
     mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
-    input_ids = np.zeros(mask.shape, dtype=np.int64)
+    input_ids = np.zeros((*mask.shape, *pieces[0].shape[1:]), dtype=pieces[0].dtype)
     input_ids[mask] = np.concatenate(pieces)
     batch = {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "labels": encoded.labels[indices]}
     return {name: torch.from_numpy(array) for name, array in batch.items()}

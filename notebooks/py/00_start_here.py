@@ -1,0 +1,129 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/00_start_here.ipynb)
+#
+# **What you will be able to do at the end of this notebook:** say what fine-tuning is, find your way through the
+# course, and know that your machine is ready.
+#
+# **Before you start:** some Python. No machine learning is assumed. **Time:** five minutes; the code takes seconds.
+
+# %% tags=["nbval-skip"]
+# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("course_utils") is None:
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+
+# %% [markdown]
+# ## 1 What fine-tuning is, in four lines
+#
+# A model is a function with adjustable numbers, its **parameters**. **Training** changes the parameters until a
+# number that measures the mistakes, the **loss**, is small. **Pretraining** does so on a mountain of text that nobody
+# had to label. **Fine-tuning** starts from those parameters and trains them a little more, on a few labelled
+# examples of the task you care about.
+#
+# The task of this course is small enough for a laptop and real enough to go wrong: read a film review and say
+# whether it is positive or negative. All reviews below were written by people; none was made up for this course.
+
+# %%
+from course_utils import data, plots, runtime
+
+sentences = data.load_splits("rotten_tomatoes")
+for index in (0, -1):
+    label = sentences.train.class_names[sentences.train.labels[index]]
+    print(f"{label:>8}: {sentences.train.texts[index]}")
+
+# %% [markdown]
+# One sentence of each class. The label is what a model has to find; the sentence is all it gets.
+
+# %% [markdown]
+# ## 2 Is this machine ready?
+#
+# The doctor looks at Python, the libraries, the device, memory and disk, and checks the reviews and the pretrained
+# checkpoint against their SHA-256 sums. Every line should say `ok`; a line that says `MEND` also says how.
+
+# %% tags=["nbval-ignore-output"]
+findings = runtime.doctor()
+for finding in findings:
+    print(f"{'ok  ' if finding.ok else 'MEND'} {finding.topic:<13} {finding.detail}")
+    if not finding.ok:
+        print(f"     to mend it: {finding.remedy}")
+
+# %%
+profile = runtime.get_profile()
+verified = [finding.topic for finding in findings if finding.detail.startswith("verified")]
+print("verified against their SHA-256:", ", ".join(verified))
+print(f"profile: {profile.name}")
+
+# %% [markdown]
+# The **profile** sets how much each notebook trains. `smoke` takes seconds and learns nothing, `workshop` fits a
+# laptop (no cell longer than a minute), `full` uses all the data and wants a GPU. Choose one by setting the
+# environment variable `COURSE_PROFILE` before you start JupyterLab. Every output you see in these pages comes from
+# `workshop`, on two processor cores.
+
+# %% [markdown]
+# ## 3 The map
+#
+# | notebook | the question it answers |
+# |---|---|
+# | [01 Minimise the loss](01_minimise_the_loss.ipynb) | How does a computer make mistakes smaller? |
+# | [02 Text to tensors](02_text_to_tensors.ipynb) | How does a sentence become numbers, and what is the score to beat? |
+# | [03 LSTM classifier](03_lstm_classifier.ipynb) | How does a network read word by word? |
+# | [05 What pretraining buys](05_what_pretraining_buys.ipynb) | What does a model know before it sees our task? |
+# | [06 Fine-tune BERT](06_fine_tune_bert.ipynb) | How is a pretrained model fine-tuned, and how much does it help? |
+#
+# Notebook 04 and those from 07 on are being written; each of the notebooks here can be read without them.
+
+# %% [markdown]
+# ## 4 How to work with a notebook
+#
+# * Run cells from top to bottom with **Shift+Enter**. If something behaves oddly, choose *Kernel > Restart Kernel and
+#   Run All Cells*: each notebook then gives the results that you see here.
+# * A long cell shows a bar with the time left. The **stop button** (a square) ends training early and keeps what
+#   was learned.
+# * Change things. Each notebook is a copy of your own, and `git checkout notebooks` brings the original back.
+# * Each idea comes first by hand, in a few lines, and then from a library; a cell in between checks that the two
+#   agree. When you wonder what a library call does, look at the lines above it.
+
+# %% [markdown]
+# ## 5 The letters used everywhere
+#
+# | letter | stands for | here typically |
+# |---|---|---|
+# | $n$ | number of examples | 5,600 sentences |
+# | $B$ | batch: examples handled together | 32 |
+# | $T$ | tokens of a text | up to 150 |
+# | $D$ | size of the vector of a token (embedding) | 64 or 384 |
+# | $H$ | hidden size of a network | 64 |
+# | $C$ | classes | 2 |
+# | $V$ | vocabulary: different tokens | 10,000 to 30,522 |
+#
+# A shape such as `(B, T, D)` means: a block of numbers, $B$ texts deep, $T$ tokens long, $D$ numbers for each token.
+
+# %%
+sizes = {name: len(part) for name, part in zip(sentences._fields, sentences, strict=True)}
+print("sentences:", ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
+
+# %% [markdown]
+# A model is trained on the first part, choices are made on the second, and the third is looked at once, at the end.
+# Why the parts are cut as they are is a story of its own, told in notebook 02.
+#
+# **Next:** [01 Minimise the loss](01_minimise_the_loss.ipynb).
