@@ -141,7 +141,7 @@ def loss_surface(
     """Draw level lines of a loss of two parameters; `loss` takes w (2,) and gives a number."""
     w0, w1 = np.meshgrid(np.linspace(*xlim, 61), np.linspace(*ylim, 61))
     heights = np.array([loss(np.array(w)) for w in zip(w0.ravel(), w1.ravel(), strict=True)]).reshape(w0.shape)
-    ax.contourf(w0, w1, heights, levels=20, cmap="Blues_r")
+    ax.contourf(w0, w1, heights, levels=20, cmap="Blues_r", alpha=0.6)
     ax.contour(w0, w1, heights, levels=20, colors="white", linewidths=0.4, linestyles="-")
     ax.set(xlim=xlim, ylim=ylim, xlabel="parameter $w_0$", ylabel="parameter $w_1$")
     ax.grid(False)

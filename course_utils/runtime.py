@@ -33,7 +33,7 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile("smoke", 200, 40, 1, 96, 16, 1, 5, 96, 2_000),
-    "workshop": Profile("workshop", 8_000, 150, 3, 2_800, 48, 2, 300, None),
+    "workshop": Profile("workshop", None, 150, 2, None, 48, 2, 300, None),
     "full": Profile("full", None, 400, 8, None, 64, 3, 5_000, None),
 }
 
@@ -52,6 +52,18 @@ def get_profile(name: str | None = None) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"There is no profile {name!r}. Set COURSE_PROFILE to one of: {', '.join(PROFILES)}.")
     return PROFILES[name]
+
+
+def get_seed() -> int:
+    """Return the seed of the notebooks' training runs: `COURSE_SEED`, or 0 where it is not set.
+
+    Raises:
+        ValueError: `COURSE_SEED` is not a whole number of 0 or more.
+    """
+    value = os.environ.get("COURSE_SEED") or "0"
+    if not value.isdecimal():
+        raise ValueError(f"COURSE_SEED is {value!r}, but a seed is a whole number such as 0 or 7.")
+    return int(value)
 
 
 def choose_device(name: str | None = None) -> torch.device:

@@ -1,0 +1,83 @@
+"""Measure the bands that training claims are held to, and keep them in course_utils/bands.json.
+
+    python bench/bands.py 03 06              run these notebooks for seeds 0 to 4 and make their bands
+    python bench/bands.py 03 --seeds 5 6 7   more seeds, added to those measured before
+
+Every `evaluation.check_band(name, value)` that a notebook reaches is recorded, seed by seed, in
+bench/results/band_values.jsonl; a band is made from all values of a claim (`evaluation.make_band`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections import defaultdict
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VALUES = ROOT / "bench" / "results" / "band_values.jsonl"
+BANDS = ROOT / "course_utils" / "bands.json"
+sys.path.insert(0, str(ROOT / "tools"))
+
+import notebooks  # noqa: E402
+
+from course_utils.evaluation import make_band  # noqa: E402
+
+
+def record(number: str, seed: int) -> None:
+    """Run one notebook with one seed; its claims are appended to the file of values."""
+    os.environ |= {"COURSE_PROFILE": "workshop", "COURSE_SEED": str(seed), "COURSE_RECORD_BANDS": str(VALUES)}
+    (script,) = notebooks.scripts([number])
+    forget(number, seed)
+    cost = notebooks.execute(notebooks.read(script))
+    print(f"{script.stem}, seed {seed}: {cost['seconds']} s", flush=True)
+
+
+def recorded() -> list[dict]:
+    """Return the lines recorded so far."""
+    return [json.loads(line) for line in VALUES.read_text().splitlines()] if VALUES.exists() else []
+
+
+def forget(number: str, seed: int) -> None:
+    """Drop what was recorded for a notebook and seed before, so that a run repeated counts once."""
+    kept = [line for line in recorded() if not (line["name"].startswith(number) and line["seed"] == seed)]
+    VALUES.parent.mkdir(parents=True, exist_ok=True)
+    VALUES.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+def make() -> None:
+    """Write bands.json from the recorded values; a claim with fewer than five seeds gets no band."""
+    claims: dict[str, dict[int, float]] = defaultdict(dict)
+    for line in recorded():
+        claims[line["name"]][line["seed"]] = line["value"]
+    bands = {}
+    for name, by_seed in sorted(claims.items()):
+        if len(by_seed) < 5:
+            print(f"{name}: only {len(by_seed)} seeds, no band")
+            continue
+        seeds = sorted(by_seed)
+        values = [round(by_seed[seed], 4) for seed in seeds]
+        low, high = make_band(values)
+        bands[name] = {"low": low, "high": high, "values": values, "seeds": seeds}
+        print(f"{name}: {low} to {high} from {values}")
+    measured = {"date": date.today().isoformat(), "hardware": f"{os.cpu_count()} cores, {platform.machine()}"}
+    BANDS.write_text(json.dumps({"measured": measured, "profiles": {"workshop": bands}}, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", help="numbers, such as 03 06; none only makes the bands anew")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
+    options = parser.parse_args()
+    for number in options.notebooks:
+        for seed in options.seeds:
+            record(number, seed)
+    make()
+
+
+if __name__ == "__main__":
+    main()
