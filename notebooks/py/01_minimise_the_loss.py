@@ -169,16 +169,14 @@ print(f"loss at the start {valley(path[0]):.3f}, after 40 steps {valley(w):.4f}"
 walk = descent.run(valley, valley_gradient, descent.GradientDescent(0.05), path[0], num_steps=40)
 np.testing.assert_allclose(walk.path, path)
 rates = {0.01: "too small", 0.05: "fair", 0.19: "nearly too large", 0.21: "too large"}
-walks = {
-    rate: descent.run(valley, valley_gradient, descent.GradientDescent(rate), path[0], num_steps=40) for rate in rates
-}
+walks = {rate: descent.run(valley, valley_gradient, descent.GradientDescent(rate), path[0], num_steps=40) for rate in rates}
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
 plots.loss_surface(left, valley)
 for index, rate in enumerate((0.05, 0.19)):
     plots.descent_path(left, walks[rate].path, label=f"rate {rate}", index=index + 1)
-left.legend()
+left.legend(frameon=True)
 left.set_title("Too long a step zigzags")
 plots.curves(right, {f"{rate}: {says}": walks[rate].losses for rate, says in rates.items()}, x=range(41))
 right.set(yscale="log", xlabel="step", ylabel="loss", title="One rate too many diverges")
@@ -465,7 +463,9 @@ plots.show(fig, alt="Loss over 40 steps: with zero_grad it falls smoothly to nea
            "almost to where it started.")  # fmt: skip
 
 # %%
-print(f"mean loss of the last 20 steps: {np.mean(right_losses[20:]):.2f} with zero_grad, {np.mean(wrong_losses[20:]):.2f} without")
+print(
+    f"mean loss of the last 20 steps: {np.mean(right_losses[20:]):.2f} with zero_grad, {np.mean(wrong_losses[20:]):.2f} without"
+)
 assert np.mean(wrong_losses[20:]) > 10 * np.mean(right_losses[20:])
 
 # %% [markdown]

@@ -1,0 +1,445 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 02 · Text to tensors
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/02_text_to_tensors.ipynb)
+#
+# **What you will be able to do:** turn reviews into padded batches with masks, measure what padding wastes, split data
+# so that the test is honest, make word vectors, and state the score that every later model has to beat.
+#
+# **Before you start:** notebook 01. **Time:** 50 minutes to read and play; the code takes about a minute.
+
+# %% tags=["nbval-skip"]
+# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("course_utils") is None:
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+
+# %%
+from collections import Counter
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from course_utils import data, evaluation, plots, pretrained, runtime, text
+
+plots.use_style()
+profile = runtime.get_profile()
+reviews = data.load_splits("imdb", train_size=profile.reviews_train, test_size=profile.test_size)
+sentences = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train, test_size=profile.test_size)
+
+# %% [markdown]
+# ## 1 What the data look like
+#
+# Two sets of real reviews: whole ones from IMDB and single sentences from Rotten Tomatoes, half of each positive.
+
+# %%
+for name, splits in (("IMDB", reviews), ("Rotten Tomatoes", sentences)):
+    words = [len(text.basic_english(review)) for review in splits.train.texts[:2000]]
+    print(f"{name}: {[len(part) for part in splits]} examples; words: median {np.median(words):.0f}, longest {max(words)}")
+print(reviews.train.texts[3][:300], "...")
+
+# %% [markdown]
+# An IMDB review is about ten times as long as a Rotten Tomatoes sentence, and it still has HTML in it (`<br />`).
+
+# %% [markdown]
+# ## 2 Tokens
+#
+# A **tokeniser** cuts a text into pieces, the **tokens**. The naive way is to cut at spaces. Better: lower-case,
+# drop HTML, and treat punctuation as tokens of its own; these are the rules called `basic_english`. A pretrained model comes with a
+# tokeniser of its own that splits rare words into known parts, here **WordPiece**.
+
+# %%
+sample = "Unwatchable!<br />It's a Kafkaesque mess."
+tokenizer = pretrained.load_tokenizer()
+print("spaces      ", sample.split())
+print("basic       ", text.basic_english(sample))
+print("WordPiece   ", tokenizer.tokenize(sample))
+
+# %% [markdown]
+# Cutting at spaces glues punctuation to words: `mess.` and `mess` would be strangers. WordPiece keeps every rare word
+# readable: a piece that starts with `##` continues the one before. Nothing is unknown to it.
+
+# %% [markdown]
+# ## 3 A vocabulary
+#
+# Models read integers. A **vocabulary** gives each token an id; id 0 is kept for padding and id 1 for every unknown
+# token. Built by hand it is a counter and a sorted list:
+
+# %%
+train_tokens = [text.basic_english(review) for review in reviews.train.texts]
+counts = Counter(token for tokens in train_tokens for token in tokens)
+common = sorted((t for t in counts if counts[t] >= 2), key=lambda t: (-counts[t], t))
+by_hand = ["<pad>", "<unk>", *common[: profile.vocabulary_size - 2]]
+
+vocabulary = text.Vocabulary.from_tokens(train_tokens, max_size=profile.vocabulary_size, min_count=2)
+assert list(vocabulary.tokens) == by_hand
+ids = vocabulary.encode(text.basic_english(sample))
+print(f"V = {len(vocabulary):,} of {len(counts):,} different tokens;", ids, vocabulary.decode(ids))
+
+# %% [markdown]
+# The rare words became `<unk>`. The vocabulary is made from the training part alone: words that occur only in
+# the test part must be unknown, as the words of tomorrow's reviews will be. How large should $V$ be?
+
+# %%
+frequencies = np.array(sorted(counts.values(), reverse=True))
+covered = np.cumsum(frequencies) / frequencies.sum()
+fig, ax = plt.subplots()
+plots.curves(ax, {"covered": covered}, x=range(1, len(covered) + 1), marks=False)
+ax.axvline(len(vocabulary), color="black", linestyle=":", linewidth=1)
+ax.set(xscale="log", xlabel="words in the vocabulary V, commonest first", ylabel="share of running words covered")
+ax.set_title(f"{len(vocabulary):,} words cover {covered[len(vocabulary) - 3]:.0%} of what is read")
+plots.show(fig, alt="Share of running words covered against vocabulary size on a log axis: an S-shaped rise that is nearly flat at the "
+           "dotted line of our vocabulary.")  # fmt: skip
+
+# %% [markdown]
+# A few thousand words do nearly all of the work, and the long tail adds parameters faster than it adds coverage.
+
+# %% [markdown]
+# ## 4 Padding and masks
+#
+# A tensor is rectangular, and texts are not. A batch is padded with id 0 to the length $T$ of its longest text, and
+# an **attention mask** of the same shape $(B, T)$ says which places are real.
+
+# %%
+encoded = text.encode_words(reviews.train, vocabulary, max_tokens=profile.reviews_max_tokens)
+short = text.EncodedTexts(tuple(np.array(ids) for ids in ([5, 6, 7], [8], [9, 4])), np.array([1, 0, 1]))
+
+T = max(len(ids) for ids in short.input_ids)
+padded = torch.tensor([[*ids, *[0] * (T - len(ids))] for ids in short.input_ids])  # (B, T) = (3, 3)
+mask = (padded != 0).long()
+
+batch = text.collate(short, np.arange(3))
+torch.testing.assert_close(batch["input_ids"], padded)
+torch.testing.assert_close(batch["attention_mask"], mask)
+for name, tensor in batch.items():
+    print(f"{name:15} {tuple(tensor.shape)!s:7}", tensor.tolist())
+
+# %% [markdown]
+# Padding costs time: the network computes it and then throws it away. Batches of texts of similar length (**bucketing**)
+# need less of it. We measure three ways on the training reviews.
+
+# %%
+generator = runtime.set_seed(0)
+lengths = encoded.lengths
+uncut = np.array([len(tokens) for tokens in train_tokens])
+ways = {
+    "whole reviews, random": (uncut, False),
+    "whole reviews, bucketed": (uncut, True),
+    "cut, random": (lengths, False),
+    "cut, bucketed": (lengths, True),
+}
+waste = {}
+for name, (sizes, bucketed) in ways.items():
+    batches = text.make_batches(sizes, batch_size=32, generator=generator, bucketed=bucketed)
+    waste[name] = text.padding_waste(sizes, batches)
+    print(f"{name:24} padding {waste[name]:6.1%} of all places")
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 2.6))
+ax.barh(list(waste), [100 * share for share in waste.values()], color=plots.COLOURS[0])
+ax.invert_yaxis()
+ax.set(xlabel="places that hold padding (%)", title="Bucketing removes nearly all of the padding")
+plots.show(fig, alt="Bars of the share of padding: whole reviews in random batches waste more than half, bucketed batches very little, "
+           "cut reviews in between and again very little when bucketed.")  # fmt: skip
+
+# %% [markdown]
+# In random batches of whole reviews more than half of the work would go into padding. Cutting reviews to their first
+# words helps, bucketing helps more, and both together are what we train with. Within a bucket the order is shuffled
+# in every epoch, so nothing is learned from it.
+
+# %% [markdown]
+# ## 5 An honest split
+#
+# A test set should hold films the model has never read about. The IMDB file is sorted: reviews of one film stand next to
+# each other. We can see that without knowing the films, from the rare capitalised words (names, mostly) that two
+# reviews share.
+
+# %%
+everything = data.load_reviews("imdb")
+finder = CountVectorizer(token_pattern=r"(?<=[a-z,] )[A-Z][a-z]{2,}", lowercase=False, binary=True, min_df=2, max_df=40)
+names = finder.fit_transform(everything.texts).astype(np.float32).tocsr()  # (n, names), 1 where a review has the name
+distances = [1, 2, 5, 10, 20, 50, 100, 1000]
+shared = [names[:-d].multiply(names[d:]).sum() / (names.shape[0] - d) for d in distances]
+
+# %%
+fig, ax = plt.subplots()
+plots.curves(ax, {"shared": shared}, x=distances)
+ax.set(xscale="log", xlabel="distance between two reviews in the file (rows)", ylabel="rare names they share (mean)")
+ax.set_title("Neighbours talk about the same film")
+plots.show(fig, alt="Mean number of rare names shared by two reviews against their distance in the file: about one for neighbours, falling "
+           "to nearly zero at distance 50.")  # fmt: skip
+
+# %% [markdown]
+# Neighbours share names; reviews 50 rows apart hardly do. A random split therefore puts reviews of the same film on
+# both sides. The course cuts **blocks** of neighbouring rows instead and throws 50 rows away at every border. Both
+# splits below have parts of the same size. We count the test reviews for which the training part holds a review with at least three
+# rare names in common.
+
+
+# %%
+def share_with_twin(splits) -> float:
+    overlap = names[splits.test.rows] @ names[splits.train.rows].T  # (test, train), names in common
+    return float((overlap.max(axis=1).toarray() >= 3).mean())
+
+
+whole = data.load_splits("imdb")
+random = data.random_splits(everything, whole, seed=0)
+twins = {"random": share_with_twin(random), "block": share_with_twin(whole)}
+for name, share in twins.items():
+    print(f"{name:6} split: {share:.0%} of the test reviews have a twin in the training part")
+
+# %% [markdown]
+# The block split removes most of the twins, not all: the negative and the positive reviews of a film stand in
+# different halves of the file, and some names are shared by chance. How much does the leak flatter? The same model, TF-IDF features and
+# logistic regression (explained in the next section), on both splits:
+
+
+# %%
+def tfidf_baseline(splits):
+    vectoriser = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    features = vectoriser.fit_transform(splits.train.texts)
+    model = LogisticRegression(C=4, max_iter=1000).fit(features, splits.train.labels)
+    correct = model.predict(vectoriser.transform(splits.test.texts)) == splits.test.labels
+    return evaluation.block_interval(correct, splits.test.blocks), correct
+
+
+# %% tags=["approx"]
+smaller = whole if profile.name != "smoke" else reviews
+leaky = random if profile.name != "smoke" else data.random_splits(everything, reviews, seed=0)
+block_score, block_correct = tfidf_baseline(smaller)
+random_score, random_correct = tfidf_baseline(leaky)
+print(f"block split:  {block_score}")
+print(f"random split: {random_score}")
+print(f"the random split flatters by {100 * (random_score.estimate - block_score.estimate):.1f} points")
+
+# %%
+evaluation.check_band("02 TF-IDF on IMDB, block split", block_score.estimate)
+
+# %%
+evaluation.check_band("02 flattery of the random split on IMDB", random_score.estimate - block_score.estimate)
+
+# %% [markdown]
+# Nothing but the split has changed. Anyone who reports the upper figure reports how well the model recognises films. The intervals
+# come from drawing whole blocks with replacement, because reviews within a block resemble each other.
+#
+# Rotten Tomatoes is different: its sentences were taken from many critics and share no names.
+
+# %% tags=["approx"]
+sentence_score, _ = tfidf_baseline(sentences)
+all_sentences = data.load_reviews("rotten_tomatoes")
+seeds = range(3)
+random_scores = [tfidf_baseline(data.random_splits(all_sentences, sentences, seed=seed))[0].estimate for seed in seeds]
+print(f"block split:  {sentence_score}")
+print("random split:", ", ".join(f"{score:.3f}" for score in random_scores), "for three seeds")
+
+# %%
+inside = sentence_score.low <= np.mean(random_scores) <= sentence_score.high
+print("the mean of the random splits lies", "inside" if inside else "outside", "the interval of the block split")
+
+# %% [markdown]
+# The lesson is to ask how the rows came to stand where they stand, not that random splits are wrong everywhere.
+
+# %% [markdown]
+# ## 6 The scores to beat
+#
+# Before any network: what does no thought at all give, and what does a linear model? **Majority** answers the commonest class.
+# **TF-IDF** counts words and pairs of words, takes logarithms, and weighs down those that occur in every review; **logistic
+# regression** is the model you trained by hand in notebook 01.
+
+# %%
+majority = {
+    name: evaluation.block_interval(part.labels == np.bincount(part.labels).argmax(), part.blocks)
+    for name, part in (("IMDB", smaller.test), ("Rotten Tomatoes", sentences.test))
+}
+baselines = {
+    "IMDB: majority": majority["IMDB"],
+    "IMDB: TF-IDF + LR": block_score,
+    "sentences: majority": majority["Rotten Tomatoes"],
+    "sentences: TF-IDF + LR": sentence_score,
+}
+fig, ax = plt.subplots(figsize=(7, 2.8))
+plots.bars_with_intervals(ax, baselines)
+ax.set_title("Long reviews are easy for a linear model, single sentences are hard")
+plots.show(fig, alt="Test accuracy with intervals: majority 0.5 on both sets; TF-IDF with logistic regression about 0.86 on IMDB and about 0.75 "
+           "on single sentences.")  # fmt: skip
+
+# %%
+evaluation.check_band("02 TF-IDF on Rotten Tomatoes, block split", sentence_score.estimate)
+
+# %% [markdown]
+# Remember both figures. In a long review some word gives the verdict away, so a linear model is strong; on a single
+# sentence there is room for a model that understands more. No later notebook may report a network without its baseline.
+
+# %% [markdown]
+# ## 7 Word vectors
+#
+# An id says nothing about meaning: 17 is not closer to 18 than to 9,000. A **word vector** $E_w \in \mathbb{R}^D$ puts
+# words that occur in the same company close together. The simplest honest way: count which words stand within 4
+# places of each other, compare with chance, and compress.
+#
+# $$\mathrm{PPMI}(w, c) = \max\!\Big(0, \log \frac{p(w, c)}{p(w)\, p(c)}\Big)$$
+#
+# By hand, on a corpus of three sentences and with a window of one:
+
+# %%
+corpus = [[2, 3, 4], [2, 3, 5], [6, 3, 4]]  # ids 0 and 1 are padding and unknown
+pairs = sparse.lil_matrix((7, 7))
+for tokens in corpus:
+    for left, right in zip(tokens, tokens[1:], strict=False):
+        pairs[left, right] += 1
+        pairs[right, left] += 1
+p = pairs.toarray() / pairs.sum()
+with np.errstate(divide="ignore", invalid="ignore"):
+    ppmi = np.nan_to_num(np.maximum(np.log(p / np.outer(p.sum(1), p.sum(0))), 0))
+print(f"PPMI(2, 3) = log({p[2, 3]:.3f} / ({p[2].sum():.3f} x {p[3].sum():.3f})) = {ppmi[2, 3]:.3f}")
+
+# %% [markdown]
+# The packaged version does this for all reviews, with contexts smoothed a little, and keeps the $D = 64$ strongest
+# directions (a singular value decomposition).
+
+# %%
+long_texts = text.encode_words(reviews.train, vocabulary, max_tokens=400)
+vectors = text.ppmi_vectors(long_texts, vocab_size=len(vocabulary), size=64)  # (V, D)
+unit = torch.nn.functional.normalize(vectors, dim=1)
+
+
+def neighbours(word: str, count: int = 5) -> list[str]:
+    similarity = unit @ unit[vocabulary.encode([word])[0]]
+    return vocabulary.decode(similarity.topk(count + 1).indices.tolist())[1:]
+
+
+# %% tags=["nbval-ignore-output"]
+for word in ("awful", "wonderful", "director", "king", "two"):
+    print(f"{word:10}", ", ".join(neighbours(word)))
+
+# %%
+groups = {
+    "praise": ["wonderful", "excellent", "superb", "brilliant", "fantastic"],
+    "blame": ["awful", "terrible", "horrible", "boring", "dull"],
+    "people": ["director", "actor", "actress", "writer", "producer"],
+    "numbers": ["two", "three", "four", "five", "ten"],
+}
+chosen = [word for words in groups.values() for word in words]
+rows = unit[vocabulary.encode(chosen)]
+_, _, directions = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)
+points = ((rows - rows.mean(0)) @ directions[:2].T).numpy()
+points = points * np.sign(points[np.arange(2) * 0 + np.abs(points).argmax(0), np.arange(2)])
+
+fig, ax = plt.subplots(figsize=(7, 4.2))
+plots.scatter_words(ax, points, chosen, np.repeat(range(4), 5), list(groups))
+ax.set(xlabel="first direction", ylabel="second direction", title="Words of a kind stand together, made from reviews alone")
+plots.show(fig, alt="Map of twenty words in two directions: people, numbers, and opinion words form separate groups; praise and blame "
+           "lie next to each other.")  # fmt: skip
+
+# %% [markdown]
+# Nobody told the counter what a number or an actor is. Note what it got *wrong* for our task: praise and blame are
+# neighbours, because they occur in the same company ("the acting was ..."). Company is not opinion; training has to add that.
+#
+# Published vectors such as GloVe come as text files: a word, then $D$ numbers. `text.load_vectors` reads that format.
+
+# %%
+import tempfile
+from pathlib import Path
+
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "vectors.txt"
+    lines = [
+        f"{word} " + " ".join(f"{x:.6f}" for x in vectors[i].tolist()) for i, word in enumerate(vocabulary.tokens[2:7], 2)
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    read_words, read_vectors = text.load_vectors(path)
+torch.testing.assert_close(read_vectors, vectors[2:7], atol=1e-6, rtol=0)
+print("read back:", read_words, tuple(read_vectors.shape))
+
+# %% [markdown]
+# ## 8 Classic bug: averaging the padding
+#
+# The simplest review vector is the mean of its word vectors. Padding must not count. Here the mask is forgotten, for
+# the *same* review, once alone and once in a batch with a longer one.
+
+# %%
+word_vectors = vectors.clone()
+word_vectors[0] = 0.3  # what an embedding row for padding looks like unless it is held at zero
+pair = text.EncodedTexts((np.array([5, 6]), np.array([7] * 20)), np.array([0, 1]))
+
+
+def mean_vector(batch, masked: bool):
+    embedded = word_vectors[batch["input_ids"]]  # (B, T, D)
+    weights = batch["attention_mask"] if masked else torch.ones_like(batch["attention_mask"])
+    return (embedded * weights[..., None]).sum(1) / weights.sum(1, keepdim=True)  # (B, D)
+
+
+for masked in (True, False):
+    alone = mean_vector(text.collate(pair, np.array([0])), masked)[0]
+    together = mean_vector(text.collate(pair, np.array([0, 1])), masked)[0]
+    print(
+        "with mask:   " if masked else "without mask:",
+        "same vector" if torch.allclose(alone, together) else "another vector",
+    )
+
+# %% [markdown]
+# Without the mask the vector of a review depends on its neighbours in the batch. What does that cost in accuracy? We
+# train the same linear classifier on both kinds of vectors, in random batches of 32.
+
+
+# %%
+def mean_features(part, masked: bool) -> np.ndarray:
+    encoded_part = text.encode_words(part, vocabulary, max_tokens=400)
+    generator = runtime.set_seed(0)
+    batches = text.make_batches(encoded_part.lengths, batch_size=32, generator=generator, bucketed=False)
+    features = np.zeros((len(part), vectors.shape[1]), dtype=np.float32)
+    for batch in batches:
+        features[batch] = mean_vector(text.collate(encoded_part, batch), masked)
+    return features
+
+
+mean_correct = {}
+for masked in (True, False):
+    scaled = LogisticRegression(C=100, max_iter=2000).fit(mean_features(reviews.train, masked), reviews.train.labels)
+    mean_correct[masked] = scaled.predict(mean_features(reviews.test, masked)) == reviews.test.labels
+damage = evaluation.difference_interval(mean_correct[True], mean_correct[False], reviews.test.blocks)
+
+# %% tags=["approx"]
+print(f"test accuracy with mask {mean_correct[True].mean():.3f}, without {mean_correct[False].mean():.3f}")
+print(f"the forgotten mask costs {damage}")
+
+# %%
+print("larger than its noise:", bool(damage.low > 0) if profile.name != "smoke" else "not measured in the smoke profile")
+
+# %% [markdown]
+# No error message, only a worse model. The test that catches it fits in one line: *a text must get the same answer alone and
+# in company.* Every model of this course is tested that way.
+
+# %% [markdown]
+# ## Summary
+#
+# * Text becomes tokens, tokens become ids, ids become padded batches with a mask; shapes are $(B, T)$.
+# * Bucketing removes most of the padding, and masks make the rest harmless.
+# * Split by what must not be shared. The random split of IMDB flatters; on Rotten Tomatoes it does not.
+# * The scores to beat stand in section 6, with intervals.
+#
+# **To think about.** Which other data of your own have neighbours: patients, customers, days?
+#
+# **Next:** [03 LSTM classifier](03_lstm_classifier.ipynb).
