@@ -24,7 +24,6 @@ BANDS = ROOT / "course_utils" / "bands.json"
 sys.path.insert(0, str(ROOT / "tools"))
 
 import notebooks  # noqa: E402
-
 from course_utils.evaluation import make_band  # noqa: E402
 
 

@@ -95,7 +95,7 @@ class RMSprop:
 
 @dataclass
 class Adam:
-    """Momentum and RMSprop together, each divided by 1 - beta^t for its cold start. Source: Kingma and Ba, 2015, algorithm 1."""
+    """Momentum and RMSprop, each divided by 1 - beta^t for its cold start. Source: Kingma and Ba, 2015, algorithm 1."""
 
     learning_rate: float
     beta1: float = 0.9
@@ -146,6 +146,6 @@ def run(
 
 
 def quadratic_bowl(steepness: float = 10.0) -> tuple[Callable[[Array], float], Callable[[Array], Array]]:
-    """Return loss and gradient of L(w) = (w_0^2 + steepness w_1^2) / 2: a valley `steepness` times steeper across than along."""
+    """Return loss and gradient of L(w) = (w_0^2 + steepness w_1^2) / 2, a valley steeper across than along."""
     scale = np.array([1.0, steepness])
     return (lambda w: float(0.5 * (scale * w**2).sum())), (lambda w: scale * w)

@@ -84,7 +84,7 @@ def smooth(values: Sequence[float], *, span: int = 20) -> np.ndarray:
 
 def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str = "accuracy") -> Axes:
     """Draw one horizontal point with its 95 % interval per name, the first at the top, values written beside."""
-    for i, (name, interval) in enumerate(results.items()):
+    for i, interval in enumerate(results.values()):
         ax.plot([interval.low, interval.high], [i, i], color=COLOURS[0], linestyle="-", linewidth=2.5)
         ax.plot(interval.estimate, i, MARKERS[0], color=COLOURS[0], markersize=7)
         ax.annotate(f"{interval.estimate:.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center")

@@ -44,7 +44,7 @@ if importlib.util.find_spec("course_utils") is None:
 # whether it is positive or negative. All reviews below were written by people; none was made up for this course.
 
 # %%
-from course_utils import data, plots, runtime
+from course_utils import data, runtime
 
 sentences = data.load_splits("rotten_tomatoes")
 for index in (0, -1):

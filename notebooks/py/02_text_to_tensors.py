@@ -34,6 +34,7 @@ if importlib.util.find_spec("course_utils") is None:
 
 # %%
 from collections import Counter
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -307,7 +308,7 @@ evaluation.check_band("02 TF-IDF on Rotten Tomatoes, block split", sentence_scor
 corpus = [[2, 3, 4], [2, 3, 5], [6, 3, 4]]  # ids 0 and 1 are padding and unknown
 pairs = sparse.lil_matrix((7, 7))
 for tokens in corpus:
-    for left, right in zip(tokens, tokens[1:], strict=False):
+    for left, right in pairwise(tokens):
         pairs[left, right] += 1
         pairs[right, left] += 1
 p = pairs.toarray() / pairs.sum()
