@@ -3,6 +3,7 @@
     python3 start.py            set up, check the machine, open JupyterLab
     python3 start.py setup      set up only (while there is a network)
     python3 start.py doctor     set up, then say what this machine offers
+    python3 start.py torchtext  set up, then add the kernel of notebook 04 (an old torch, 3 GB more to fetch)
     python3 start.py test       set up, then run every test
     python3 start.py test fast  set up, then run the tests that take less than a minute
 
@@ -10,7 +11,9 @@ Running it again is safe: what is already there is kept.
 """
 
 import hashlib
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -19,8 +22,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(HERE, ".venv")
 LOCK = os.path.join(HERE, "requirements.lock")
 STAMP = os.path.join(VENV, "installed-from")
-ACTIONS = ("lab", "setup", "doctor", "test")
-NEEDED_GB = 8
+KERNEL = os.path.join(HERE, ".kernels", "torchtext")
+KERNEL_FILES = os.path.join(HERE, "kernels", "torchtext")
+ACTIONS = ("lab", "setup", "doctor", "torchtext", "test")
+NEEDED_GB, NEEDED_TORCHTEXT_GB = 8, 7
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 
@@ -43,21 +48,21 @@ def check_python(version):
         )
 
 
-def check_disk():
+def check_disk(needed=NEEDED_GB):
     """Leave if the new environment would not fit on the disk."""
     free = shutil.disk_usage(HERE).free / 2.0**30
-    if free < NEEDED_GB:
+    if free < needed:
         stop(
-            "The disk has {:.1f} GB free; the environment needs about {} GB.".format(free, NEEDED_GB),
+            "The disk has {:.1f} GB free; the environment needs about {} GB.".format(free, needed),
             "free some space, or move this folder to a larger disk, then run start.py again.",
         )
 
 
-def venv_program(name):
-    """Return the path of a program inside the environment."""
+def venv_program(name, folder=VENV):
+    """Return the path of a program inside an environment."""
     if os.name == "nt":
-        return os.path.join(VENV, "Scripts", name + ".exe")
-    return os.path.join(VENV, "bin", name)
+        return os.path.join(folder, "Scripts", name + ".exe")
+    return os.path.join(folder, "bin", name)
 
 
 def fingerprint():
@@ -69,12 +74,17 @@ def fingerprint():
     return digest.hexdigest()
 
 
-def is_installed():
+def is_made_from(stamp, expected, python):
+    """Return whether an environment was finished, from what is there now, and its Python is in place."""
     try:
-        with open(STAMP) as file:
-            return file.read() == fingerprint() and os.path.exists(venv_program("python"))
+        with open(stamp) as file:
+            return file.read() == expected and os.path.exists(python)
     except OSError:
         return False
+
+
+def is_installed():
+    return is_made_from(STAMP, fingerprint(), venv_program("python"))
 
 
 def installer_environment():
@@ -100,7 +110,7 @@ def make_environment():
         stop("Creating .venv failed: " + (made.stderr or made.stdout).strip()[-300:], "delete .venv and run start.py again.")
 
 
-def explain_failure(output):
+def explain_failure(output, folder=".venv", action="setup"):
     """Leave with a sentence for what an installer printed."""
     if "No space left" in output or "Disk quota" in output or "not enough space" in output:
         stop("The disk became full while installing.", "free about {} GB, then run start.py again.".format(NEEDED_GB))
@@ -116,11 +126,11 @@ def explain_failure(output):
     if any(sign.lower() in output.lower() for sign in offline):
         stop(
             "The packages could not be fetched: there seems to be no network.",
-            "connect once (about 3 GB is fetched), run: python3 start.py setup - afterwards no network is needed.",
+            "connect once (about 3 GB is fetched), run: python3 start.py " + action + " - afterwards no network is needed.",
         )
     stop(
         "Installing failed: " + output.strip()[-600:],
-        "delete .venv and run start.py again; if it fails again, report this text.",
+        "delete " + folder + " and run start.py again; if it fails again, report this text.",
     )
 
 
@@ -173,6 +183,88 @@ def set_up():
     say("The environment in .venv is ready; from here on no network is needed.")
 
 
+def check_torchtext_machine(system, machine):
+    """Leave unless torch 2.3.1 and torchtext 0.18.0 were published for this kind of machine."""
+    if (system, machine.lower()) not in (("linux", "x86_64"), ("win32", "amd64"), ("darwin", "arm64")):
+        stop(
+            "torchtext 0.18.0 was published for 64-bit PCs with Linux or Windows and for Apple silicon, "
+            "not for {} on {}.".format(system, machine),
+            "read notebook 04 with the outputs it was saved with; every other notebook runs here.",
+        )
+
+
+def python_for_torchtext(uv_is_here):
+    """Return a Python 3.11 or 3.12: its path, or the version number that uv is to bring."""
+    show = "import sys; print(sys.executable if (3, 11) <= sys.version_info[:2] <= (3, 12) else '')"
+    for command in ([sys.executable], ["python3.12"], ["python3.11"], ["py", "-3.12"], ["py", "-3.11"]):
+        try:
+            found = subprocess.run([*command, "-c", show], capture_output=True, text=True).stdout.strip()
+        except OSError:
+            continue
+        if found:
+            return found
+    return "3.12" if uv_is_here else None
+
+
+def torchtext_fingerprint():
+    """Return what the kernel's environment is made from: its lock and the place of the course."""
+    with open(os.path.join(KERNEL_FILES, "requirements.lock"), "rb") as file:
+        return hashlib.sha256(file.read() + HERE.encode()).hexdigest()
+
+
+def register_torchtext(python):
+    """Write the kernel's description where the JupyterLab of .venv looks for kernels."""
+    with open(os.path.join(KERNEL_FILES, "kernel.json"), encoding="utf-8") as file:
+        spec = json.load(file)
+    spec["argv"][0] = python
+    folder = os.path.join(VENV, "share", "jupyter", "kernels", "torchtext")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "kernel.json"), "w", encoding="utf-8") as file:
+        json.dump(spec, file, indent=1)
+
+
+def make_torchtext_environment(python):
+    """Create and fill .kernels/torchtext from its hashed lock: with uv where .venv has it, else with pip."""
+    check_disk(NEEDED_TORCHTEXT_GB)
+    uv = [venv_program("python"), "-m", "uv"]
+    uv_is_here = subprocess.run([*uv, "--version"], capture_output=True).returncode == 0
+    found = python_for_torchtext(uv_is_here)
+    shutil.rmtree(KERNEL, ignore_errors=True)
+    say("Creating an environment in .kernels/torchtext with Python {}.".format(found))
+    made = bool(found) and attempt([*uv, "venv", "--python", found, KERNEL] if uv_is_here else [found, "-m", "venv", KERNEL])
+    if not made or made[0]:
+        stop(
+            "The torchtext kernel needs Python 3.11 or 3.12, and no working one was found beside this Python {}.{}.".format(
+                *sys.version_info[:2]
+            ),
+            "install Python 3.12 (Debian, Ubuntu: sudo apt install python3.12-venv), then type: python3 start.py torchtext",
+        )
+    say("Installing torch 2.3.1, torchtext 0.18.0 and what they need, each checked against its hash.")
+    say("About 3 GB is fetched on Linux, less elsewhere: 1 to 10 minutes, by the network, once.")
+    pip = [*uv, "pip", "install", "--python", python] if uv_is_here else [python, "-m", "pip", "install"]
+    lock = os.path.join(KERNEL_FILES, "requirements.lock")
+    for step in (["--require-hashes", "-r", lock], ["--no-deps", "-e", HERE]):
+        status, output = attempt([*pip, *step])
+        if status:
+            explain_failure(output, folder=".kernels", action="torchtext")
+    tried = subprocess.run([python, "-c", "import torchtext"], capture_output=True, text=True)
+    if tried.returncode:
+        stop("torchtext was installed but does not load: " + tried.stderr.strip()[-300:], "report this text.")
+
+
+def set_up_torchtext():
+    """Make the environment of the torchtext kernel unless it is there, and register the kernel."""
+    check_torchtext_machine(sys.platform, platform.machine())
+    python = venv_program("python", KERNEL)
+    stamp = os.path.join(KERNEL, "installed-from")
+    if not is_made_from(stamp, torchtext_fingerprint(), python):
+        make_torchtext_environment(python)
+        with open(stamp, "w") as file:
+            file.write(torchtext_fingerprint())
+    register_torchtext(python)
+    say("The kernel torchtext is ready: open notebooks/04_the_published_listing.ipynb in JupyterLab.")
+
+
 def main(arguments):
     action = arguments[0] if arguments else "lab"
     if action in ("-h", "--help", "help"):
@@ -183,9 +275,11 @@ def main(arguments):
     check_python(tuple(sys.version_info[:2]))
     try:
         set_up()
+        if action == "torchtext":
+            set_up_torchtext()
     except KeyboardInterrupt:
         stop("Stopped.", "run start.py again; it starts the set-up over.")
-    if action == "setup":
+    if action in ("setup", "torchtext"):
         return 0
     try:
         return subprocess.call([venv_program("course"), action, *arguments[1:]], cwd=HERE)
