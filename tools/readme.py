@@ -1,0 +1,124 @@
+"""Write the generated parts of README.md: the map, the symbols, the results.
+
+    python tools/readme.py           write them
+    python tools/readme.py --check   say which parts are out of date, and exit with 1 if any is
+
+Each part stands between two comments, <!-- generated: NAME --> and <!-- end: NAME -->. Minutes come from
+bench/results/notebook_times.json, questions and symbols from notebook 00, results from course_utils/bands.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+SCRIPTS = ROOT / "notebooks" / "py"
+START = SCRIPTS / "00_start_here.py"
+
+
+def markdown(script: Path) -> str:
+    """Return the text of a percent script, without the comment signs of its Markdown cells."""
+    return "\n".join(re.sub(r"^# ?", "", line) for line in script.read_text(encoding="utf-8").splitlines())
+
+
+def table_after(heading: str) -> list[list[str]]:
+    """Return the rows, heads left out, of the first table under a heading of notebook 00."""
+    section = markdown(START).split(heading, 1)[1]
+    rows = re.search(r"(?:^\|.*\|\n)+", section, re.MULTILINE)
+    if rows is None:
+        raise ValueError(f"{START.name} has no table under {heading!r}.")
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in rows[0].splitlines()[2:]]
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def course_map() -> str:
+    """Return the table of notebooks: what each answers, and what it costs here."""
+    record = json.loads((ROOT / "bench" / "results" / "notebook_times.json").read_text())
+    questions = {re.search(r"\((\w+)\.ipynb\)", link)[1]: question for link, question in table_after("The map")}  # type: ignore[index]
+    questions[START.stem] = "What is fine-tuning, and is this machine ready?"
+    lines = [
+        row("notebook", "the question it answers", "minutes to run", "slowest cell", "memory"),
+        row(*["---"] * 2, *["--:"] * 3),
+    ]
+    for script in sorted(SCRIPTS.glob("[0-9][0-9]_*.py")):
+        name = script.stem
+        title = re.search(r"^# \d\d · (.*)$", markdown(script), re.MULTILINE)
+        link = f"[{name[:2]} {title[1] if title else name[3:]}](notebooks/{name}.ipynb)"
+        cost = record["notebooks"].get(name)
+        measured = ("", "", "")
+        if cost:
+            measured = (
+                f"{cost['seconds'] / 60:.1f}",
+                f"{cost['slowest_cell_seconds']:.0f} s",
+                f"{cost['peak_mib'] / 1024:.1f} GiB",
+            )
+        lines.append(row(link, questions.get(name, ""), *measured))
+    total = sum(cost["seconds"] for cost in record["notebooks"].values()) / 60
+    measured_on = f"Measured in the `{record['profile']}` profile on {record['hardware']}, no GPU, {record['date']}; "
+    return "\n".join([*lines, "", f"{measured_on}all of it runs in {total:.1f} minutes. Reading and playing take longer."])
+
+
+def symbols() -> str:
+    """Return notebook 00's table of letters."""
+    return "\n".join(
+        [row("letter", "stands for", "here typically"), row(*["---"] * 3), *(row(*r) for r in table_after("The letters"))]
+    )
+
+
+def results() -> str:
+    """Return the table of training claims with the band each is held to."""
+    profiles = json.loads((ROOT / "course_utils" / "bands.json").read_text(encoding="utf-8"))["profiles"]
+    lines = []
+    for profile, bands in profiles.items():
+        for name, band in bands.items():
+            values, seeds = band["values"], band.get("seeds", [])
+            mean = sum(values) / len(values)
+            seen = f"{len(values)}" + (f" ({seeds[0]} to {seeds[-1]})" if seeds else "")
+            where = ", ".join(str(band[key]) for key in ("hardware", "date") if key in band)
+            lines.append(
+                row(name[:2], name[3:], f"{mean:.3f}", f"{band['low']:.3f} to {band['high']:.3f}", seen, profile, where)
+            )
+    if not lines:
+        return "No band has been measured yet."
+    head = ("notebook", "claim", "mean", "band", "seeds", "profile", "measured on")
+    return "\n".join([row(*head), row(*["---"] * len(head)), *lines])
+
+
+PARTS = {"map": course_map, "symbols": symbols, "results": results}
+
+
+def generated(text: str) -> str:
+    """Return `text` with every generated part made anew.
+
+    Raises:
+        ValueError: a part's pair of comments is missing.
+    """
+    for name, make in PARTS.items():
+        begins, ends = f"<!-- generated: {name} -->\n", f"\n<!-- end: {name} -->"
+        if text.count(begins) != 1 or text.count(ends) != 1:
+            raise ValueError(f"README.md needs one pair of comments 'generated: {name}' and 'end: {name}'.")
+        before, rest = text.split(begins)
+        text = before + begins + make() + ends + rest.split(ends)[1]
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    text = README.read_text(encoding="utf-8")
+    fresh = generated(text)
+    if "--check" in arguments:
+        if fresh != text:
+            print("README.md is out of date: python tools/readme.py", file=sys.stderr)
+        return int(fresh != text)
+    README.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
