@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Vocabulary:
         """Return the `max_size` commonest tokens (ties in alphabetical order) that occur `min_count` times."""
         counts = Counter(token for tokens in token_lists for token in tokens)
         common = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
-        return cls((PAD, UNKNOWN, *common[: max(max_size - 2, 0)]))
+        return cls((PAD, UNKNOWN, *(t for t in common[: max(max_size - 2, 0)] if t not in (PAD, UNKNOWN))))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -152,25 +153,51 @@ def collate(encoded: EncodedTexts, indices: np.ndarray) -> dict[str, torch.Tenso
 
 
 def load_vectors(path: str | Path) -> tuple[list[str], torch.Tensor]:
-    """Return the words and float32 (V, D) vectors of a file in GloVe text format.
+    """Return the words and float32 (V, D) vectors of a file in GloVe text format, as `torchtext.vocab.Vectors` does.
 
-    Each line is a word and D numbers, separated by spaces. A first line "V D" (word2vec) is skipped.
+    A line is a word and D numbers with one space between; only a line feed ends it, so a word may hold any
+    other character (GloVe has words with U+0085 and no-break spaces). A first line of two fields, "V D", is a
+    header. Words that are not UTF-8 are left out; a word that comes twice is kept twice.
 
     Raises:
-        ValueError: a line has another width than the first; the message holds its number.
+        FileNotFoundError: no such file.
+        ValueError: the file holds no vectors, or a line has another width than the first or something that
+            is not a number; the message holds the line.
     """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}. download.glove_file() fetches glove.6B.100d.txt.")
     words: list[str] = []
-    vectors: list[np.ndarray] = []
-    with Path(path).open(encoding="utf-8", errors="replace", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            word, *values = line.rstrip().split(" ")
-            if number == 1 and len(values) == 1:
+    numbers, width = array("f"), 0
+    with path.open("rb") as file:
+        for line_number, line in enumerate(file, start=1):
+            word, *fields = line.rstrip().split(b" ")
+            if line_number == 1 and len(fields) == 1:
                 continue
-            if vectors and len(values) != len(vectors[0]):
-                raise ValueError(f"{path}, line {number}: {len(values)} numbers where line 1 has {len(vectors[0])}.")
-            words.append(word)
-            vectors.append(np.array(values, dtype=np.float32))
-    return words, torch.from_numpy(np.stack(vectors))
+            try:
+                row = [float(field) for field in fields]
+                if len(row) != (width := width or len(row)) or not width:
+                    raise ValueError(f"{len(row)} numbers, where {width or 'some'} are expected")
+            except ValueError as error:
+                raise ValueError(f"{path.name}, line {line_number} (word {word[:20]!r}): {error}.") from None
+            try:
+                words.append(word.decode("utf-8"))
+            except UnicodeDecodeError:
+                continue
+            numbers.extend(row)
+    if not words:
+        raise ValueError(f"{path.name} holds no vectors.")
+    return words, torch.frombuffer(numbers, dtype=torch.float32).view(-1, width)
+
+
+def vectors_for(vocabulary: Vocabulary, words: Sequence[str], vectors: torch.Tensor) -> torch.Tensor:
+    """Return float32 (V, D): the vector of each token of a vocabulary, zeros for a token without one.
+
+    Of a word that comes twice in `words` the last vector is taken, as torchtext does.
+    """
+    row_of = {word: row for row, word in enumerate(words)}
+    rows = torch.tensor([row_of.get(token, -1) for token in vocabulary.tokens])
+    return vectors[rows] * (rows >= 0)[:, None]
 
 
 def ppmi_vectors(encoded: EncodedTexts, *, vocab_size: int, size: int = 64, window: int = 4, seed: int = 0) -> torch.Tensor:
