@@ -126,6 +126,27 @@ def _check(topic: str, look, remedy: str) -> Finding:
         return Finding(topic, False, str(error), remedy)
 
 
+def torchtext_python() -> Path | None:
+    """Return the Python of the kernel `torchtext` that Jupyter knows here, or None if there is no such kernel.
+
+    Raises:
+        FileNotFoundError: the kernel is registered, but its environment is gone.
+    """
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        python = Path(KernelSpecManager().get_kernel_spec("torchtext").argv[0])
+    except NoSuchKernel:
+        return None
+    if not python.exists():
+        raise FileNotFoundError(f"the kernel is registered, but {python} is gone")
+    return python
+
+
+def _look_for_torchtext() -> str:
+    return "its kernel is here (notebook 04)" if torchtext_python() else "no kernel yet: python3 start.py torchtext"
+
+
 def doctor() -> list[Finding]:
     """Return what this machine offers the course, and what to do about each problem."""
     import psutil
@@ -140,6 +161,7 @@ def doctor() -> list[Finding]:
     for name in ("torch", "transformers", "ipywidgets", "jupyterlab"):
         look = lambda name=name: metadata.version(name)  # noqa: E731
         findings.append(_check(name, look, "python3 start.py (or: pip install -e '.[lab]')"))
+    findings.append(_check("torchtext", _look_for_torchtext, "python3 start.py torchtext"))
     device = choose_device()
     precision = str(choose_precision(device)).removeprefix("torch.")
     why = "fast here" if precision == "bfloat16" else "no fast bfloat16 here"
