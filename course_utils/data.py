@@ -230,18 +230,30 @@ def read_table(path: str | Path, *, text_column: str, label_column: str) -> Revi
     return Reviews(tuple(table[text_column]), codes.astype(np.int64), rows, rows, tuple(map(str, names)))
 
 
-def load_hub_reviews(name: str, *, split: str = "train", revision: str = "main") -> Reviews:
+# Hub data sets the course names: the revision that is read, and the download in MB.
+HUB = {
+    "stanfordnlp/imdb": ("e6281661ce1c48d982bc483cf8a173c1bbeb5d31", 84),
+    "cornell-movie-review-data/rotten_tomatoes": ("aa13bc287fa6fcab6daf52f0dfb9994269ffea28", 1),
+}
+
+
+def load_hub_reviews(name: str, *, split: str = "train", revision: str | None = None) -> Reviews:
     """Return a hub data set with columns `text` and `label`, such as "stanfordnlp/imdb". Needs a network.
+
+    Args:
+        revision: commit to read; None reads the one pinned in `HUB`, or "main" for a data set not named there.
 
     Raises:
         ConnectionError: the hub cannot be reached; the message names the embedded alternative.
     """
     import datasets
 
-    print(f"Fetching {name} ({split}) from the hub; the size is shown by the bar below.")
+    pinned, megabytes = HUB.get(name, ("main", "an unknown number of"))
+    revision = revision or pinned
+    print(f"Fetching {name} ({split}, revision {revision[:8]}) from the hub (about {megabytes} MB, once).")
     try:
         table = datasets.load_dataset(name, split=split, revision=revision)
-    except (OSError, ConnectionError) as error:
+    except OSError as error:
         raise ConnectionError(
             f"Could not fetch {name}: {type(error).__name__}. Without a network use data.load_splits('imdb')."
         ) from error

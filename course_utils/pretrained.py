@@ -22,13 +22,13 @@ PACKAGE = PackagedFiles(
         _FOLDER + "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     },
 )
-# Hub checkpoints the course names, with the download size that is announced before fetching.
-HUB_SIZES_MB = {
-    "google-bert/bert-base-uncased": 440,
-    "FacebookAI/roberta-base": 499,
-    "openai-community/gpt2": 548,
-    "distilbert/distilbert-base-uncased": 268,
-    "answerdotai/ModernBERT-base": 599,
+# Hub checkpoints the course names: the revision that is read, and the download in MB.
+HUB = {
+    "google-bert/bert-base-uncased": ("86b5e0934494bd15c9632b12f734a8a67f723594", 440),
+    "FacebookAI/roberta-base": ("e2da8e2f811d1448a5b465c236feacd80ffbac7b", 499),
+    "openai-community/gpt2": ("607a30d783dfa663caf39e06633721c8d4cfcd7e", 548),
+    "distilbert/distilbert-base-uncased": ("12040accade4e8a0f71eabdb258fecc2e7e948be", 268),
+    "answerdotai/ModernBERT-base": ("8949b909ec900327062f0ebf497f51aef5e6f0c8", 599),
 }
 
 
@@ -56,9 +56,12 @@ def checkpoint_path(name: str = "embedded") -> Path:
 def _load(auto_class, name: str, **options):
     if name == "embedded" or Path(name).is_dir():
         return auto_class.from_pretrained(checkpoint_path(name), local_files_only=True, **options)
-    print(f"Fetching {name} from the hub (about {HUB_SIZES_MB.get(name, 'an unknown number of')} MB, once).")
+    name, _, asked = name.partition("@")
+    pinned, megabytes = HUB.get(name, ("main", "an unknown number of"))
+    revision = asked or pinned
+    print(f"Fetching {name} (revision {revision[:8]}) from the hub (about {megabytes} MB, once).")
     try:
-        return auto_class.from_pretrained(name, **options)
+        return auto_class.from_pretrained(name, revision=revision, **options)
     except OSError as error:
         raise ConnectionError(
             f"Could not fetch {name}. Check the name and the network, or use the embedded checkpoint: name='embedded'."
@@ -76,7 +79,7 @@ def load_classifier(name: str = "embedded", *, num_classes: int = 2, dropout: fl
     """Return the checkpoint with a new, untrained head; the call gives `.logits` float (B, C).
 
     Args:
-        name: "embedded", a folder, or a hub id.
+        name: "embedded", a folder, or a hub id; "owner/model@commit" reads another revision than the pinned one.
         dropout: probability in every dropout layer. 0 is the course's choice on a CPU, where drawing the
             masks costs more than it brings; notebook 06 measures both.
         seed: seed of the new head.
