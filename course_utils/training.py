@@ -37,9 +37,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What was measured in one epoch; losses in nats, mean over examples; accuracy 0 to 1."""
+    """What was measured up to the end of an epoch, or to a pause; `epoch` 1.5 is the middle of the second.
 
-    epoch: int
+    Losses in nats, mean over examples; accuracy 0 to 1; seconds and tokens since the record before.
+    """
+
+    epoch: float
     train_loss: float
     validation_loss: float
     validation_accuracy: float
@@ -48,13 +51,30 @@ class EpochRecord:
 
 
 @dataclass
+class RunState:
+    """What a run needs besides the model to go on where it stopped."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator
+    epoch: int = 0
+    batches: list[np.ndarray] = field(default_factory=list)  # of this epoch, not yet seen
+    weights: dict[str, torch.Tensor] | None = None  # as they stood at the stop
+    best_weights: dict[str, torch.Tensor] | None = None
+    best_accuracy: float = -1.0
+    random_state: torch.Tensor | None = None  # of dropout, at the stop
+
+
+@dataclass
 class History:
-    """All that `fit` measured; `best_epoch` is the one whose weights the model now holds."""
+    """All that `fit` measured; after a whole run the model holds the weights of `best_epoch`."""
 
     records: list[EpochRecord] = field(default_factory=list)
     step_losses: list[float] = field(default_factory=list)
-    best_epoch: int | None = None
+    best_epoch: float | None = None
     interrupted: bool = False
+    finished: bool = False
+    state: RunState | None = field(default=None, repr=False)  # what going on needs
 
     @property
     def seconds(self) -> float:
@@ -186,35 +206,39 @@ def fit(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
+    max_steps: int | None = None,
+    resume: History | None = None,
 ) -> History:
-    """Train `model` in place and return what was measured; the best epoch's weights are kept.
+    """Train `model` in place and return what was measured; the best weights on validation are kept.
 
-    The stop button (KeyboardInterrupt) ends the run early: the best finished epoch is kept, or the
-    weights as they stand if none was finished, and `history.interrupted` is True.
+    The stop button (KeyboardInterrupt) ends the run early: the best weights recorded are kept, or the
+    weights as they stand if there is no record yet, and `history.interrupted` is True. A run that was
+    stopped, or paused by `max_steps`, goes on with `fit(..., resume=history)` as if it had never stopped.
 
     Args:
         on_progress: called after each step with a `Progress`; None shows a progress bar.
         optimizer: None gives AdamW from `make_optimizer`.
+        max_steps: pause after so many steps and write a record; None runs to the end.
+        resume: the history of a run of the same model, data and settings that has not finished.
 
     Raises:
-        ValueError: nothing to train on, or every parameter frozen.
+        ValueError: nothing to train on, every parameter frozen, or a run to resume that has finished.
         FloatingPointError: the loss became NaN or infinite; the message says what to lower.
     """
     if not len(train) or not len(validation):
         raise ValueError("fit needs at least one training text and one validation text.")
-    generator = torch.Generator().manual_seed(settings.seed)
-    torch.manual_seed(settings.seed)
-    optimizer = optimizer or make_optimizer(model, settings)
-    steps_per_epoch = -(-len(train) // settings.batch_size)
-    num_steps = steps_per_epoch * settings.num_epochs
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: rate_factor(step, num_steps=num_steps, warmup_steps=int(settings.warmup_fraction * num_steps)),
-    )
-    history, best_state, best_accuracy = History(), None, -1.0
-    show, close = (on_progress, lambda: None) if on_progress else _progress_bar(num_steps)
-    started, tokens_seen = time.perf_counter(), 0
-    epoch = 0
+    if resume is not None and resume.finished:
+        raise ValueError("This run has finished. Start a new one without resume, with a larger num_epochs.")
+    num_steps = -(-len(train) // settings.batch_size) * settings.num_epochs
+    history = resume or History(state=_start(model, settings, optimizer, num_steps))
+    state = history.state
+    assert state is not None
+    if state.weights is not None and state.random_state is not None:
+        model.load_state_dict(state.weights)
+        torch.set_rng_state(state.random_state)
+    history.interrupted = False
+    show, close = (on_progress, lambda: None) if on_progress else _progress_bar(num_steps, len(history.step_losses))
+    started, first_step, tokens_seen = time.perf_counter(), len(history.step_losses), 0
 
     def after_step(loss: float, tokens: int) -> None:
         nonlocal tokens_seen
@@ -223,42 +247,71 @@ def fit(
                 f"The loss became {loss} at step {len(history.step_losses) + 1}. "
                 f"Start again with a fresh model and a smaller learning_rate than {settings.learning_rate:g}."
             )
-        schedule.step()
+        state.schedule.step()
+        state.batches.pop(0)
         tokens_seen += tokens
         history.step_losses.append(loss)
         step, elapsed = len(history.step_losses), time.perf_counter() - started
-        left = elapsed / step * (num_steps - step)
-        show(Progress(epoch, settings.num_epochs, step, num_steps, loss, tokens_seen / elapsed, left, history))
+        left = elapsed / (step - first_step) * (num_steps - step)
+        show(Progress(state.epoch, settings.num_epochs, step, num_steps, loss, tokens_seen / elapsed, left, history))
 
     try:
-        for epoch in range(1, settings.num_epochs + 1):
-            epoch_started, tokens_before = time.perf_counter(), tokens_seen
-            batches = make_batches(train.lengths, batch_size=settings.batch_size, generator=generator)
-            train_loss = train_one_epoch(
-                model, train, optimizer, batches=batches, max_grad_norm=settings.max_grad_norm, after_step=after_step
+        while not history.finished and (max_steps is None or len(history.step_losses) - first_step < max_steps):
+            piece_started, tokens_before = time.perf_counter(), tokens_seen
+            if not state.batches:
+                state.epoch += 1
+                state.batches = make_batches(train.lengths, batch_size=settings.batch_size, generator=state.generator)
+            budget = None if max_steps is None else max_steps - (len(history.step_losses) - first_step)
+            loss = train_one_epoch(
+                model,
+                train,
+                state.optimizer,
+                batches=state.batches[:budget],
+                max_grad_norm=settings.max_grad_norm,
+                after_step=after_step,
             )
             result = evaluate(model, validation)
-            seconds, tokens = time.perf_counter() - epoch_started, tokens_seen - tokens_before
-            history.records.append(EpochRecord(epoch, train_loss, result.loss, result.accuracy, seconds, tokens))
-            if result.accuracy > best_accuracy:
-                best_accuracy, history.best_epoch = result.accuracy, epoch
-                best_state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-            if settings.patience is not None and epoch - (history.best_epoch or 0) >= settings.patience:
-                break
+            epoch = len(history.step_losses) * settings.num_epochs / num_steps
+            seconds, tokens = time.perf_counter() - piece_started, tokens_seen - tokens_before
+            history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens))
+            if result.accuracy > state.best_accuracy:
+                state.best_accuracy, history.best_epoch = result.accuracy, epoch
+                state.best_weights = _copy(model)
+            stale = epoch - (history.best_epoch or 0)
+            history.finished = len(history.step_losses) >= num_steps or (
+                settings.patience is not None and not state.batches and stale >= settings.patience
+            )
     except KeyboardInterrupt:
         history.interrupted = True
     finally:
         close()
-    if best_state is not None:
-        model.load_state_dict(best_state)
+    state.weights, state.random_state = _copy(model), torch.get_rng_state()
+    if state.best_weights is not None and (history.finished or history.interrupted):
+        model.load_state_dict(state.best_weights)
+    if history.finished:
+        history.state = None  # frees the copies of the weights
     model.eval()
     return history
 
 
-def _progress_bar(num_steps: int) -> tuple[Callable[[Progress], None], Callable[[], None]]:
+def _start(model: nn.Module, settings: Settings, optimizer: torch.optim.Optimizer | None, num_steps: int) -> RunState:
+    torch.manual_seed(settings.seed)
+    optimizer = optimizer or make_optimizer(model, settings)
+    warmup_steps = int(settings.warmup_fraction * num_steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps)
+    )
+    return RunState(optimizer, schedule, torch.Generator().manual_seed(settings.seed))
+
+
+def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _progress_bar(num_steps: int, done: int) -> tuple[Callable[[Progress], None], Callable[[], None]]:
     from tqdm.auto import tqdm
 
-    bar = tqdm(total=num_steps, desc="training", unit="step")
+    bar = tqdm(total=num_steps, initial=done, desc="training", unit="step")
 
     def show(progress: Progress) -> None:
         bar.set_postfix(epoch=progress.epoch, loss=f"{progress.loss:.3f}", refresh=False)
