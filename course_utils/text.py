@@ -18,6 +18,7 @@ PAD, UNKNOWN = "<pad>", "<unk>"
 _DROP = re.compile(r'"')
 _BREAK = re.compile(r"<br />|[;:]")
 _SPLIT = re.compile(r"([.,()!?'])")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean_text(text: str) -> str:
@@ -28,11 +29,7 @@ def clean_text(text: str) -> str:
     """
     if not isinstance(text, str):
         raise ValueError(f"A text must be a string, not {type(text).__name__}. Type: str(value), or drop the row.")
-    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() and _has_surrogate(text) else text
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def basic_english(text: str) -> list[str]:
@@ -95,14 +92,21 @@ class EncodedTexts:
         return EncodedTexts(tuple(self.input_ids[i] for i in indices), self.labels[indices])
 
 
+def _at_least(max_tokens: int, least: int) -> None:
+    if max_tokens < least:
+        raise ValueError(f"max_tokens must be {least} or more, not {max_tokens}.")
+
+
 def encode_words(reviews: Reviews, vocabulary: Vocabulary, *, max_tokens: int) -> EncodedTexts:
     """Return each review as the ids of its first `max_tokens` words; an empty text becomes one unknown token."""
+    _at_least(max_tokens, 1)
     ids = (vocabulary.encode(basic_english(text)[:max_tokens]) or [1] for text in reviews.texts)
     return EncodedTexts(tuple(np.array(i, dtype=np.int64) for i in ids), reviews.labels)
 
 
 def encode_wordpieces(reviews: Reviews, tokenizer, *, max_tokens: int) -> EncodedTexts:
     """Return each review as [CLS] pieces [SEP], cut to `max_tokens`, by a Hugging Face tokenizer."""
+    _at_least(max_tokens, 3)
     texts = [clean_text(text) for text in reviews.texts]
     encoded = tokenizer(texts, truncation=True, max_length=max_tokens, padding=False)["input_ids"]
     return EncodedTexts(tuple(np.array(ids, dtype=np.int64) for ids in encoded), reviews.labels)
