@@ -122,7 +122,7 @@ class Finding:
 def _check(topic: str, look, remedy: str) -> Finding:
     try:
         return Finding(topic, True, look())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         return Finding(topic, False, str(error), remedy)
 
 
