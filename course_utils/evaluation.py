@@ -47,6 +47,9 @@ def accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
 def confusion(predictions: np.ndarray, labels: np.ndarray, *, num_classes: int = 2) -> np.ndarray:
     """Return counts int64 (C, C): row = true class, column = predicted class."""
     predictions, labels = _same_length(predictions, labels)
+    largest = max(predictions.max(), labels.max())
+    if largest >= num_classes or min(predictions.min(), labels.min()) < 0:
+        raise ValueError(f"There is a class {largest}, but num_classes={num_classes}: classes are 0 to num_classes - 1.")
     return np.bincount(labels * num_classes + predictions, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
