@@ -137,6 +137,9 @@ def prediction_box(predict: Callable[[str], np.ndarray], class_names: Sequence[s
     button, answer = w.Button(description="Classify", icon="check"), w.HTML()
 
     def classify(_: object = None) -> None:
+        if not box.value.strip():
+            _described(answer, "There is nothing to classify: type a sentence first.")
+            return
         try:
             text = prediction_sentence(predict(box.value), class_names)
         except ValueError as error:
