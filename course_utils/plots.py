@@ -43,7 +43,7 @@ STYLE: dict[str, Any] = {
 
 def use_style() -> None:
     """Set the course's figure style for this notebook."""
-    plt.rcParams.update(STYLE)
+    plt.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -166,9 +166,8 @@ def descent_path(ax: Axes, path: np.ndarray, *, label: str, index: int = 1) -> A
 
 def scatter_words(ax: Axes, points: np.ndarray, words: Sequence[str], groups: Sequence[int], names: Sequence[str]) -> Axes:
     """Write words at points float (n, 2); groups int (n,) differ in colour and marker and are named in a legend."""
-    groups = np.asarray(groups)
     for group, name in enumerate(names):
-        chosen = points[groups == group]
+        chosen = points[np.asarray(groups) == group]
         ax.plot(*chosen.T, MARKERS[group], color=COLOURS[group], markersize=5, label=name)
     for (x, y), word in zip(points, words, strict=True):
         ax.annotate(word, (x, y), (4, 3), textcoords="offset points", fontsize=8.5)

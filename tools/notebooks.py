@@ -111,7 +111,7 @@ def execute(notebook: nbformat.NotebookNode) -> dict:
     )
     begun = time.monotonic()
     with client.setup_kernel():
-        watcher = PeakMemory(client.km.provisioner.pid)
+        watcher = PeakMemory(client.km.provisioner.pid)  # type: ignore[union-attr]
         watcher.start()
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
