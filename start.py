@@ -7,25 +7,31 @@
     python3 start.py test       set up, then run every test
     python3 start.py test fast  set up, then run the tests that take less than a minute
 
-Running it again is safe: what is already there is kept.
+Running it again is safe: what is already there is kept. Any Python from 2.7 on can read this file, so that an
+old one can say that it is too old.
 """
+
+from __future__ import print_function
 
 import hashlib
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(HERE, ".venv")
 LOCK = os.path.join(HERE, "requirements.lock")
+PROJECT = os.path.join(HERE, "pyproject.toml")
 STAMP = os.path.join(VENV, "installed-from")
 KERNEL = os.path.join(HERE, ".kernels", "torchtext")
 KERNEL_FILES = os.path.join(HERE, "kernels", "torchtext")
 ACTIONS = ("lab", "setup", "doctor", "torchtext", "test")
-NEEDED_GB, NEEDED_TORCHTEXT_GB = 8, 7
+# On Linux torch comes with CUDA libraries, which are most of it.
+NEEDED_GB, FETCHED_GB, NEEDED_TORCHTEXT_GB = (8, 3, 7) if sys.platform.startswith("linux") else (3, 1, 3)
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 
@@ -48,8 +54,13 @@ def check_python(version):
         )
 
 
-def check_disk(needed=NEEDED_GB):
-    """Leave if the new environment would not fit on the disk."""
+def check_folder(needed=NEEDED_GB):
+    """Leave if the new environment could not be written here, or would not fit on the disk."""
+    if not os.access(HERE, os.W_OK):
+        stop(
+            "This folder cannot be written to: {}".format(HERE),
+            "copy the course to a folder of your own, for example in your home, and run start.py there.",
+        )
     free = shutil.disk_usage(HERE).free / 2.0**30
     if free < needed:
         stop(
@@ -65,13 +76,36 @@ def venv_program(name, folder=VENV):
     return os.path.join(folder, "bin", name)
 
 
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
 def fingerprint():
-    """Return what the environment is made from: Python, the lock and the package's own declaration."""
-    digest = hashlib.sha256(sys.version.encode())
-    for path in (LOCK, os.path.join(HERE, "pyproject.toml")):
-        with open(path, "rb") as file:
-            digest.update(file.read())
-    return digest.hexdigest()
+    """Return what the environment is made from: the place of this folder, the lock, the package's declaration."""
+    return [HERE, sha256(LOCK), sha256(PROJECT)]
+
+
+def read_stamp():
+    """Return the fingerprint that the finished environment was made from; empty if it was never finished."""
+    try:
+        with open(STAMP, encoding="utf-8") as file:
+            return file.read().splitlines()
+    except (OSError, ValueError):
+        return []
+
+
+def write_stamp():
+    with open(STAMP, "w", encoding="utf-8") as file:
+        file.write("\n".join(fingerprint()))
+
+
+def python_works(python):
+    """Return whether an environment's Python is there and starts."""
+    try:
+        return subprocess.call([python, "-c", ""], env=clean_environment()) == 0
+    except OSError:
+        return False
 
 
 def is_made_from(stamp, expected, python):
@@ -83,50 +117,95 @@ def is_made_from(stamp, expected, python):
         return False
 
 
-def is_installed():
-    return is_made_from(STAMP, fingerprint(), venv_program("python"))
+# Variables that would lead Python, pip or uv to other packages than those of the lock.
+MISLEADING = (
+    "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "UV_FIND_LINKS",
+    "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__",
+)  # fmt: skip
 
 
-def installer_environment():
-    """Return the environment for pip and uv without settings that would replace locked wheels."""
-    dropped = ("PIP_FIND_LINKS", "UV_FIND_LINKS", "PIP_REQUIRE_VIRTUALENV", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-    kept = {key: value for key, value in os.environ.items() if key not in dropped}
-    kept["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    kept["UV_LINK_MODE"] = kept.get("UV_LINK_MODE", "copy")
+def clean_environment():
+    """Return the environment variables without the misleading ones."""
+    kept = {key: value for key, value in os.environ.items() if key not in MISLEADING}
+    kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_USER="0", PYTHONUTF8="1")
     return kept
 
 
-def make_environment():
-    """Create .venv, in place of one that was left half made."""
-    if os.path.isdir(VENV):
-        say("Replacing an environment that is out of date or was left half made.")
+def remove_environment(done):
+    """Delete .venv, and say why; `done` is the stamp found in it."""
+    if not done:
+        reason = "it was left half made"
+    elif done[0] != HERE:
+        reason = "this folder was moved or copied, and environments cannot move"
+    elif done[1:2] != fingerprint()[1:2]:
+        reason = "requirements.lock has changed"
+    else:
+        reason = "its Python does not start any more"
+    say("Making the environment in .venv anew: {}.".format(reason))
+    try:
         shutil.rmtree(VENV)
+    except OSError as error:
+        stop(
+            "The old environment cannot be deleted: {}".format(error),
+            "close JupyterLab and whatever else uses it, delete the folder .venv, then run start.py again.",
+        )
+
+
+def make_environment():
+    """Create an empty .venv."""
     say("Creating an environment in .venv (a few seconds).")
-    made = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True)
+    base = getattr(sys, "_base_executable", None) or sys.executable  # never the Python of an environment
+    made = subprocess.run(
+        [base, "-m", "venv", VENV], env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     if made.returncode:
-        if "ensurepip" in made.stdout + made.stderr:
+        output = made.stdout.decode("utf-8", "replace")
+        if "ensurepip" in output:
             package = "python{}.{}-venv".format(*sys.version_info[:2])
-            stop("This Python cannot create environments: its part 'ensurepip' is missing.", "sudo apt install " + package)
-        stop("Creating .venv failed: " + (made.stderr or made.stdout).strip()[-300:], "delete .venv and run start.py again.")
+            stop(
+                "This Python cannot create environments: its part 'ensurepip' is missing.",
+                "sudo apt install {} (Debian, Ubuntu), then run start.py again.".format(package),
+            )
+        explain_failure(output)
+
+
+# What pip, uv and the systems print, in small letters, when...
+OFFLINE = (
+    "resolve host", "name resolution", "dns error", "nodename nor servname", "getaddrinfo", "network is unreachable",
+    "new connection", "connection error", "connection refused", "connecttimeout", "timed out", "error sending request",
+)  # fmt: skip
+DISK_FULL = ("no space left", "disk quota", "not enough space", "os error 28", "os error 112")
+PATH_TOO_LONG = ("long path", "filename or extension is too long", "file name too long", "os error 206")
+FORBIDDEN = ("permission denied", "access is denied", "read-only file system")
+
+
+def has_sign(output, signs):
+    return any(sign in output.lower() for sign in signs)
 
 
 def explain_failure(output, folder=".venv", action="setup"):
     """Leave with a sentence for what an installer printed."""
-    if "No space left" in output or "Disk quota" in output or "not enough space" in output:
-        stop("The disk became full while installing.", "free about {} GB, then run start.py again.".format(NEEDED_GB))
-    offline = (
-        "connection",
-        "resolve host",
-        "name resolution",
-        "dns error",
-        "network",
-        "Could not find a version",
-        "timed out",
-    )
-    if any(sign.lower() in output.lower() for sign in offline):
+    if has_sign(output, DISK_FULL):
+        stop(
+            "The disk became full while installing.",
+            "free about {} GB (pip and uv also keep a cache in your home), then run start.py again.".format(NEEDED_GB),
+        )
+    if has_sign(output, OFFLINE):
         stop(
             "The packages could not be fetched: there seems to be no network.",
-            "connect once (about 3 GB is fetched), run: python3 start.py " + action + " - afterwards no network is needed.",
+            "connect once (about {} GB is fetched), run: python3 start.py {} - afterwards no network is needed.".format(
+                FETCHED_GB, action
+            ),
+        )
+    if has_sign(output, PATH_TOO_LONG):
+        stop(
+            "The path of this folder is too long for the files of the environment.",
+            "move the course to a short path, for example C:\\course, and run start.py there.",
+        )
+    if has_sign(output, FORBIDDEN):
+        stop(
+            "A file could not be written: " + output.strip()[-300:],
+            "close JupyterLab, or copy the course to a folder of your own, then run start.py again.",
         )
     stop(
         "Installing failed: " + output.strip()[-600:],
@@ -136,50 +215,85 @@ def explain_failure(output, folder=".venv", action="setup"):
 
 def attempt(command):
     """Run an installer command, show its output as it comes, and return (exit status, output)."""
-    with subprocess.Popen(
-        command, cwd=HERE, env=installer_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        lines = []
-        for line in process.stdout:
+    shown = ("Downloading", "Installing", "Resolved", "Prepared", "Installed", "Collecting torch")
+    try:
+        process = subprocess.Popen(
+            command, cwd=HERE, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    except OSError as error:
+        return 1, str(error)
+    lines = []
+    with process:
+        for raw in process.stdout:
+            line = raw.decode("utf-8", "replace")
             lines.append(line)
-            if line.startswith(("Downloading", "Installing", "Resolved", "Prepared", "Installed", "Collecting torch")):
+            if line.strip().startswith(shown):
                 say("  " + line.strip()[:100])
     return process.returncode, "".join(lines)
 
 
-def install():
+def locked(name):
+    """Return the lines of requirements.lock that pin one package, with its hashes."""
+    with open(LOCK, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(name + "=="))
+    after = next((n for n in range(first + 1, len(lines)) if not lines[n].startswith(" ")), len(lines))
+    return "\n".join(line for line in lines[first:after] if not line.lstrip().startswith("#")).rstrip("\\ ")
+
+
+def fetch_uv(python):
+    """Install uv, the quick installer, as the lock pins it, and return the command that runs it (None: not to be had)."""
+    pinned = os.path.join(VENV, "uv.txt")
+    with open(pinned, "w", encoding="utf-8") as file:
+        file.write(locked("uv") + "\n")
+    status, output = attempt(
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "2", "--require-hashes", "-r", pinned]
+    )
+    if status and has_sign(output, OFFLINE):
+        explain_failure(output)
+    return None if status else [python, "-m", "uv", "pip", "install", "--python", python]
+
+
+def install_packages(python):
     """Fill .venv from the hashed lock: with uv where it can be had (quick), else with pip."""
-    python = venv_program("python")
     say("Installing about 200 packages from requirements.lock, each checked against its hash.")
-    say("This takes 1 to 10 minutes, by the network, and is done once.")
-    fetched_uv = attempt([python, "-m", "pip", "install", "--quiet", "uv"])[0] == 0
-    if fetched_uv:
-        steps = [
-            [python, "-m", "uv", "pip", "install", "--python", python, "--require-hashes", "-r", LOCK],
-            [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps", "-e", HERE],
-        ]
-    else:
-        steps = []
-    pip = [python, "-m", "pip", "install"]
-    fallback = [[*pip, "--require-hashes", "-r", LOCK], [*pip, "--no-deps", "-e", HERE]]
-    if steps and all(attempt(step)[0] == 0 for step in steps):
-        return
-    for step in fallback:
-        status, output = attempt(step)
-        if status:
+    say("About {} GB is fetched. This takes 1 to 10 minutes, by the network, and is done once.".format(FETCHED_GB))
+    from_lock = ["--require-hashes", "-r", LOCK]
+    uv = fetch_uv(python)
+    if uv:
+        status, output = attempt(uv + from_lock)
+        if status == 0:
+            return
+        if has_sign(output, DISK_FULL):
             explain_failure(output)
+    say("uv did not manage it here; trying again with pip, which takes longer.")
+    status, output = attempt([python, "-m", "pip", "install"] + from_lock)
+    if status:
+        explain_failure(output)
+
+
+def install_course(python):
+    """Install the course's own package in place; its build tool comes from the lock, so no network is needed."""
+    status, output = attempt([python, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "-e", HERE])
+    if status:
+        explain_failure(output)
 
 
 def set_up():
-    """Make the environment unless it is there already."""
-    if is_installed():
+    """Make the environment, or what of it is missing."""
+    python, done, wanted = venv_program("python"), read_stamp(), fingerprint()
+    whole = done[:2] == wanted[:2] and python_works(python)
+    if whole and done == wanted:
         say("The environment in .venv is ready.")
         return
-    check_disk()
-    make_environment()
-    install()
-    with open(STAMP, "w") as file:
-        file.write(fingerprint())
+    check_folder(0.1 if whole else NEEDED_GB)
+    if not whole:
+        if os.path.lexists(VENV):
+            remove_environment(done)
+        make_environment()
+        install_packages(python)
+    install_course(python)
+    write_stamp()
     say("The environment in .venv is ready; from here on no network is needed.")
 
 
@@ -198,7 +312,7 @@ def python_for_torchtext(uv_is_here):
     show = "import sys; print(sys.executable if (3, 11) <= sys.version_info[:2] <= (3, 12) else '')"
     for command in ([sys.executable], ["python3.12"], ["python3.11"], ["py", "-3.12"], ["py", "-3.11"]):
         try:
-            found = subprocess.run([*command, "-c", show], capture_output=True, text=True).stdout.strip()
+            found = subprocess.run(command + ["-c", show], capture_output=True, text=True).stdout.strip()
         except OSError:
             continue
         if found:
@@ -225,13 +339,13 @@ def register_torchtext(python):
 
 def make_torchtext_environment(python):
     """Create and fill .kernels/torchtext from its hashed lock: with uv where .venv has it, else with pip."""
-    check_disk(NEEDED_TORCHTEXT_GB)
+    check_folder(NEEDED_TORCHTEXT_GB)
     uv = [venv_program("python"), "-m", "uv"]
-    uv_is_here = subprocess.run([*uv, "--version"], capture_output=True).returncode == 0
+    uv_is_here = subprocess.run(uv + ["--version"], capture_output=True).returncode == 0
     found = python_for_torchtext(uv_is_here)
     shutil.rmtree(KERNEL, ignore_errors=True)
     say("Creating an environment in .kernels/torchtext with Python {}.".format(found))
-    made = bool(found) and attempt([*uv, "venv", "--python", found, KERNEL] if uv_is_here else [found, "-m", "venv", KERNEL])
+    made = bool(found) and attempt(uv + ["venv", "--python", found, KERNEL] if uv_is_here else [found, "-m", "venv", KERNEL])
     if not made or made[0]:
         stop(
             "The torchtext kernel needs Python 3.11 or 3.12, and no working one was found beside this Python {}.{}.".format(
@@ -241,10 +355,10 @@ def make_torchtext_environment(python):
         )
     say("Installing torch 2.3.1, torchtext 0.18.0 and what they need, each checked against its hash.")
     say("About 3 GB is fetched on Linux, less elsewhere: 1 to 10 minutes, by the network, once.")
-    pip = [*uv, "pip", "install", "--python", python] if uv_is_here else [python, "-m", "pip", "install"]
+    pip = uv + ["pip", "install", "--python", python] if uv_is_here else [python, "-m", "pip", "install"]
     lock = os.path.join(KERNEL_FILES, "requirements.lock")
     for step in (["--require-hashes", "-r", lock], ["--no-deps", "-e", HERE]):
-        status, output = attempt([*pip, *step])
+        status, output = attempt(pip + step)
         if status:
             explain_failure(output, folder=".kernels", action="torchtext")
     tried = subprocess.run([python, "-c", "import torchtext"], capture_output=True, text=True)
@@ -265,26 +379,34 @@ def set_up_torchtext():
     say("The kernel torchtext is ready: open notebooks/04_the_published_listing.ipynb in JupyterLab.")
 
 
+def run(command):
+    """Run a command to its end and return its exit status; Ctrl+C is the command's own business."""
+    process = subprocess.Popen(command, cwd=HERE, env=clean_environment())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return process.wait()
+
+
 def main(arguments):
     action = arguments[0] if arguments else "lab"
     if action in ("-h", "--help", "help"):
         print(__doc__)
         return 0
+    check_python(tuple(sys.version_info[:2]))
     if action not in ACTIONS:
         stop("There is no action {!r}.".format(action), "choose one of: " + ", ".join(ACTIONS))
-    check_python(tuple(sys.version_info[:2]))
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter shows "?"
     try:
         set_up()
         if action == "torchtext":
             set_up_torchtext()
     except KeyboardInterrupt:
-        stop("Stopped.", "run start.py again; it starts the set-up over.")
+        stop("Stopped.", "run start.py again; what was fetched so far is not fetched twice.")
+    except OSError as error:
+        explain_failure(str(error))
     if action in ("setup", "torchtext"):
         return 0
-    try:
-        return subprocess.call([venv_program("course"), action, *arguments[1:]], cwd=HERE)
-    except KeyboardInterrupt:
-        return 130
+    return run([venv_program("python"), "-m", "course_utils.cli", action] + arguments[1:])
 
 
 if __name__ == "__main__":
