@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from . import __version__
 
+# JupyterLab opens at the first notebook, and asks nobody outside for news or newer versions.
+LAB = (
+    "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
+    "--ServerApp.log_level=WARN",
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+)
 TORCHTEXT_NOTEBOOK = Path("notebooks", "04_the_published_listing.ipynb")
 
 
@@ -62,9 +70,26 @@ def _lab(options: argparse.Namespace) -> int:
     folder = course_folder()
     for finding in _problems():
         print(f"MEND {finding.topic}: {finding.detail}\n     to mend it: {finding.remedy}")
-    start = folder / "notebooks" / "00_start_here.ipynb"
-    command = [sys.executable, "-m", "jupyterlab", str(start), "--ServerApp.root_dir", str(folder)]
-    return subprocess.call(command + (["--no-browser"] if options.no_browser else []), env=_environment())
+    return _run(["jupyterlab", *LAB, f"--ServerApp.root_dir={folder}", *_lab_options(options.no_browser)], folder)
+
+
+def _lab_options(no_browser: bool) -> list[str]:
+    """Return what JupyterLab has to be told on this machine: nobody to show a browser to, or root as in a container."""
+    options = ["--no-browser"] if no_browser else []
+    if sys.platform.startswith("linux") and not {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & set(os.environ):
+        print("There is no display here: open the address below, with its token, in a browser.")
+        options = ["--no-browser"]
+    return [*options, "--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else options
+
+
+def _run(module: list[str], folder: Path) -> int:
+    """Run `python -m module...` in a folder and return its exit status, never below 0; Ctrl+C is its own business."""
+    process = subprocess.Popen([sys.executable, "-m", *module], cwd=folder)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return abs(process.wait())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _problems() -> list:
@@ -75,14 +100,14 @@ def _problems() -> list:
 
 def _test(options: argparse.Namespace) -> int:
     folder = course_folder()
-    pytest = [sys.executable, "-m", "pytest"]
+    pytest = ["pytest", "-p", "no:cacheprovider"]
     unit = [*pytest, "tests"] + (["-m", "not slow"] if options.part == "fast" else [])
     nbval = [*pytest, "--nbval", "--nbval-sanitize-with", "nbval.cfg"]
     notebooks = [[*nbval, "--nbval-current-env", "notebooks", "--ignore", str(TORCHTEXT_NOTEBOOK)]]
     if options.part != "fast" and _torchtext_is_due():
         notebooks.append([*nbval, "--nbval-kernel-name", "torchtext", str(TORCHTEXT_NOTEBOOK)])
     commands = {"fast": [unit], "notebooks": notebooks, "all": [unit, *notebooks]}[options.part]
-    return max(subprocess.call([*command, "-p", "no:cacheprovider"], cwd=folder, env=_environment()) for command in commands)
+    return max(_run(command, folder) for command in commands)
 
 
 def _torchtext_is_due() -> bool:
@@ -99,5 +124,5 @@ def _torchtext_is_due() -> bool:
     return False
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ}
+if __name__ == "__main__":
+    sys.exit(main())

@@ -26,12 +26,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from course_utils.cli import LAB
+
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 QUIET = (  # a browser that draws pages, and does nothing else of its own accord
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
-    "--disable-default-apps --disable-dev-shm-usage --no-first-run --disable-breakpad --metrics-recording-only"
-).split()
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-default-apps", "--disable-dev-shm-usage", "--no-first-run", "--disable-breakpad", "--metrics-recording-only",
+)  # fmt: skip
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell is in the page, also far below
@@ -80,7 +82,7 @@ def lab_server(*, dark: bool = False, profile: str = "smoke", patience: float = 
         shutil.copytree(ROOT / "notebooks", folder / "course" / "notebooks")
         port, token = free_port(), secrets.token_hex(16)
         options = {"root_dir": folder / "course", "port": port, "port_retries": 0, "ip": "127.0.0.1", "allow_root": True}
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--LabApp.expose_app_in_browser=True"]
+        command = [sys.executable, "-m", "jupyterlab", *LAB, "--no-browser", "--LabApp.expose_app_in_browser=True"]
         command += [f"--ServerApp.{key}={value}" for key, value in options.items()] + [f"--IdentityProvider.token={token}"]
         environment = private_environment(folder, dark=dark, profile=profile)
         with (
