@@ -1,0 +1,49 @@
+"""What the tests share: no network, no windows, small models and small data, all seeded."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import pytest
+import torch
+from helpers import make_encoded
+
+from course_utils.text import EncodedTexts
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_and_no_settings(monkeypatch):
+    for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_BANDS"):
+        monkeypatch.delenv(name, raising=False)
+    torch.manual_seed(0)
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.fixture
+def encoded() -> EncodedTexts:
+    return make_encoded()
+
+
+@pytest.fixture
+def tiny_bert():
+    """A BERT classifier of two layers with random weights: the architecture of the checkpoint, in no time."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = BertConfig(
+        vocab_size=12, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32, **rates
+    )
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(config)
+    for parameter in model.parameters():  # far from the tiny initial values, so that a wrong mask shows
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
+    return model.eval()

@@ -1,0 +1,110 @@
+"""Profiles, devices, precision, seeds and the doctor."""
+
+import random
+from importlib import metadata
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import data, pretrained, runtime
+
+
+def test_profile_comes_from_the_argument_then_the_environment_then_the_machine(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert runtime.get_profile().name == "workshop"
+    monkeypatch.setenv("COURSE_PROFILE", "smoke")
+    assert runtime.get_profile().name == "smoke"
+    assert runtime.get_profile("full").name == "full"
+    monkeypatch.delenv("COURSE_PROFILE")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert runtime.get_profile().name == "full"
+
+
+def test_an_unknown_profile_lists_those_there_are(monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "fast")
+    with pytest.raises(ValueError, match=r"no profile 'fast'.*smoke, workshop, full"):
+        runtime.get_profile()
+
+
+def test_profiles_grow_from_smoke_to_full():
+    smoke, workshop, full = (runtime.PROFILES[name] for name in ("smoke", "workshop", "full"))
+    assert smoke.reviews_max_tokens < workshop.reviews_max_tokens < full.reviews_max_tokens
+    assert smoke.lstm_epochs <= workshop.lstm_epochs < full.lstm_epochs
+    assert (full.reviews_train, full.sentences_train, full.test_size) == (None, None, None)
+
+
+@pytest.mark.parametrize(("cuda", "mps", "best"), [(False, False, "cpu"), (False, True, "mps"), (True, True, "cuda")])
+def test_the_best_device_is_chosen(monkeypatch, cuda, mps, best):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert runtime.choose_device().type == best
+    assert runtime.choose_device("cpu").type == "cpu"
+
+
+def test_an_unknown_device_lists_those_here(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for name in ("cuda", "cuda:1", "quantum"):
+        with pytest.raises(ValueError, match=f"no device '{name}'. Choose one of: cpu."):
+            runtime.choose_device(name)
+
+
+@pytest.mark.parametrize(("amx", "avx", "dtype"), [(0, 0, torch.float32), (1, 0, torch.bfloat16), (0, 1, torch.bfloat16)])
+def test_bfloat16_only_where_hardware_has_it(monkeypatch, amx, avx, dtype):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx), raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bool(avx), raising=False)
+    assert runtime.choose_precision(torch.device("cpu")) == dtype
+    assert runtime.choose_precision(torch.device("mps")) == torch.float32
+
+
+def test_a_seed_fixes_every_source_of_chance():
+    def draw() -> list[float]:
+        return [random.random(), np.random.rand(), torch.rand(1).item(), torch.rand(1, generator=own).item()]
+
+    own = runtime.set_seed(7)
+    first = draw()
+    own = runtime.set_seed(7)
+    assert draw() == first
+    own = runtime.set_seed(8)
+    assert all(a != b for a, b in zip(draw(), first, strict=True))
+
+
+def test_the_course_seed_is_read_from_the_environment(monkeypatch):
+    assert runtime.get_seed() == 0
+    monkeypatch.setenv("COURSE_SEED", "3")
+    assert runtime.get_seed() == 3
+    monkeypatch.setenv("COURSE_SEED", "three")
+    with pytest.raises(ValueError, match="three"):
+        runtime.get_seed()
+
+
+def by_topic() -> dict[str, runtime.Finding]:
+    return {finding.topic: finding for finding in runtime.doctor()}
+
+
+def test_the_doctor_looks_at_everything(monkeypatch):
+    found = by_topic()
+    topics = ["Python", "torch", "transformers", "ipywidgets", "device", "cores", "memory", "disk"]
+    assert set(topics + ["reviews", "checkpoint", "profile"]) <= set(found)
+    assert found["torch"].detail == metadata.version("torch")
+    assert found["reviews"].detail.startswith("verified") and found["checkpoint"].detail.startswith("verified")
+    assert all(finding.remedy for finding in found.values() if not finding.ok)
+
+
+def test_the_doctor_names_the_remedy_of_each_problem(monkeypatch, tmp_path):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    def damaged(package, name):
+        raise ValueError(f"{name} is damaged")
+
+    monkeypatch.setenv("COURSE_PROFILE", "fast")
+    monkeypatch.setattr(metadata, "version", missing)
+    monkeypatch.setattr(data.PackagedFiles, "verify", damaged)
+    found = by_topic()
+    for topic in ("torch", "transformers", "ipywidgets", "reviews", "checkpoint", "profile"):
+        assert not found[topic].ok and found[topic].remedy, topic
+    assert data.PACKAGE.pinned in found["reviews"].remedy
+    assert pretrained.PACKAGE.pinned in found["checkpoint"].remedy
+    assert "fast" in found["profile"].detail
