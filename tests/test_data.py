@@ -37,7 +37,7 @@ def test_a_whole_file_is_accepted(tmp_path):
 def test_a_truncated_or_altered_file_names_itself_its_digest_and_the_repair(tmp_path, content):
     file, digest = tmp_path / "x.csv", hashlib.sha256(b"whole").hexdigest()
     file.write_bytes(content)
-    with pytest.raises(ValueError, match="x.csv is damaged or altered") as caught:
+    with pytest.raises(ValueError, match=r"x.csv is damaged or altered") as caught:
         data.verify_file(file, digest, "Mend it with: pip.")
     assert digest[:12] in str(caught.value) and "Mend it with: pip." in str(caught.value)
 
@@ -47,7 +47,7 @@ def test_a_file_that_changes_after_the_first_look_is_noticed(tmp_path):
     file.write_bytes(b"whole")
     data.verify_file(file, digest, "")
     file.write_bytes(b"altered")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match=r"damaged"):
         data.verify_file(file, digest, "")
 
 
@@ -57,7 +57,7 @@ def installed_at(monkeypatch, folder: Path) -> None:
 
 def test_missing_package_missing_file_and_truncated_reviews_each_give_the_command(monkeypatch, tmp_path):
     absent = data.PackagedFiles("no-such-package-here", "1.0", {"a": ""})
-    with pytest.raises(FileNotFoundError, match="not installed. Type: pip install no-such-package-here==1.0"):
+    with pytest.raises(FileNotFoundError, match=r"not installed. Type: pip install no-such-package-here==1.0"):
         absent.verify("a")
     whole = data.reviews_path()
     installed_at(monkeypatch, tmp_path)
@@ -142,7 +142,7 @@ def test_a_smaller_part_is_spread_evenly():
 
 @pytest.mark.parametrize("size", [0, 1, -5, 10])
 def test_an_impossible_size_is_refused_with_the_possible(size):
-    with pytest.raises(ValueError, match="between 2 and 9"):
+    with pytest.raises(ValueError, match=r"between 2 and 9"):
         data.evenly(make_reviews(*"abcdefghi"), size)
 
 
@@ -193,7 +193,7 @@ def test_a_table_with_a_fault_is_refused_with_a_sentence(tmp_path, content, mess
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="absent.csv"):
+    with pytest.raises(FileNotFoundError, match=r"absent.csv"):
         data.read_table(tmp_path / "absent.csv", text_column="text", label_column="kind")
 
 

@@ -75,7 +75,7 @@ def test_the_course_seed_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("COURSE_SEED", "3")
     assert runtime.get_seed() == 3
     monkeypatch.setenv("COURSE_SEED", "three")
-    with pytest.raises(ValueError, match="three"):
+    with pytest.raises(ValueError, match=r"three"):
         runtime.get_seed()
 
 
@@ -86,7 +86,7 @@ def by_topic() -> dict[str, runtime.Finding]:
 def test_the_doctor_looks_at_everything(monkeypatch):
     found = by_topic()
     topics = ["Python", "torch", "transformers", "ipywidgets", "device", "cores", "memory", "disk"]
-    assert set(topics + ["reviews", "checkpoint", "profile"]) <= set(found)
+    assert {*topics, "reviews", "checkpoint", "profile"} <= set(found)
     assert found["torch"].detail == metadata.version("torch")
     assert found["reviews"].detail.startswith("verified") and found["checkpoint"].detail.startswith("verified")
     assert all(finding.remedy for finding in found.values() if not finding.ok)

@@ -1,0 +1,153 @@
+"""Scores against scikit-learn, intervals against simulation and SciPy, and bands that bite."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from course_utils import evaluation
+
+rng = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 5])
+def test_scores_equal_scikit_learn(num_classes):
+    labels, predictions = rng.integers(0, num_classes, size=(2, 200))
+    counts = evaluation.confusion(predictions, labels, num_classes=num_classes)
+    np.testing.assert_array_equal(counts, metrics.confusion_matrix(labels, predictions))
+    f1 = metrics.f1_score(labels, predictions, average="macro")
+    assert evaluation.macro_f1(predictions, labels, num_classes=num_classes) == pytest.approx(f1)
+    assert evaluation.accuracy(predictions, labels) == metrics.accuracy_score(labels, predictions)
+
+
+def test_a_class_never_seen_nor_predicted_counts_as_zero():
+    labels = predictions = np.array([0, 1, 1])
+    f1 = metrics.f1_score(labels, predictions, average="macro", labels=[0, 1, 2], zero_division=0)
+    assert evaluation.macro_f1(predictions, labels, num_classes=3) == pytest.approx(f1) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels", "message"),
+    [
+        ([[0.1, 0.9]], [1], r"argmax\(axis=1\)"),
+        ([0, 1], [1], r"shape \(2,\) and labels \(1,\)"),
+        ([], [], r"n of 1 or more"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(predictions, labels, message):
+    with pytest.raises(ValueError, match=message):
+        evaluation.accuracy(np.array(predictions), np.array(labels))
+
+
+@pytest.mark.parametrize(("predictions", "labels"), [([2, 0], [0, 1]), ([0, 0], [2, 1]), ([0, -1], [0, 1])])
+def test_a_class_outside_the_table_is_refused(predictions, labels):
+    with pytest.raises(ValueError, match=r"num_classes=2: classes are 0 to num_classes - 1"):
+        evaluation.confusion(np.array(predictions), np.array(labels))
+
+
+def test_blocks_of_one_row_give_the_binomial_interval():
+    correct = (np.arange(1_000) < 800).astype(float)
+    interval = evaluation.block_interval(correct, np.arange(1_000), draws=4_000)
+    low, high = stats.binom.ppf([0.025, 0.975], 1_000, 0.8) / 1_000
+    assert interval.estimate == 0.8
+    assert interval.low == pytest.approx(low, abs=0.003) and interval.high == pytest.approx(high, abs=0.003)
+
+
+def test_uneven_blocks_agree_with_a_direct_simulation():
+    blocks = np.repeat(np.arange(30), rng.integers(1, 40, size=30))
+    values = (rng.random(len(blocks)) < rng.random(30)[blocks]).astype(float)  # blocks differ in difficulty
+    other, means = np.random.default_rng(99), []
+    for _ in range(3_000):
+        drawn = np.concatenate([values[blocks == block] for block in other.integers(30, size=30)])
+        means.append(drawn.mean())
+    interval = evaluation.block_interval(values, blocks * 17 + 3, draws=3_000)  # names of blocks do not matter
+    assert interval.estimate == pytest.approx(values.mean())
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.015)
+    rows = evaluation.block_interval(values, np.arange(len(values)), draws=3_000)
+    assert interval.high - interval.low > 1.5 * (rows.high - rows.low)  # resemblance within blocks widens it
+
+
+def test_a_difference_on_the_same_examples():
+    a, b = np.array([1, 1, 1, 0] * 25), np.array([1, 0, 1, 0] * 25)
+    interval = evaluation.difference_interval(a, b, np.arange(100))
+    assert interval.estimate == 0.25 and 0.15 < interval.low < 0.25 < interval.high < 0.35
+    same = evaluation.difference_interval(a, a, np.arange(100))
+    assert (same.low, same.estimate, same.high) == (0, 0, 0)
+
+
+def test_one_block_is_not_enough():
+    with pytest.raises(ValueError, match=r"at least two blocks"):
+        evaluation.block_interval(np.ones(5), np.zeros(5))
+
+
+def test_an_interval_in_words():
+    assert str(evaluation.Interval(0.8, 0.7754, 0.8246)) == "0.800 (0.775 to 0.825)"
+
+
+# --- bands
+
+
+def test_make_band_is_the_prediction_interval_of_scipy():
+    values = [0.81, 0.83, 0.82, 0.85, 0.80]
+    low, high = evaluation.make_band(values)
+    scale = np.std(values, ddof=1) * math.sqrt(1 + 1 / 5)
+    expected = stats.t.interval(0.99, df=4, loc=np.mean(values), scale=scale)
+    assert (low, high) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_band_is_never_narrower_than_its_least_and_needs_five_seeds():
+    assert evaluation.make_band([0.8] * 5) == pytest.approx((0.795, 0.805))
+    with pytest.raises(ValueError, match=r"at least 5 seeds, not 4"):
+        evaluation.make_band([0.8] * 4)
+
+
+@pytest.fixture
+def bands(monkeypatch):
+    band = {"low": 0.75, "high": 0.85, "values": [0.8] * 5}
+    monkeypatch.setattr(evaluation, "_bands", lambda: {"profiles": {"workshop": {"03 accuracy": band}}})
+    monkeypatch.setenv("COURSE_PROFILE", "workshop")
+
+
+@pytest.mark.parametrize("value", [0.75, 0.8, 0.85])
+def test_a_value_in_the_band_is_said_to_be(bands, value):
+    sentence = evaluation.check_band("03 accuracy", value)
+    assert "03 accuracy" in sentence and "inside" in sentence and "0.750 to 0.850" in sentence
+
+
+@pytest.mark.parametrize("value", [0.7499, 0.8501, 0.5, float("nan"), float("inf")])
+def test_a_value_outside_fails_and_the_sentence_names_value_and_band(bands, value):
+    with pytest.raises(evaluation.OutsideBandError, match=rf"03 accuracy is {value:.4f}.*0\.750 to 0\.850.*5 seeds"):
+        evaluation.check_band("03 accuracy", value)
+
+
+def test_a_claim_never_measured_lists_those_that_were(bands):
+    with pytest.raises(ValueError, match=r"No band is called '03 loss'.*03 accuracy"):
+        evaluation.check_band("03 loss", 0.1)
+
+
+def test_other_profiles_are_not_held_to_it(bands, monkeypatch):
+    for profile in ("smoke", "full"):
+        monkeypatch.setenv("COURSE_PROFILE", profile)
+        assert profile in evaluation.check_band("03 accuracy", 0.1)
+
+
+def test_record_mode_writes_the_value_and_its_seed(bands, monkeypatch, tmp_path):
+    file = tmp_path / "values.jsonl"
+    monkeypatch.setenv("COURSE_RECORD_BANDS", str(file))
+    for seed in ("0", "4"):
+        monkeypatch.setenv("COURSE_SEED", seed)
+        evaluation.check_band("03 accuracy", 0.1)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert lines == [{"name": "03 accuracy", "value": 0.1, "seed": seed} for seed in (0, 4)]
+
+
+def test_the_bands_that_are_kept_hold_their_own_values_and_are_tight_enough_to_mean_something():
+    for profile, claims in evaluation._bands()["profiles"].items():
+        assert profile in ("workshop", "full")
+        for name, band in claims.items():
+            assert len(band["values"]) >= 5, name
+            assert band["low"] <= min(band["values"]) and max(band["values"]) <= band["high"], name
+            assert (band["low"], band["high"]) == pytest.approx(evaluation.make_band(band["values"]), abs=2e-4), name

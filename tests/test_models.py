@@ -1,0 +1,104 @@
+"""LSTMClassifier: padding and company change nothing, and its parts are those of torch."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils.models import POOLINGS, LSTMClassifier
+from course_utils.text import collate
+
+
+@pytest.fixture(params=POOLINGS)
+def model(request) -> LSTMClassifier:
+    torch.manual_seed(1)
+    return LSTMClassifier(12, embedding_size=5, hidden_size=4, pooling=request.param).eval()
+
+
+def logits(model, encoded, indices) -> torch.Tensor:
+    batch = collate(encoded, np.array(indices))
+    return model(batch["input_ids"], batch["attention_mask"])
+
+
+def test_a_text_alone_gives_what_it_gives_in_company(model, encoded):
+    together = logits(model, encoded, range(len(encoded)))
+    alone = torch.cat([logits(model, encoded, [i]) for i in range(len(encoded))])
+    torch.testing.assert_close(together, alone)
+    assert together.std(dim=0).min() > 1e-3  # the texts differ
+
+
+def test_the_order_of_a_batch_does_not_matter(model, encoded):
+    order = np.random.default_rng(0).permutation(len(encoded))
+    torch.testing.assert_close(logits(model, encoded, order), logits(model, encoded, range(len(encoded)))[order])
+
+
+def test_what_stands_under_the_mask_is_never_read(model, encoded):
+    batch = collate(encoded, np.arange(6))
+    mask = batch["attention_mask"]
+    other = torch.where(mask.bool(), batch["input_ids"], 7)
+    torch.testing.assert_close(model(other, mask), model(batch["input_ids"], mask))
+    wider = torch.nn.functional.pad(batch["input_ids"], (0, 5), value=3), torch.nn.functional.pad(mask, (0, 5))
+    torch.testing.assert_close(model(*wider), model(batch["input_ids"], mask))
+
+
+def test_pooling_by_hand(encoded):
+    ids = torch.from_numpy(encoded.input_ids[3])[None]  # (1, T)
+    for pooling in POOLINGS:
+        torch.manual_seed(1)
+        model = LSTMClassifier(12, embedding_size=5, hidden_size=4, pooling=pooling).eval()
+        states, _ = model.lstm(model.embedding(ids))  # (1, T, 2H): no padding, so nothing to mask
+        pooled = {
+            "max": states.max(dim=1).values,
+            "mean": states.mean(dim=1),
+            "last": torch.cat([states[:, -1, :4], states[:, 0, 4:]], dim=1),
+        }[pooling]
+        torch.testing.assert_close(logits(model, encoded, [3]), model.classifier(pooled))
+
+
+def test_gradients_equal_finite_differences(model, encoded):
+    model.double()
+    batch = collate(encoded, np.arange(5))
+
+    def loss() -> torch.Tensor:
+        out = model(batch["input_ids"], batch["attention_mask"])
+        return torch.nn.functional.cross_entropy(out, batch["labels"])
+
+    loss().backward()
+    for name, parameter in model.named_parameters():
+        direction = torch.randn_like(parameter)
+        if name == "embedding.weight":
+            direction[0] = 0
+        slope = (parameter.grad * direction).sum().item()
+        with torch.no_grad():
+            parameter += 1e-6 * direction
+            above = loss().item()
+            parameter -= 2e-6 * direction
+            below = loss().item()
+            parameter += 1e-6 * direction
+        assert (above - below) / 2e-6 == pytest.approx(slope, rel=1e-4, abs=1e-8), name
+
+
+def test_vectors_fill_the_embedding_and_padding_stays_zero(encoded):
+    vectors = torch.randn(12, 5)
+    model = LSTMClassifier(12, embedding_size=5, vectors=vectors)
+    torch.testing.assert_close(model.embedding.weight[1:].detach(), vectors[1:])
+    assert not model.embedding.weight[0].any()
+    logits(model, encoded, range(6)).sum().backward()
+    assert not model.embedding.weight.grad[0].any() and model.embedding.weight.grad[1:].any()
+
+
+def test_dropout_acts_in_training_only(encoded):
+    model = LSTMClassifier(12, dropout=0.5)
+    model.train()
+    assert not torch.equal(logits(model, encoded, range(6)), logits(model, encoded, range(6)))
+    model.eval()
+    assert torch.equal(logits(model, encoded, range(6)), logits(model, encoded, range(6)))
+
+
+def test_an_unknown_pooling_lists_those_there_are():
+    with pytest.raises(ValueError, match=r"no pooling 'first'. Choose one of: max, mean, last"):
+        LSTMClassifier(12, pooling="first")
+
+
+def test_vectors_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"\(12, 5\), but .* ask for \(12, 64\)"):
+        LSTMClassifier(12, vectors=torch.zeros(12, 5))
