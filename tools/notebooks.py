@@ -28,7 +28,10 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "notebooks" / "py"
 TIMES = ROOT / "bench" / "results" / "notebook_times.json"
-KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+KERNELS = {
+    "python3": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "torchtext": {"display_name": "torchtext 0.18 (torch 2.3.1)", "language": "python", "name": "torchtext"},
+}
 SETUP = """# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
@@ -71,9 +74,10 @@ def with_badge(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookN
 
 
 def read(script: Path) -> nbformat.NotebookNode:
-    """Return the notebook of a percent script, with stable cell ids and the course's kernel."""
+    """Return the notebook of a percent script, with stable cell ids and the kernel that its header names."""
     notebook = with_badge(jupytext.read(script, fmt="py:percent"), script.stem)
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    kernel = KERNELS[notebook.metadata.get("kernelspec", KERNELS["python3"])["name"]]
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{script.stem[:2]}-{number:03d}"
     return notebook
@@ -102,7 +106,7 @@ def execute(notebook: nbformat.NotebookNode) -> dict:
     client = NotebookClient(
         notebook,
         timeout=900,
-        kernel_name="python3",
+        kernel_name=notebook.metadata.kernelspec.name,
         resources={"metadata": {"path": str(ROOT / "notebooks")}},
         on_cell_execute=lambda cell, cell_index: started.__setitem__(cell_index, time.monotonic()),
         on_cell_executed=lambda cell, cell_index, execute_reply: seconds.__setitem__(
