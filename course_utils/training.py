@@ -343,11 +343,19 @@ def load_model(model: nn.Module, folder: str | Path) -> nn.Module:
 
     Raises:
         FileNotFoundError: the folder holds no model.
+        ValueError: the file is damaged, or comes from a model of another shape.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_model as read
 
     file = Path(folder) / "model.safetensors"
     if not file.is_file():
         raise FileNotFoundError(f"There is no model in {folder}. Train one and call save_model(model, {str(folder)!r}).")
-    read(model, str(file))
+    try:
+        read(model, str(file))
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{file} is damaged or comes from a model of another shape. Build the model as it was when it was saved, "
+            f"or delete the folder, train and save again. ({' '.join(str(error).split())[:200]})"
+        ) from error
     return model.eval()
