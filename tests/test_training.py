@@ -1,0 +1,375 @@
+"""The loop: it learns, stops, resumes, keeps the best, weighs examples alike, saves and loads."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from helpers import make_encoded
+from torch import nn
+
+from course_utils import training
+from course_utils.models import LSTMClassifier
+from course_utils.text import EncodedTexts, collate, make_batches
+from course_utils.training import Settings
+
+VALIDATION = make_encoded(17, seed=1)
+
+
+def make_model(seed: int = 3, **options) -> LSTMClassifier:
+    torch.manual_seed(seed)
+    return LSTMClassifier(12, embedding_size=8, hidden_size=8, **options)
+
+
+def quiet(progress: training.Progress) -> None:
+    """Stands in for the progress bar."""
+
+
+def weights(model: nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).clone()
+
+
+class Told(nn.Module):
+    """A classifier that answers what it is told: logits (n, C) by the first token of each text."""
+
+    def __init__(self, logits) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.tensor(logits, dtype=torch.float32))
+
+    def forward(self, input_ids, attention_mask):
+        return self.table[input_ids[:, 0]]
+
+
+# --- evaluation
+
+
+def test_every_example_weighs_the_same_in_unequal_batches():
+    logits = [[2.0, 0], [0.0, 1], [3.0, 0], [0, 0.5], [1.0, 0]]
+    labels = np.array([0, 1, 0, 0, 1])  # the last two are wrong, and the last batch of two holds one text
+    texts = EncodedTexts(tuple(np.array([i] * n) for i, n in enumerate([1, 2, 3, 4, 9])), labels)
+    losses = [math.log(1 + math.exp(bad - good)) for good, bad in [(2, 0), (1, 0), (3, 0), (0, 0.5), (0, 1)]]
+    for batch_size in (1, 2, 3, 5):
+        result = training.evaluate(Told(logits), texts, batch_size=batch_size)
+        assert result.accuracy == pytest.approx(3 / 5)
+        assert result.loss == pytest.approx(sum(losses) / 5, rel=1e-5)
+        assert result.predictions.tolist() == [0, 1, 0, 1, 0]
+
+
+def test_predictions_come_in_the_order_of_the_data(encoded):
+    model = make_model().eval()
+    alone = torch.cat([training.predict_logits(model, encoded.take(np.array([i]))) for i in range(len(encoded))])
+    for batch_size in (1, 5, 64):
+        torch.testing.assert_close(training.predict_logits(model, encoded, batch_size=batch_size), alone)
+    order = np.random.default_rng(0).permutation(len(encoded))
+    torch.testing.assert_close(training.predict_logits(model, encoded.take(order)), alone[order])
+    probabilities = training.predict_proba(model, encoded)
+    np.testing.assert_allclose(probabilities, alone.softmax(1).numpy(), rtol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_evaluation_changes_nothing(encoded):
+    model = make_model(dropout=0.5)
+    before = weights(model)
+    results = [training.evaluate(model, encoded).loss for _ in range(2)]
+    assert results[0] == results[1] and torch.equal(weights(model), before)
+
+
+def test_a_hugging_face_classifier_gives_its_own_logits(tiny_bert, encoded):
+    ours = training.predict_logits(tiny_bert, encoded, batch_size=5)
+    theirs = [tiny_bert(input_ids=torch.from_numpy(ids)[None]).logits[0] for ids in encoded.input_ids]
+    torch.testing.assert_close(ours, torch.stack(theirs).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_to_predict_is_refused(encoded):
+    with pytest.raises(ValueError, match=r"no text to predict"):
+        training.predict_proba(make_model(), encoded.take(np.array([], dtype=int)))
+
+
+# --- steps
+
+
+def test_the_loss_falls_on_one_batch(encoded):
+    model = make_model(dropout=0.0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    batch = [np.arange(len(encoded))]
+    losses = [training.train_one_epoch(model, encoded, optimizer, batches=batch) for _ in range(30)]
+    assert losses[0] == pytest.approx(math.log(2), abs=0.15)
+    assert losses[-1] < 0.05
+
+
+def test_one_step_is_that_of_plain_torch(encoded):
+    model, twin = make_model(dropout=0.0), make_model(dropout=0.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    training.train_one_epoch(model, encoded, optimizer, batches=[np.arange(8)], max_grad_norm=0.01)
+    logits = training.predict_logits(twin, encoded.take(np.arange(8)), batch_size=8)
+    assert not logits.requires_grad
+    twin.train()
+    batch = collate(encoded, np.arange(8))
+    loss = nn.functional.cross_entropy(twin(batch["input_ids"], batch["attention_mask"]), batch["labels"])
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(twin.parameters()))])
+    assert gradient.norm() > 0.01  # so that clipping acts
+    torch.testing.assert_close(weights(model), weights(twin) - gradient * 0.01 / gradient.norm(), rtol=1e-4, atol=1e-7)
+
+
+def test_the_epoch_loss_weighs_examples_not_batches(encoded):
+    model = make_model(dropout=0.0)
+    still = torch.optim.SGD(model.parameters(), lr=0.0)
+    seen: list[int] = []
+    loss = training.train_one_epoch(
+        model, encoded, still, batches=[np.arange(23), np.array([23])], after_step=lambda _, tokens: seen.append(tokens)
+    )
+    assert loss == pytest.approx(training.evaluate(model, encoded).loss, rel=1e-5)
+    assert sum(seen) == encoded.lengths.sum()
+
+
+def test_weight_decay_spares_biases_and_norms_and_frozen_parameters_stay_out():
+    model = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3), nn.Linear(3, 2))
+    model[2].weight.requires_grad_(False)
+    decayed, spared = training.make_optimizer(model, Settings(weight_decay=0.1, learning_rate=0.02)).param_groups
+    assert [p is model[0].weight for p in decayed["params"]] == [True] and decayed["weight_decay"] == 0.1
+    assert len(spared["params"]) == 4 and spared["weight_decay"] == 0.0
+    assert decayed["lr"] == spared["lr"] == 0.02
+
+
+def test_the_rate_is_that_of_transformers_but_for_a_first_step_above_zero():
+    from transformers import get_linear_schedule_with_warmup
+
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    theirs = get_linear_schedule_with_warmup(optimizer, 5, 20)
+    after_warmup = []
+    for step in range(20):
+        if step >= 5:
+            after_warmup.append((training.rate_factor(step, num_steps=20, warmup_steps=5), theirs.get_last_lr()[0]))
+        optimizer.step()
+        theirs.step()
+    ours, reference = zip(*after_warmup, strict=True)
+    assert ours == pytest.approx(reference)
+    warmup = [training.rate_factor(step, num_steps=20, warmup_steps=5) for step in range(5)]
+    assert warmup == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6])
+
+
+# --- fit
+
+
+SETTINGS = Settings(num_epochs=4, learning_rate=0.05, batch_size=8)
+
+
+def test_fit_learns_and_says_what_it_measured(encoded):
+    model = make_model()
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    assert training.evaluate(model, VALIDATION).accuracy > 0.9
+    assert [record.epoch for record in history.records] == [1, 2, 3, 4]
+    assert len(history.step_losses) == 12 and history.finished and not history.interrupted
+    assert history.tokens == 4 * encoded.lengths.sum()
+    assert history.seconds == pytest.approx(sum(record.seconds for record in history.records)) and history.seconds > 0
+    assert not model.training
+
+
+def test_the_best_epoch_is_kept(encoded, monkeypatch):
+    accuracies, kept = iter([0.6, 0.9, 0.9, 0.7]), []
+
+    def judge(model, _):
+        kept.append(weights(model))
+        return training.Evaluation(1.0, next(accuracies), np.zeros(1))
+
+    monkeypatch.setattr(training, "evaluate", judge)
+    model = make_model()
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    assert history.best_epoch == 2  # the first of equals
+    assert torch.equal(weights(model), kept[1]) and not torch.equal(kept[1], kept[3])
+
+
+def test_patience_stops_early(encoded, monkeypatch):
+    accuracies = iter([0.6, 0.9, 0.8, 0.85, 0.95, 1.0])
+    monkeypatch.setattr(training, "evaluate", lambda *_: training.Evaluation(1.0, next(accuracies), np.zeros(1)))
+    patient = dataclasses.replace(SETTINGS, num_epochs=6, patience=2)
+    history = training.fit(make_model(), encoded, VALIDATION, patient, on_progress=quiet)
+    assert (len(history.records), history.best_epoch) == (4, 2)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(encoded):
+    def run(seed: int) -> tuple[list[float], torch.Tensor]:
+        torch.rand(seed + 5)  # chance used up before must not matter
+        model = make_model(dropout=0.3)
+        history = training.fit(model, encoded, VALIDATION, dataclasses.replace(SETTINGS, seed=seed), on_progress=quiet)
+        return history.step_losses, weights(model)
+
+    (first, ours), (second, same), (third, _) = run(0), run(0), run(1)
+    assert first == second and torch.equal(ours, same)
+    assert first != third
+
+
+class StopAt:
+    """A progress callback that presses stop after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.seen = step, 0
+
+    def __call__(self, progress: training.Progress) -> None:
+        self.seen = progress.step
+        if progress.step == self.step:
+            raise KeyboardInterrupt
+
+
+def test_stopped_in_the_third_epoch_the_best_finished_epoch_is_kept(encoded):
+    model, twin = make_model(), make_model()
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=StopAt(8))  # 3 steps an epoch
+    assert history.interrupted and not history.finished and len(history.records) == 2
+    best = [record.validation_accuracy for record in history.records]
+    assert history.best_epoch == 1 + int(np.argmax(best))
+    training.fit(twin, encoded, VALIDATION, SETTINGS, on_progress=quiet, max_steps=3 * int(history.best_epoch))
+    assert torch.equal(weights(model), weights(twin))
+    assert training.evaluate(model, VALIDATION).accuracy == max(best)
+
+
+def test_stopped_before_the_first_epoch_ends_what_was_learned_is_kept(encoded):
+    model = make_model()
+    before = weights(model)
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=StopAt(2))
+    assert history.interrupted and history.best_epoch is None and history.records == []
+    assert len(history.step_losses) == 2 and not torch.equal(weights(model), before)
+    assert not model.training
+
+
+@pytest.mark.parametrize("stop", [1, 3, 7, 11])
+def test_a_run_stopped_and_resumed_is_the_run_that_never_stopped(encoded, stop):
+    whole, model = make_model(dropout=0.3), make_model(dropout=0.3)
+    expected = training.fit(whole, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=StopAt(stop))
+    torch.rand(5)
+    resumed = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet, resume=history)
+    assert resumed.finished and resumed.step_losses == expected.step_losses
+    assert torch.equal(weights(model), weights(whole))
+
+
+def test_a_run_paused_by_max_steps_goes_on_too_and_a_finished_one_does_not(encoded):
+    whole, model = make_model(dropout=0.3), make_model(dropout=0.3)
+    expected = training.fit(whole, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet, max_steps=6)
+    assert (len(history.step_losses), history.finished, history.records[-1].epoch) == (6, False, 2)
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet, resume=history)
+    assert history.step_losses == expected.step_losses and torch.equal(weights(model), weights(whole))
+    with pytest.raises(ValueError, match=r"run has finished"):
+        training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet, resume=history)
+
+
+def test_a_loss_that_is_no_number_says_so_and_what_to_lower(encoded):
+    model = make_model()
+    with torch.no_grad():
+        model.classifier.weight[0, 0] = float("nan")
+    with pytest.raises(FloatingPointError, match=r"became nan at step 1.*smaller learning_rate than 0.05"):
+        training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+
+
+def test_progress_tells_where_the_run_stands(encoded):
+    seen: list[training.Progress] = []
+    training.fit(make_model(), encoded, VALIDATION, SETTINGS, on_progress=seen.append)
+    assert [p.step for p in seen] == list(range(1, 13)) and {p.num_steps for p in seen} == {12}
+    assert [p.epoch for p in seen] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
+    assert seen[-1].seconds_left == 0 and all(p.seconds_left > 0 for p in seen[:-1])
+    assert all(p.tokens_per_second > 0 for p in seen)
+
+
+def test_without_a_callback_a_bar_is_shown(encoded, monkeypatch, capsys):
+    import tqdm.auto
+
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    steps: list[int] = []
+
+    class Bar:
+        def __init__(self, total, **options):
+            steps.append(total)
+
+        def set_postfix(self, **values):
+            assert set(values) >= {"epoch", "loss"}
+
+        def update(self):
+            steps.append(1)
+
+        def close(self):
+            steps.append(0)
+
+    monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
+    training.fit(make_model(), encoded, VALIDATION, dataclasses.replace(SETTINGS, num_epochs=1))
+    assert steps == [3, 1, 1, 1, 0]
+
+
+def test_frozen_parameters_do_not_move(tiny_bert, encoded):
+    tiny_bert.bert.requires_grad_(False)
+    before = weights(tiny_bert.bert)
+    head = weights(tiny_bert.classifier)
+    training.fit(tiny_bert, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    assert torch.equal(weights(tiny_bert.bert), before) and not torch.equal(weights(tiny_bert.classifier), head)
+
+
+def test_nothing_to_train_on_is_refused(encoded):
+    nothing = encoded.take(np.array([], dtype=int))
+    for parts in ((nothing, VALIDATION), (encoded, nothing)):
+        with pytest.raises(ValueError, match=r"at least one training text and one validation text"):
+            training.fit(make_model(), *parts, SETTINGS, on_progress=quiet)
+    with pytest.raises(ValueError, match=r"Every parameter is frozen"):
+        training.fit(make_model().requires_grad_(False), encoded, VALIDATION, SETTINGS, on_progress=quiet)
+
+
+@pytest.mark.parametrize("wrong", [{"num_epochs": 0}, {"batch_size": 0}, {"learning_rate": 0}, {"learning_rate": math.nan}])
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"must be 1 or more, and learning_rate above 0"):
+        Settings(**wrong)
+
+
+def test_bfloat16_products_give_nearly_the_same_logits_in_float32(encoded, monkeypatch):
+    model = make_model().eval()
+    exact = training.predict_logits(model, encoded)
+    monkeypatch.setattr(training, "choose_precision", lambda device: torch.bfloat16)
+    rough = training.predict_logits(model, encoded)
+    assert rough.dtype == torch.float32 and not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, atol=0.03, rtol=0.1)
+
+
+# --- saving
+
+
+def test_a_model_saved_and_loaded_predicts_the_same(encoded, tmp_path):
+    model, other = make_model(1), make_model(2)
+    folder = training.save_model(model, tmp_path / "mine", settings=SETTINGS)
+    loaded = training.load_model(other, folder)
+    torch.testing.assert_close(
+        training.predict_logits(loaded, encoded), training.predict_logits(model, encoded), rtol=0, atol=0
+    )
+    assert not loaded.training
+    assert Settings(**json.loads((folder / "settings.json").read_text())) == SETTINGS
+
+
+def test_a_saved_model_is_never_written_over(tmp_path):
+    training.save_model(make_model(1), tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(FileExistsError, match=r"exists already and is kept"):
+        training.save_model(make_model(2), tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_a_missing_damaged_or_unfitting_model_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model in .*absent.*save_model"):
+        training.load_model(make_model(), tmp_path / "absent")
+    file = training.save_model(make_model(), tmp_path / "mine") / "model.safetensors"
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged or comes from a model of another shape"):
+        training.load_model(LSTMClassifier(12, embedding_size=9), file.parent)
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged.*train and save again"):
+        training.load_model(make_model(), file.parent)
+
+
+def test_batches_of_an_epoch_are_bucketed_and_shuffled(encoded, monkeypatch):
+    asked: list[dict] = []
+
+    def spy(lengths, **options):
+        asked.append(options)
+        return make_batches(lengths, **options)
+
+    monkeypatch.setattr(training, "make_batches", spy)
+    training.fit(make_model(), encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    training_calls = [options for options in asked if options.get("generator") is not None]
+    assert len(training_calls) == 4 and all(options["batch_size"] == 8 for options in training_calls)
