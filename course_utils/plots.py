@@ -128,9 +128,9 @@ def heat_map(
     if numbers is None:
         ax.figure.colorbar(picture, ax=ax, shrink=0.85)
         return ax
-    middle = (low + high) / 2
     for (i, j), value in np.ndenumerate(values):
-        dark = abs(value - middle) > 0.3 * (high - low) if diverging else value > middle
+        shade = np.array(picture.to_rgba(value)[:3])
+        dark = shade**2.2 @ [0.2126, 0.7152, 0.0722] < 0.18  # relative luminance, where white stands out as black does
         ax.text(j, i, numbers.format(value), ha="center", va="center", color="white" if dark else "black")
     return ax
 
