@@ -1,0 +1,143 @@
+"""The `course` command: answers at once, says what is there, and fails when a part of it failed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from course_utils import __version__, cli, runtime
+from course_utils.runtime import Finding
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"torch", "transformers", "numpy", "pandas", "matplotlib", "sklearn"}
+
+
+def test_help_answers_without_a_heavy_library():
+    code = (
+        "import sys\nfrom course_utils import cli\n"
+        "try: cli.main(['--help'])\nexcept SystemExit as end: assert not end.code\n"
+        f"print('loaded:', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+    assert all(action in done.stdout for action in ("doctor", "lab", "test"))
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0 and capsys.readouterr().out.strip() == f"course {__version__}"
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["test", "some"]])
+def test_an_unknown_action_or_part_lists_those_there_are(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    message = capsys.readouterr().err
+    assert end.value.code == 2
+    if arguments:
+        assert arguments[-1] in message and ("fast" in message if "test" in arguments else "doctor" in message)
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_the_doctor_shows_problems_with_their_remedy_and_in_its_status(monkeypatch, capsys, ok):
+    findings = [Finding("torch", True, "2.15"), Finding("disk", ok, "0.1 GiB free", "free some space")]
+    monkeypatch.setattr(runtime, "doctor", lambda: findings)
+    assert cli.main(["doctor"]) == (0 if ok else 1)
+    printed = capsys.readouterr().out
+    assert "ok   torch" in printed and ("to mend it: free some space" in printed) is not ok
+
+
+def test_a_bad_profile_is_one_line_and_not_a_traceback(monkeypatch, capsys):
+    def doctor():
+        raise ValueError("There is no profile 'fast'.")
+
+    monkeypatch.setattr(runtime, "doctor", doctor)
+    assert cli.main(["doctor"]) == 2
+    assert capsys.readouterr().err == "course: There is no profile 'fast'.\n"
+
+
+def test_the_folder_is_found_from_inside_it_and_from_outside(tmp_path):
+    assert cli.course_folder(ROOT / "notebooks" / "py") == ROOT
+    for name in ("notebooks", "course_utils", "sub"):
+        (tmp_path / name).mkdir()
+    assert cli.course_folder(tmp_path / "sub") == tmp_path
+
+
+def test_without_the_folder_one_sentence_says_where_to_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "lib" / "course_utils" / "cli.py"))
+    with pytest.raises(FileNotFoundError, match=r"notebooks are not here. Change to the folder"):
+        cli.course_folder(tmp_path)
+
+
+class Ran:
+    """Stands in for the programs that `course test` starts: notes them, and ends with the statuses given."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.commands: list[str] = []
+        self.statuses = list(statuses)
+
+    def __call__(self, module: list[str], folder: Path) -> int:
+        assert folder == ROOT
+        self.commands.append(" ".join(module))
+        return self.statuses.pop(0) if self.statuses else 0
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    ran = Ran()
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COURSE_PROFILE", "workshop")
+    monkeypatch.setattr(cli, "_run", ran)
+    monkeypatch.setattr(runtime, "torchtext_python", lambda: Path("python"))
+    return ran
+
+
+def test_all_tests_are_units_notebooks_and_the_torchtext_notebook(ran):
+    assert cli.main(["test"]) == 0
+    units, notebooks, published = ran.commands
+    assert units.endswith(" tests") and "slow" not in units
+    assert "--nbval " in notebooks and "nbval-lax" not in notebooks and "--nbval-current-env notebooks" in notebooks
+    assert "--nbval-kernel-name torchtext" in published and published.endswith("04_the_published_listing.ipynb")
+
+
+def test_the_fast_part_leaves_out_slow_tests_and_notebooks(ran):
+    assert cli.main(["test", "fast"]) == 0
+    assert [command.endswith("tests -m not slow") for command in ran.commands] == [True]
+
+
+@pytest.mark.parametrize("statuses", [(1, 0, 0), (0, 1, 0), (0, 0, 9)])
+def test_one_failing_part_fails_the_whole_and_the_others_still_run(ran, statuses, capsys):
+    ran.statuses = list(statuses)
+    assert cli.main(["test"]) != 0
+    assert len(ran.commands) == 3 and "2 of 3 parts passed" in capsys.readouterr().out
+
+
+def test_without_the_torchtext_kernel_notebook_04_is_left_out_aloud_but_not_in_ci(ran, monkeypatch, capsys):
+    monkeypatch.setattr(runtime, "torchtext_python", lambda: None)
+    monkeypatch.delenv("CI", raising=False)
+    assert cli.main(["test", "notebooks"]) == 0
+    assert len(ran.commands) == 1 and "is not tested" in capsys.readouterr().out
+    monkeypatch.setenv("CI", "1")
+    assert cli.main(["test", "notebooks"]) == 2
+
+
+def test_notebooks_are_compared_in_the_profile_they_were_kept_in(ran, monkeypatch):
+    import os
+
+    monkeypatch.setenv("COURSE_PROFILE", "")
+    monkeypatch.delenv("COURSE_PROFILE")
+    cli.main(["test", "notebooks"])
+    assert os.environ["COURSE_PROFILE"] == "workshop"
+    monkeypatch.setenv("COURSE_PROFILE", "smoke")
+    cli.main(["test", "notebooks"])
+    assert os.environ["COURSE_PROFILE"] == "smoke"
+
+
+def test_a_program_that_was_killed_counts_as_failed(tmp_path):
+    (tmp_path / "dies.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)")
+    (tmp_path / "fine.py").write_text("")
+    assert cli._run(["dies"], tmp_path) > 0
+    assert cli._run(["fine"], tmp_path) == 0

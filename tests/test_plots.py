@@ -1,0 +1,173 @@
+"""Figures: what is drawn is the data, colours can be told apart, and no figure goes without alternative text."""
+
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from course_utils import descent, plots
+from course_utils.evaluation import Interval
+from course_utils.training import EpochRecord, History
+
+
+@pytest.fixture
+def ax():
+    with plt.rc_context():
+        plots.use_style()
+        yield plt.subplots()[1]
+
+
+# --- alternative text
+
+
+def test_a_figure_is_shown_with_its_alternative_text_and_closed(ax, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda *args, **options: shown.append((args, options)))
+    alt = "Loss over steps, falling from one to nearly zero."
+    ax.plot([1, 0])
+    plots.show(ax.figure, alt=alt)
+    ((bundle,), options) = shown[0]
+    assert bundle["image/png"].startswith(b"\x89PNG") and bundle["text/plain"] == f"Figure: {alt}"
+    assert options == {"raw": True, "metadata": {"image/png": {"alt": alt}}}
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("alt", ["", "   ", "loss curve", "A figure of the loss"])
+def test_alternative_text_that_says_nothing_is_refused(ax, alt):
+    with pytest.raises(ValueError, match=r"what the figure shows, its axes and its finding"):
+        plots.show(ax.figure, alt=alt)
+
+
+# --- telling lines apart
+
+# Full loss of one kind of cone, in linear RGB. Source: Machado, Oliveira and Fernandes, 2009, table 1.
+VISION = {
+    "trichromat": np.eye(3),
+    "protanope": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranope": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanope": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+
+
+def linear(colour) -> np.ndarray:
+    """Return the linear RGB (3,) of a colour."""
+    rgb = np.array(to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def luminance(colour) -> float:
+    return float(TO_XYZ[1] @ linear(colour))
+
+
+def lab(colour: str, vision: str) -> np.ndarray:
+    """Return CIE L*a*b* of a colour as somebody with that vision sees it."""
+    seen = np.clip(np.array(VISION[vision]) @ linear(colour), 0, 1)
+    ratio = np.array(TO_XYZ) @ seen / (np.array(TO_XYZ) @ np.ones(3))
+    x, y, z = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_every_two_colours_and_the_ground_differ_for_every_kind_of_colour_vision(vision):
+    for a, b in combinations((*plots.COLOURS, "white"), 2):
+        assert np.linalg.norm(lab(a, vision) - lab(b, vision)) > 10, (a, b)
+
+
+def test_lines_differ_in_more_than_colour(ax):
+    series = {f"line {i}": [i, i + 1, i] for i in range(6)}
+    plots.curves(ax, series)
+    for attribute in ("get_color", "get_marker", "get_linestyle"):
+        styles = {str(getattr(line, attribute)()) for line in ax.lines}
+        assert len(styles) == 6 or attribute == "get_linestyle", attribute
+    assert len({str(line._dash_pattern) for line in ax.lines}) == 6
+
+
+# --- what is drawn
+
+
+def test_curves_hold_the_data_and_name_it(ax):
+    assert plots.curves(ax, {"a": [3, 1], "b": [2, 5, 4]}) is ax
+    assert [line.get_xydata().tolist() for line in ax.lines] == [[[1, 3], [2, 1]], [[1, 2], [2, 5], [3, 4]]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_curves_over_given_positions_and_without_marks(ax):
+    plots.curves(ax, {"a": [3, 1]}, x=[0, 10, 20], marks=False)
+    assert ax.lines[0].get_xydata().tolist() == [[0, 3], [10, 1]]
+    assert ax.lines[0].get_marker() == "None" and ax.get_legend() is None
+
+
+def test_smooth_is_the_mean_of_the_last_values():
+    values = np.random.default_rng(0).random(50)
+    naive = [values[max(0, i - 6) : i + 1].mean() for i in range(50)]
+    np.testing.assert_allclose(plots.smooth(values, span=7), naive)
+
+
+def test_intervals_are_drawn_at_their_ends_first_at_the_top(ax):
+    results = {"majority": Interval(0.5, 0.48, 0.52), "encoder": Interval(0.83, 0.81, 0.84)}
+    assert plots.bars_with_intervals(ax, results) is ax
+    ends = [list(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) == 2]
+    assert ends == [[0.48, 0.52], [0.81, 0.84]]
+    assert [text.get_text() for text in ax.texts] == ["0.500", "0.830"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["majority", "encoder"] and ax.yaxis_inverted()
+    assert "95 % interval" in ax.get_xlabel()
+
+
+def test_a_confusion_matrix_writes_true_classes_down_and_predicted_across(ax):
+    assert plots.confusion_matrix(ax, np.array([[5, 1], [2, 1_200]]), ("no", "yes")) is ax
+    assert {text.get_position(): text.get_text() for text in ax.texts} == {
+        (0, 0): "5",
+        (1, 0): "1",
+        (0, 1): "2",
+        (1, 1): "1,200",
+    }
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
+
+
+@pytest.mark.parametrize("diverging", [False, True])
+def test_numbers_in_a_heat_map_stand_out_from_their_cell(ax, diverging):
+    values = np.linspace(-1, 1, 12).reshape(3, 4)
+    plots.heat_map(ax, values, rows="abc", columns="wxyz", numbers="{:.1f}", diverging=diverging)
+    picture = ax.images[0]
+    for text, value in zip(ax.texts, values.ravel(), strict=True):
+        darker, brighter = sorted(luminance(colour) for colour in (text.get_color(), picture.to_rgba(value)))
+        assert (brighter + 0.05) / (darker + 0.05) > 4.5, value  # WCAG 2.2, criterion 1.4.3
+
+
+def test_a_heat_map_without_numbers_has_a_scale(ax):
+    plots.heat_map(ax, np.eye(2), rows="ab", columns="cd", limits=(0, 2))
+    assert len(ax.figure.axes) == 2 and ax.images[0].get_clim() == (0, 2)
+
+
+def test_the_loss_surface_and_a_path_on_it(ax):
+    loss, _ = descent.quadratic_bowl(10)
+    assert plots.loss_surface(ax, loss) is ax and ax.get_xlim() == (-2.2, 2.2)
+    path = np.array([[-2, 1.2], [-1, 0.5], [0, 0]])
+    assert plots.descent_path(ax, path, label="walk") is ax
+    line, ring = ax.lines
+    np.testing.assert_array_equal(line.get_xydata(), path)
+    np.testing.assert_array_equal(ring.get_xydata(), path[:1])
+
+
+def test_words_stand_at_their_points_with_their_group_in_the_legend(ax):
+    points = np.array([[0, 0], [1, 1], [2, 0.0]])
+    assert plots.scatter_words(ax, points, ["good", "bad", "fine"], [0, 1, 0], ["up", "down"]) is ax
+    assert [(text.get_text(), *text.xy) for text in ax.texts] == [("good", 0, 0), ("bad", 1, 1), ("fine", 2, 0)]
+    assert [len(line.get_xdata()) for line in ax.lines] == [2, 1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["up", "down"]
+
+
+@pytest.mark.parametrize("num_records", [0, 2])
+def test_training_curves_stand_where_they_were_measured(num_records):
+    records = [EpochRecord(i, 0.5, 0.6 - i / 10, 0.7 + i / 10, 1.0, 9) for i in range(1, num_records + 1)]
+    history = History(records, [0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
+    axes = plt.subplots(1, 2)[1]
+    assert plots.training_curves(axes, history) is axes
+    batches, _, validation = axes[0].lines
+    assert batches.get_ydata().tolist() == history.step_losses
+    assert validation.get_xydata().tolist() == [[3, 0.5], [6, pytest.approx(0.4)]][:num_records]
+    assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([0.8, 0.9][:num_records])
+    assert "nats" in axes[0].get_ylabel()
