@@ -23,6 +23,13 @@ def as_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+class LiveBox(w.VBox):
+    """A box of widgets that says, where widgets are not alive, what it would be."""
+
+    def __repr__(self) -> str:
+        return "Sliders, buttons and pictures stand here once this cell has been run."
+
+
 def _described(html: w.HTML, text: str) -> None:
     html.value = f'<p role="status" style="max-width: 46em">{text}</p>'
 
@@ -42,9 +49,9 @@ def draw_descent(
     verdict = (
         "the loss grows: the rate is too large" if diverges else f"after {num_steps} steps the loss is {walk.losses[-1]:.2g}"
     )
-    left.set_title(f"rate {learning_rate:g}, momentum {momentum:g}")
+    left.set_title(f"rate {learning_rate:.3g}, momentum {momentum:.2g}")
     right.set_title("diverges" if diverges else "descends")
-    return figure, f"Learning rate {learning_rate:g}, momentum {momentum:g}: {verdict} (start: {walk.losses[0]:.2g})."
+    return figure, f"Learning rate {learning_rate:.3g}, momentum {momentum:.2g}: {verdict} (start: {walk.losses[0]:.2g})."
 
 
 def descent_explorer() -> w.VBox:
@@ -67,7 +74,7 @@ def descent_explorer() -> w.VBox:
     rate.observe(draw, "value")
     momentum.observe(draw, "value")
     draw()
-    return w.VBox([rate, momentum, text, image])
+    return LiveBox([rate, momentum, text, image])
 
 
 class TrainingPanel:
@@ -89,7 +96,7 @@ class TrainingPanel:
         self._image.layout.width = "48em"
         self._image.layout.visibility = "hidden"
         self._seconds, self._drawn, self._asked = seconds_between_drawings, 0.0, False
-        self.view = w.VBox([w.HBox([self._bar, self._stop]), self._text, self._image])
+        self.view = LiveBox([w.HBox([self._bar, self._stop]), self._text, self._image])
 
     def _ask_to_stop(self, _: object) -> None:
         self._asked = True
@@ -149,4 +156,4 @@ def prediction_box(predict: Callable[[str], np.ndarray], class_names: Sequence[s
     button.on_click(classify)
     box.observe(classify, "value")
     classify()
-    return w.VBox([box, button, answer])
+    return LiveBox([box, button, answer])

@@ -52,6 +52,17 @@ def test_moving_a_slider_changes_picture_and_sentence():
     assert 'role="status"' in inside(view, w.HTML)[0].value  # read aloud when it changes
 
 
+def test_numbers_that_a_slider_snaps_to_are_rounded():
+    figure, sentence = widgets.draw_descent(10**-1.3, 0.30000000000000004)
+    assert "Learning rate 0.0501, momentum 0.3:" in sentence
+    assert figure.axes[0].get_title() == "rate 0.0501, momentum 0.3"
+
+
+def test_where_widgets_are_not_alive_a_sentence_stands_for_them():
+    assert repr(widgets.descent_explorer()) == repr(widgets.TrainingPanel().view)
+    assert "once this cell has been run" in repr(widgets.descent_explorer())
+
+
 def test_sliders_say_what_they_are_and_cover_the_cliff():
     view = widgets.descent_explorer()
     rate, momentum = inside(view, w.FloatLogSlider)[0], inside(view, w.FloatSlider)[0]
