@@ -157,9 +157,11 @@ class UpperLayers(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return logits float (B, C) for hidden states float (B, T, D) and attention_mask int64 (B, T)."""
-        states, seen = input_ids, attention_mask[:, None, None, :].bool()  # (B, 1, 1, T)
+        states = input_ids
+        unseen = (attention_mask == 0)[:, None, None, :]  # (B, 1, 1, T)
+        scores = torch.zeros_like(unseen, dtype=states.dtype).masked_fill(unseen, float("-inf"))  # added before softmax
         for layer in self.layers:
-            states = layer(states, seen)
+            states = layer(states, scores)
         return self.classifier(self.dropout(self.pooler(states)))
 
 

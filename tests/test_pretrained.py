@@ -57,8 +57,10 @@ def test_the_layers_are_put_back_after_a_failure(tiny_bert):
     assert tiny_bert.bert.encoder.layer is layers
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("layer", [0, 2])
-def test_the_upper_layers_on_cached_states_give_the_whole_model(tiny_bert, layer):
+def test_the_upper_layers_on_cached_states_give_the_whole_model(tiny_bert, layer, attention):
+    tiny_bert.set_attn_implementation(attention)
     upper = pretrained.UpperLayers(tiny_bert, layer)
     cached = pretrained.hidden_states(tiny_bert, ENCODED, layer=layer)
     whole = training.predict_logits(tiny_bert, ENCODED, batch_size=4)
