@@ -1,0 +1,124 @@
+"""tools/notebooks.py on a small course of its own: badges, pairs, and what a build writes."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+PATH = Path(__file__).parents[1] / "tools" / "notebooks.py"
+spec = importlib.util.spec_from_file_location("notebook_tool_alone", PATH)
+assert spec and spec.loader
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+SCRIPT = """# %% [markdown]
+# # 01 · First
+#
+# Some words.
+
+# %% tags=["approx"]
+print("one", 1.5)
+
+# %%
+2 + 2
+"""
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """Point the tool at a folder with one script and a repository of its own."""
+    (tmp_path / "notebooks" / "py").mkdir(parents=True)
+    (tmp_path / "notebooks" / "py" / "01_first.py").write_text(SCRIPT)
+    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/some/where/"\n')
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool, "SCRIPTS", tmp_path / "notebooks" / "py")
+    monkeypatch.setattr(tool, "TIMES", tmp_path / "bench" / "times.json")
+    return tmp_path
+
+
+def script(course) -> Path:
+    return course / "notebooks" / "py" / "01_first.py"
+
+
+def kept(course) -> Path:
+    return course / "notebooks" / "01_first.ipynb"
+
+
+def write_pair(course) -> None:
+    tool.badges([])
+    nbformat.write(tool.read(script(course)), kept(course))
+
+
+def test_badge_and_first_cell_come_from_the_one_setting(course):
+    notebook = tool.read(script(course))
+    title, setup = notebook.cells[:2]
+    assert title.source.splitlines()[0] == "# 01 · First" and title.source.endswith("Some words.")
+    assert "github.com/github/" not in title.source
+    assert "colab.research.google.com/github/some/where/blob/main/notebooks/01_first.ipynb" in title.source
+    assert "git+https://github.com/some/where" in setup.source and setup.metadata.tags == ["nbval-skip"]
+    compile(setup.source, "setup", "exec")
+
+
+def test_writing_badges_twice_changes_nothing_and_a_new_address_replaces_the_old(course):
+    write_pair(course)
+    once = script(course).read_text(), kept(course).read_text()
+    tool.badges(["01"])
+    assert (script(course).read_text(), kept(course).read_text()) == once
+    (course / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/new/home"\n')
+    tool.badges(["01"])
+    for text in (script(course).read_text(), kept(course).read_text()):
+        assert "new/home" in text and "some/where" not in text
+    assert len(tool.read(script(course)).cells) == 4
+
+
+def test_cells_have_ids_that_stay(course):
+    assert [cell.id for cell in tool.read(script(course)).cells] == ["01-000", "01-001", "01-002", "01-003"]
+
+
+def test_a_pair_that_agrees_has_no_difference(course):
+    write_pair(course)
+    assert tool.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("1.5", "1.6"), ("Some words", "Other words"), ('["approx"]', '["approx-0.1"]'), ("# %%\n2 + 2\n", "")]
+)
+def test_each_kind_of_difference_is_found_with_the_command_that_mends_it(course, old, new):
+    write_pair(course)
+    text = script(course).read_text()
+    assert old in text
+    script(course).write_text(text.replace(old, new))
+    assert tool.differences() == ["01_first.ipynb differs from its script: python tools/notebooks.py build 01"]
+
+
+def test_a_missing_notebook_is_found(course):
+    assert tool.differences() == ["01_first.ipynb is missing: python tools/notebooks.py build 01"]
+
+
+def test_a_number_that_is_not_there_lists_those_that_are(course):
+    with pytest.raises(SystemExit, match=r"No notebook starts with 07. There are: 01_first"):
+        tool.scripts(["07"])
+
+
+@pytest.mark.slow
+def test_a_build_executes_keeps_outputs_and_notes_what_it_cost(course, monkeypatch):
+    monkeypatch.setenv("COURSE_PROFILE", "workshop")
+    tool.build(["01"])
+    notebook = nbformat.read(kept(course), as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2, 3]
+    assert code[1].outputs[0].text == "one 1.5\n" and code[2].outputs[0].data["text/plain"] == "4"
+    assert all("execution" not in cell.metadata for cell in code)
+    assert tool.differences() == []
+    cost = json.loads((course / "bench" / "times.json").read_text())["notebooks"]["01_first"]
+    assert 0 <= cost["slowest_cell_seconds"] <= cost["seconds"] and cost["peak_mib"] > 10
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_fails_the_build_and_nothing_is_kept(course):
+    script(course).write_text(SCRIPT + "\n# %%\nunknown_name\n")
+    with pytest.raises(Exception, match=r"unknown_name"):
+        tool.build(["01"])
+    assert not kept(course).exists()
