@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def reviews_path() -> Path:
 
 @cache
 def _read_reviews(path: Path, digest: str) -> pd.DataFrame:
+    import pandas as pd
+
     return pd.read_csv(path, encoding="utf-8", keep_default_na=False)
 
 
@@ -143,7 +147,8 @@ def load_reviews(source: str) -> Reviews:
 
 def repeated(texts: tuple[str, ...]) -> np.ndarray:
     """Return bool (n,): True where the same text, case and spaces aside, stood earlier."""
-    return pd.Series([" ".join(text.lower().split()) for text in texts]).duplicated().to_numpy()
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(" ".join(text.lower().split()), i) != i for i, text in enumerate(texts)], dtype=bool)
 
 
 def block_parts(labels: np.ndarray, layout: BlockLayout) -> np.ndarray:
@@ -213,6 +218,8 @@ def read_table(path: str | Path, *, text_column: str, label_column: str) -> Revi
         FileNotFoundError: no such file.
         ValueError: a column is missing, a cell is empty, or there are fewer than two classes.
     """
+    import pandas as pd
+
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}. Check the name, or give the full path.")
