@@ -10,8 +10,10 @@ POOLINGS = ("max", "mean", "last")
 
 
 class LSTMClassifier(nn.Module):
-    """Embedding -> bidirectional LSTM over the real tokens -> pooling under the mask -> linear layer.
+    """Embedding -> LSTM -> one state per text, pooled under the mask -> linear layer.
 
+    One direction reads plain padded batches: padding stands after the words, so no word's state has seen
+    it, and fused kernels apply. Two directions read packed batches, because the way back starts at the end.
     Source: Hochreiter and Schmidhuber, 1997; gates as in the documentation of `torch.nn.LSTM`.
     Taught in: notebook 03.
     """
@@ -23,8 +25,9 @@ class LSTMClassifier(nn.Module):
         embedding_size: int = 64,
         hidden_size: int = 64,
         num_classes: int = 2,
-        dropout: float = 0.2,
+        dropout: float = 0.3,
         pooling: str = "max",
+        bidirectional: bool = False,
         vectors: torch.Tensor | None = None,
     ) -> None:
         """Build the network; `vectors` float32 (V, D), if given, fill the embedding.
@@ -43,23 +46,37 @@ class LSTMClassifier(nn.Module):
                 raise ValueError(f"vectors have shape {got}, but vocab_size and embedding_size ask for {want}.")
             self.embedding.weight.data.copy_(vectors)
             self.embedding.weight.data[0] = 0
-        self.lstm = nn.LSTM(embedding_size, hidden_size, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(embedding_size, hidden_size, batch_first=True, bidirectional=bidirectional)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(2 * hidden_size, num_classes)
+        self.classifier = nn.Linear((1 + bidirectional) * hidden_size, num_classes)
+
+    def states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the state after each word, float (B, T, H), or (B, T, 2H) for two directions."""
+        embedded = self.dropout(self.embedding(input_ids))  # (B, T, D)
+        if not self.lstm.bidirectional:
+            with torch.autocast(embedded.device.type, enabled=False):  # not every CPU has a fused bfloat16 LSTM
+                return self.lstm(embedded)[0]
+        lengths = attention_mask.sum(dim=1).cpu()  # (B,)
+        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=input_ids.shape[1])[0]
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return logits float (B, C), unnormalised, for input_ids and attention_mask int64 (B, T)."""
-        lengths = attention_mask.sum(dim=1).cpu()  # (B,)
-        embedded = self.dropout(self.embedding(input_ids))  # (B, T, D)
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
-        packed_states, (last, _) = self.lstm(packed)  # last: (2, B, H)
-        if self.pooling == "last":
-            pooled = torch.cat([last[0], last[1]], dim=1)  # (B, 2H)
-        else:
-            states, _ = pad_packed_sequence(packed_states, batch_first=True)  # (B, T, 2H)
-            real = attention_mask[:, : states.shape[1], None].bool()
-            if self.pooling == "max":
-                pooled = states.masked_fill(~real, float("-inf")).amax(dim=1)
-            else:
-                pooled = states.masked_fill(~real, 0.0).sum(dim=1) / real.sum(dim=1)
+        states = self.states(input_ids, attention_mask)
+        pooled = pool(states, attention_mask, self.pooling, hidden_size=self.lstm.hidden_size)
         return self.classifier(self.dropout(pooled))
+
+
+def pool(states: torch.Tensor, attention_mask: torch.Tensor, pooling: str, *, hidden_size: int) -> torch.Tensor:
+    """Return one vector per text, float (B, H or 2H), from the states of its real words.
+
+    "last" takes each direction where it has read everything: at the last word, and on the way back at the first.
+    """
+    real = attention_mask[:, :, None].bool()  # (B, T, 1)
+    if pooling == "max":
+        return states.masked_fill(~real, float("-inf")).amax(dim=1)
+    if pooling == "mean":
+        return states.masked_fill(~real, 0.0).sum(dim=1) / real.sum(dim=1)
+    last = attention_mask.sum(dim=1) - 1  # (B,)
+    there = states[torch.arange(len(states), device=states.device), last, :hidden_size]
+    return torch.cat([there, states[:, 0, hidden_size:]], dim=1)

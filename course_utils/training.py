@@ -253,10 +253,17 @@ def fit(
         history.step_losses.append(loss)
         step, elapsed = len(history.step_losses), time.perf_counter() - started
         left = elapsed / (step - first_step) * (num_steps - step)
-        show(Progress(state.epoch, settings.num_epochs, step, num_steps, loss, tokens_seen / elapsed, left, history))
+        try:
+            show(Progress(state.epoch, settings.num_epochs, step, num_steps, loss, tokens_seen / elapsed, left, history))
+        except KeyboardInterrupt:
+            if state.batches:
+                raise
+            history.interrupted = True  # the epoch is complete, so it is measured before the run ends
 
     try:
-        while not history.finished and (max_steps is None or len(history.step_losses) - first_step < max_steps):
+        while not (history.finished or history.interrupted) and (
+            max_steps is None or len(history.step_losses) - first_step < max_steps
+        ):
             piece_started, tokens_before = time.perf_counter(), tokens_seen
             if not state.batches:
                 state.epoch += 1

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from course_utils.models import POOLINGS, LSTMClassifier
 from course_utils.text import collate
 
 
-@pytest.fixture(params=POOLINGS)
+@pytest.fixture(params=[(pooling, both) for pooling in POOLINGS for both in (False, True)], ids=str)
 def model(request) -> LSTMClassifier:
     torch.manual_seed(1)
-    return LSTMClassifier(12, embedding_size=5, hidden_size=4, pooling=request.param).eval()
+    pooling, both = request.param
+    return LSTMClassifier(12, embedding_size=5, hidden_size=4, pooling=pooling, bidirectional=both).eval()
 
 
 def logits(model, encoded, indices) -> torch.Tensor:
@@ -40,18 +42,24 @@ def test_what_stands_under_the_mask_is_never_read(model, encoded):
     torch.testing.assert_close(model(*wider), model(batch["input_ids"], mask))
 
 
-def test_pooling_by_hand(encoded):
+def test_pooling_by_hand(model, encoded):
     ids = torch.from_numpy(encoded.input_ids[3])[None]  # (1, T)
-    for pooling in POOLINGS:
-        torch.manual_seed(1)
-        model = LSTMClassifier(12, embedding_size=5, hidden_size=4, pooling=pooling).eval()
-        states, _ = model.lstm(model.embedding(ids))  # (1, T, 2H): no padding, so nothing to mask
-        pooled = {
-            "max": states.max(dim=1).values,
-            "mean": states.mean(dim=1),
-            "last": torch.cat([states[:, -1, :4], states[:, 0, 4:]], dim=1),
-        }[pooling]
-        torch.testing.assert_close(logits(model, encoded, [3]), model.classifier(pooled))
+    states, _ = model.lstm(model.embedding(ids))  # (1, T, H or 2H): no padding, so nothing to mask
+    pooled = {
+        "max": states.max(dim=1).values,
+        "mean": states.mean(dim=1),
+        "last": torch.cat([states[:, -1, :4], states[:, 0, 4:]], dim=1),
+    }[model.pooling]
+    torch.testing.assert_close(logits(model, encoded, [3]), model.classifier(pooled))
+
+
+def test_one_direction_needs_no_packing(encoded):
+    model = LSTMClassifier(12, embedding_size=5, hidden_size=4).eval()
+    batch = collate(encoded, np.arange(6))
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    packed = pack_padded_sequence(model.embedding(ids), mask.sum(1), batch_first=True, enforce_sorted=False)
+    by_packing, _ = pad_packed_sequence(model.lstm(packed)[0], batch_first=True)
+    torch.testing.assert_close(model.states(ids, mask)[mask.bool()], by_packing[mask.bool()])
 
 
 def test_gradients_equal_finite_differences(model, encoded):

@@ -245,6 +245,13 @@ def test_a_run_stopped_and_resumed_is_the_run_that_never_stopped(encoded, stop):
     assert torch.equal(weights(model), weights(whole))
 
 
+def test_a_stop_in_the_last_step_of_an_epoch_waits_for_its_measurement(encoded):
+    for step, num_records in ((3, 1), (12, 4)):
+        history = training.fit(make_model(), encoded, VALIDATION, SETTINGS, on_progress=StopAt(step))
+        assert history.interrupted and len(history.records) == num_records
+        assert history.finished == (step == 12)
+
+
 def test_a_run_paused_by_max_steps_goes_on_too_and_a_finished_one_does_not(encoded):
     whole, model = make_model(dropout=0.3), make_model(dropout=0.3)
     expected = training.fit(whole, encoded, VALIDATION, SETTINGS, on_progress=quiet)
