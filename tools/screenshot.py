@@ -1,7 +1,7 @@
 """Take a picture of a notebook as JupyterLab shows it.
 
     python tools/screenshot.py 01 docs/images/notebook_01.png --scroll-to "learning-rate explorer"
-    python tools/screenshot.py 03 /tmp/03.png --dark --run --size 1200x900
+    python tools/screenshot.py 03 notebook_03.png --dark --run --size 1200x900
 
 Needs Debian's `chromium` (or Chrome) and the package playwright. The notebook is opened in a copy, so nothing
 in the course changes. tests/browser drives the same functions.
@@ -198,6 +198,7 @@ def main() -> None:
         browser_page(size=(width, height), scale=options.scale) as page,
     ):
         open_notebook(page, address, notebook_name(options.notebook))
+        run_command(page, "application:toggle-left-area")  # the list of files
         if options.run:
             run_all(page)
         page.wait_for_timeout(1500)

@@ -1,0 +1,82 @@
+"""Notebook 01 in a real browser: JupyterLab opens it, every cell runs, and the sliders answer to the keyboard."""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+import screenshot as lab
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(lab.find_browser() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
+]
+BADGE = "colab.research.google.com"  # a picture; without a network its text stands there
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """Notebook 01 after all cells have run, and the hosts that the page asked for anything."""
+    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
+    hosts = set()
+    with lab.lab_server(profile="smoke") as address, lab.browser_page() as page:
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        lab.open_notebook(page, address, "01_minimise_the_loss")
+        lab.run_all(page)
+        yield page, hosts
+
+
+def sentence(page) -> str:
+    return page.locator(".jp-Notebook [role=status]").first.inner_text()
+
+
+def test_every_cell_runs_without_an_error(opened):
+    page, _ = opened
+    counts = page.evaluate(
+        """() => window.jupyterapp.shell.currentWidget.content.widgets
+            .filter(cell => cell.model.type === 'code').map(cell => cell.model.executionCount)"""
+    )
+    assert counts == list(range(1, len(counts) + 1))
+    outputs = page.evaluate(
+        """() => window.jupyterapp.shell.currentWidget.content.widgets
+            .filter(cell => cell.model.type === 'code').flatMap(cell => cell.model.outputs.toJSON())"""
+    )
+    assert len(outputs) > 10
+    assert [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"] == []
+
+
+@pytest.mark.parametrize("name", ["learning rate", "momentum"])
+def test_the_arrow_keys_move_a_slider_and_the_sentence_and_picture_change(opened, name):
+    page, _ = opened
+    slider = page.locator(".jp-Notebook .widget-slider").filter(has_text=name).first
+    handle, picture = slider.locator(".noUi-handle"), page.locator(".jp-Notebook img.widget-image").first
+    handle.scroll_into_view_if_needed()
+    said, drawn, read = sentence(page), picture.get_attribute("src"), slider.locator(".widget-readout").inner_text()
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([said, drawn]) => document.querySelector('.jp-Notebook [role=status]').innerText !== said"
+        " && document.querySelector('.jp-Notebook img.widget-image').src !== drawn",
+        arg=[said, drawn],
+        timeout=20_000,
+    )
+    assert float(slider.locator(".widget-readout").inner_text()) > float(read)
+    assert sentence(page).startswith("Learning rate ")
+
+
+def test_the_page_asks_nobody_outside_but_for_the_badge(opened):
+    _, hosts = opened
+    assert hosts - {"127.0.0.1", "localhost", None} <= {BADGE}
+
+
+def test_a_picture_of_it_can_be_taken(opened, tmp_path):
+    page, _ = opened
+    folder = Path(os.environ.get("COURSE_SCREENSHOTS") or tmp_path)
+    lab.scroll_to(page, "learning-rate explorer")
+    page.screenshot(path=str(folder / "notebook_01.png"))
+    assert (folder / "notebook_01.png").stat().st_size > 20_000
