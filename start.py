@@ -175,6 +175,7 @@ OFFLINE = (
     "new connection", "connection error", "connection refused", "connecttimeout", "timed out", "error sending request",
 )  # fmt: skip
 DISK_FULL = ("no space left", "disk quota", "not enough space", "os error 28", "os error 112")
+NOT_PUBLISHED = ("no wheels with a matching", "no matching distribution", "could not find a version that satisfies")
 PATH_TOO_LONG = ("long path", "filename or extension is too long", "file name too long", "os error 206")
 FORBIDDEN = ("permission denied", "access is denied", "read-only file system")
 
@@ -196,6 +197,13 @@ def explain_failure(output, folder=".venv", action="setup"):
             "connect once (about {} GB is fetched), run: python3 start.py {} - afterwards no network is needed.".format(
                 FETCHED_GB, action
             ),
+        )
+    if has_sign(output, NOT_PUBLISHED):
+        stop(
+            "A package was not published for this kind of machine ({}, {}): {}".format(
+                platform.system(), platform.machine(), output.strip()[-300:]
+            ),
+            "torch needs 64-bit Linux or Windows, or a Mac with Apple silicon; elsewhere open the notebooks in Colab.",
         )
     if has_sign(output, PATH_TOO_LONG):
         stop(

@@ -146,6 +146,8 @@ def test_a_python_without_ensurepip(start, monkeypatch):
         ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution", "no network"),
         ("error: client error (Connect): dns error: failed to lookup address information", "no network"),
         ("ReadTimeoutError: HTTPSConnectionPool: Read timed out.", "no network"),
+        ("hint: You're on macOS, but torch has no wheels with a matching platform tag", "not published for this kind"),
+        ("ERROR: No matching distribution found for torch==2.15.0", "not published for this kind"),
         ("HINT: This error might have occurred since this system does not have Windows Long Path support", "too long"),
         ("[Errno 13] Permission denied: '/course/.venv'", "could not be written"),
         ("[Errno 30] Read-only file system: '/course/.venv'", "could not be written"),
