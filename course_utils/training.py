@@ -265,18 +265,18 @@ def fit(
             max_steps is None or len(history.step_losses) - first_step < max_steps
         ):
             piece_started, tokens_before = time.perf_counter(), tokens_seen
-            if not state.batches:
+            measured = round(history.records[-1].epoch * num_steps / settings.num_epochs) if history.records else 0
+            if not state.batches and measured == len(history.step_losses):  # else a stop cut the measuring short
                 state.epoch += 1
                 state.batches = make_batches(train.lengths, batch_size=settings.batch_size, generator=state.generator)
             budget = None if max_steps is None else max_steps - (len(history.step_losses) - first_step)
-            loss = train_one_epoch(
-                model,
-                train,
-                state.optimizer,
-                batches=state.batches[:budget],
-                max_grad_norm=settings.max_grad_norm,
-                after_step=after_step,
-            )
+            batches, norm = state.batches[:budget], settings.max_grad_norm
+            if batches:
+                loss = train_one_epoch(
+                    model, train, state.optimizer, batches=batches, max_grad_norm=norm, after_step=after_step
+                )
+            else:
+                loss = float(np.mean(history.step_losses[measured:]))
             result = evaluate(model, validation)
             epoch = len(history.step_losses) * settings.num_epochs / num_steps
             seconds, tokens = time.perf_counter() - piece_started, tokens_seen - tokens_before

@@ -254,6 +254,26 @@ def test_a_stop_in_the_last_step_of_an_epoch_waits_for_its_measurement(encoded):
         assert history.finished == (step == 12)
 
 
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_stopped_while_measuring_an_epoch_the_resumed_run_measures_it(encoded, monkeypatch, epoch):
+    whole, model = make_model(dropout=0.3), make_model(dropout=0.3)
+    expected = training.fit(whole, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    measure, calls = training.evaluate, []
+
+    def stop_once(*arguments):
+        calls.append(arguments)
+        if len(calls) == epoch:
+            raise KeyboardInterrupt
+        return measure(*arguments)
+
+    monkeypatch.setattr(training, "evaluate", stop_once)
+    history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet)
+    assert history.interrupted and len(history.records) == epoch - 1
+    resumed = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet, resume=history)
+    assert resumed.finished and [record.epoch for record in resumed.records] == [1, 2, 3, 4]
+    assert resumed.step_losses == expected.step_losses and torch.equal(weights(model), weights(whole))
+
+
 def test_a_run_paused_by_max_steps_goes_on_too_and_a_finished_one_does_not(encoded):
     whole, model = make_model(dropout=0.3), make_model(dropout=0.3)
     expected = training.fit(whole, encoded, VALIDATION, SETTINGS, on_progress=quiet)
