@@ -97,10 +97,13 @@ def _at_least(max_tokens: int, least: int) -> None:
         raise ValueError(f"max_tokens must be {least} or more, not {max_tokens}.")
 
 
-def encode_words(reviews: Reviews, vocabulary: Vocabulary, *, max_tokens: int) -> EncodedTexts:
-    """Return each review as the ids of its first `max_tokens` words; an empty text becomes one unknown token."""
+def encode_words(reviews: Reviews, vocabulary: Vocabulary, *, max_tokens: int, keep: str = "first") -> EncodedTexts:
+    """Return each review as the ids of its "first" or "last" `max_tokens` words; an empty text is one unknown token."""
     _at_least(max_tokens, 1)
-    ids = (vocabulary.encode(basic_english(text)[:max_tokens]) or [1] for text in reviews.texts)
+    if keep not in ("first", "last"):
+        raise ValueError(f"keep must be 'first' or 'last', not {keep!r}.")
+    kept = slice(max_tokens) if keep == "first" else slice(-max_tokens, None)
+    ids = (vocabulary.encode(basic_english(text)[kept]) or [1] for text in reviews.texts)
     return EncodedTexts(tuple(np.array(i, dtype=np.int64) for i in ids), reviews.labels)
 
 

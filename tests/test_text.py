@@ -61,6 +61,15 @@ def test_both_ways_read_a_lone_surrogate_as_the_replacement_character(tokenizer)
         assert ids[0].tolist() == ids[1].tolist()
 
 
+def test_the_first_or_the_last_words_are_kept():
+    reviews, vocabulary = make_reviews("a b c", "c"), Vocabulary((PAD, UNKNOWN, "a", "b", "c"))
+    kept = {keep: text.encode_words(reviews, vocabulary, max_tokens=2, keep=keep).input_ids for keep in ("first", "last")}
+    assert [ids.tolist() for ids in kept["first"]] == [[2, 3], [4]]
+    assert [ids.tolist() for ids in kept["last"]] == [[3, 4], [4]]
+    with pytest.raises(ValueError, match=r"keep must be 'first' or 'last', not 'middle'"):
+        text.encode_words(reviews, vocabulary, max_tokens=2, keep="middle")
+
+
 def test_emoji_reach_both_ways_as_one_unknown_token(tokenizer):
     assert text.encode_words(make_reviews("😀"), Vocabulary((PAD, UNKNOWN)), max_tokens=9).input_ids[0].tolist() == [1]
     assert text.encode_wordpieces(make_reviews("😀"), tokenizer, max_tokens=9).input_ids[0].tolist() == [101, 100, 102]
