@@ -243,6 +243,7 @@ def test_the_readme_names_every_command_and_profile():
     assert "doctor" in actions
     assert [action for action in actions if f"`course {action}" not in README] == []
     assert [name for name in runtime.PROFILES if f"| `{name}` |" not in README] == []
+    assert [name for name in load(ROOT / "start.py").ACTIONS if f"`{name}`" not in README] == []
 
 
 # --- cards
