@@ -74,7 +74,7 @@ CLASS_NAMES = ("negative", "positive")
 @dataclass(frozen=True)
 class Reviews:
     """Texts with labels. `rows` (n,) int64 are positions in the source; `blocks` (n,) int64 name the
-    block of neighbouring rows each text came from, the unit that intervals are drawn over."""
+    block of neighbouring rows of each label that a text came from, the unit that intervals are drawn over."""
 
     texts: tuple[str, ...]
     labels: np.ndarray
@@ -141,7 +141,7 @@ def load_reviews(source: str) -> Reviews:
     labels = table["label"].to_numpy(np.int64)
     rows = np.arange(len(table))
     within_label = rows - np.searchsorted(labels, labels)  # position among the rows of the same label
-    blocks = labels * 10_000 + within_label // LAYOUTS[source].period
+    blocks = within_label // LAYOUTS[source].period  # one run of rows of each label, so every draw is balanced
     return Reviews(tuple(table["text"]), labels, rows, blocks)
 
 

@@ -59,7 +59,7 @@ class RunState:
     generator: torch.Generator
     epoch: int = 0
     batches: list[np.ndarray] = field(default_factory=list)  # of this epoch, not yet seen
-    weights: dict[str, torch.Tensor] | None = None  # as they stood at the stop
+    weights: dict[str, torch.Tensor] | None = None  # as they stood when stop was pressed
     best_weights: dict[str, torch.Tensor] | None = None
     best_accuracy: float = -1.0
     random_state: torch.Tensor | None = None  # of dropout, at the stop
@@ -233,8 +233,9 @@ def fit(
     history = resume or History(state=_start(model, settings, optimizer, num_steps))
     state = history.state
     assert state is not None
-    if state.weights is not None and state.random_state is not None:
-        model.load_state_dict(state.weights)
+    if state.weights is not None:
+        model.load_state_dict(state.weights, strict=False)
+    if state.random_state is not None:
         torch.set_rng_state(state.random_state)
     history.interrupted = False
     show, close = (on_progress, lambda: None) if on_progress else _progress_bar(num_steps, len(history.step_losses))
@@ -292,9 +293,9 @@ def fit(
         history.interrupted = True
     finally:
         close()
-    state.weights, state.random_state = _copy(model), torch.get_rng_state()
+    state.weights, state.random_state = _copy(model) if history.interrupted else None, torch.get_rng_state()
     if state.best_weights is not None and (history.finished or history.interrupted):
-        model.load_state_dict(state.best_weights)
+        model.load_state_dict(state.best_weights, strict=False)
     if history.finished:
         history.state = None  # frees the copies of the weights
     model.eval()
@@ -312,7 +313,9 @@ def _start(model: nn.Module, settings: Settings, optimizer: torch.optim.Optimize
 
 
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+    """Return copies of what training changes: trainable parameters and buffers."""
+    changing = {name: p for name, p in model.named_parameters() if p.requires_grad} | dict(model.named_buffers())
+    return {name: value.detach().clone() for name, value in changing.items()}
 
 
 def _progress_bar(num_steps: int, done: int) -> tuple[Callable[[Progress], None], Callable[[], None]]:
