@@ -15,7 +15,9 @@ import os
 import platform
 import sys
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
+from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,9 +33,17 @@ def record(number: str, seed: int) -> None:
     """Run one notebook with one seed; its claims are appended to the file of values."""
     os.environ |= {"COURSE_PROFILE": "workshop", "COURSE_SEED": str(seed), "COURSE_RECORD_BANDS": str(VALUES)}
     (script,) = notebooks.scripts([number])
-    forget(number, seed)
     cost = notebooks.execute(notebooks.read(script))
     print(f"{script.stem}, seed {seed}: {cost['seconds']} s", flush=True)
+
+
+def attempt(run: tuple[str, int]) -> str | None:
+    """Record one run and return what went wrong, so that one failure does not lose the others."""
+    try:
+        record(*run)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error)[-600:]}"
+    return None
 
 
 def recorded() -> list[dict]:
@@ -71,11 +81,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", help="numbers, such as 03 06; none only makes the bands anew")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side; the cores are shared among them")
     options = parser.parse_args()
-    for number in options.notebooks:
-        for seed in options.seeds:
-            record(number, seed)
+    runs = [(number, seed) for number in options.notebooks for seed in options.seeds]
+    for run in runs:
+        forget(*run)
+    if options.jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.jobs))
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        failures = [(run, error) for run, error in zip(runs, pool.map(attempt, runs), strict=True) if error]
     make()
+    sys.exit("\n".join(f"notebook {run[0]}, seed {run[1]}: {error}" for run, error in failures) or None)
 
 
 if __name__ == "__main__":
