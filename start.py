@@ -352,9 +352,11 @@ def make_torchtext_environment(python):
     uv_is_here = subprocess.run(uv + ["--version"], capture_output=True).returncode == 0
     found = python_for_torchtext(uv_is_here)
     shutil.rmtree(KERNEL, ignore_errors=True)
-    say("Creating an environment in .kernels/torchtext with Python {}.".format(found))
-    made = bool(found) and attempt(uv + ["venv", "--python", found, KERNEL] if uv_is_here else [found, "-m", "venv", KERNEL])
-    if not made or made[0]:
+    status = 1
+    if found:
+        say("Creating an environment in .kernels/torchtext with Python {}.".format(found))
+        status, _ = attempt(uv + ["venv", "--python", found, KERNEL] if uv_is_here else [found, "-m", "venv", KERNEL])
+    if status:
         stop(
             "The torchtext kernel needs Python 3.11 or 3.12, and no working one was found beside this Python {}.{}.".format(
                 *sys.version_info[:2]
@@ -365,11 +367,12 @@ def make_torchtext_environment(python):
     say("About 3 GB is fetched on Linux, less elsewhere: 1 to 10 minutes, by the network, once.")
     pip = uv + ["pip", "install", "--python", python] if uv_is_here else [python, "-m", "pip", "install"]
     lock = os.path.join(KERNEL_FILES, "requirements.lock")
-    for step in (["--require-hashes", "-r", lock], ["--no-deps", "-e", HERE]):
+    for step in (["--require-hashes", "-r", lock], ["--no-deps", "--no-build-isolation", "-e", HERE]):
         status, output = attempt(pip + step)
         if status:
             explain_failure(output, folder=".kernels", action="torchtext")
-    tried = subprocess.run([python, "-c", "import torchtext"], capture_output=True, text=True)
+    load = [python, "-c", "import torchtext"]
+    tried = subprocess.run(load, env=clean_environment(), capture_output=True, text=True)
     if tried.returncode:
         stop("torchtext was installed but does not load: " + tried.stderr.strip()[-300:], "report this text.")
 
