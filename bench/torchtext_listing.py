@@ -1,0 +1,243 @@
+"""Compare the repaired listing of notebook 04, as its author meant it, with the LSTM of notebook 03.
+
+    python bench/torchtext_listing.py time       seconds of an epoch, both sides in turn (three minutes or so)
+    python bench/torchtext_listing.py accuracy   test accuracy after equal epochs; stops after --minutes, and goes
+                                                 on from there when it is called again (exit status 3: not done)
+
+Both sides train on the same reviews, with the same loop. The listing runs in the torchtext kernel: batches of 64
+whole reviews of like length, two layers, hidden size 256, Adam at 0.001, mended only where it cannot run, reads
+padding or leaves its vectors unused. The course's side is notebook 03. Both start from word vectors made from the
+training reviews, of 100 numbers (in place of glove.6B.100d) and of 64. Results: bench/results/torchtext_listing.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from course_utils import data, models, text, training
+from course_utils.evaluation import block_interval, difference_interval
+from course_utils.runtime import torchtext_python
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "bench" / "results" / "torchtext_listing.json"
+STATE = ROOT / "outputs" / "torchtext_listing"
+EPOCHS, COURSE_TOKENS = 2, 200  # as notebook 03 in the workshop profile
+COURSE_SETTINGS = training.Settings(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64)
+SIDES = ("listing", "course")
+TIMED = {"listing": 11, "course": 55}  # batches of an epoch that are timed, spread evenly over the lengths
+
+
+class Listing(nn.Module):
+    """The listing's network with what it needs to run: batch first, two outputs, the state after the last word."""
+
+    def __init__(self, vectors: torch.Tensor) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding.from_pretrained(vectors, freeze=False)
+        self.rnn = nn.LSTM(vectors.shape[1], 256, 2, dropout=0.5, batch_first=True)
+        self.fc = nn.Linear(256, 2)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        states, _ = self.rnn(self.dropout(self.embedding(input_ids)))  # (B, T, H)
+        last = states[torch.arange(len(states)), attention_mask.sum(dim=1) - 1]
+        return self.fc(self.dropout(last))
+
+
+@dataclass
+class Side:
+    """One of the two programs, ready to train."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    train: text.EncodedTexts
+    test: text.EncodedTexts
+    blocks: np.ndarray  # of the test reviews
+    batch_size: int
+
+
+def prepare(name: str) -> Side:
+    """Return the listing, with torchtext's tokeniser and vocabulary, or the course's LSTM."""
+    splits = data.load_splits("imdb")
+    torch.manual_seed(0)
+    if name == "course":
+        words = text.Vocabulary.from_tokens(text.basic_english(review) for review in splits.train.texts)
+        train, test = (
+            text.encode_words(part, words, max_tokens=COURSE_TOKENS, keep="last") for part in (splits.train, splits.test)
+        )
+        vectors = text.ppmi_vectors(train, vocab_size=len(words), size=64)
+        model: nn.Module = models.LSTMClassifier(len(words), vectors=vectors)
+        optimizer = training.make_optimizer(model, COURSE_SETTINGS)
+        return Side(model, optimizer, train, test, splits.test.blocks, COURSE_SETTINGS.batch_size)
+    from torchtext.data import get_tokenizer
+    from torchtext.vocab import build_vocab_from_iterator
+
+    tokenizer = get_tokenizer("basic_english")
+    train_tokens = [tokenizer(review) for review in splits.train.texts]
+    vocabulary = build_vocab_from_iterator(train_tokens, specials=["<pad>", "<unk>"], max_tokens=20_000)
+    vocabulary.set_default_index(1)
+    train, test = (
+        text.EncodedTexts(tuple(np.array(vocabulary(tokenizer(review))) for review in part.texts), part.labels)
+        for part in (splits.train, splits.test)
+    )
+    model = Listing(text.ppmi_vectors(train, vocab_size=len(vocabulary), size=100))
+    return Side(model, torch.optim.Adam(model.parameters(), lr=0.001), train, test, splits.test.blocks, 64)
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "torch": torch.__version__, "threads": str(torch.get_num_threads())}
+
+
+def time_worker(name: str) -> int:
+    """Prepare a side; then, for each line of input, train on the timed batches and print their seconds."""
+    side = prepare(name)
+    batches = text.make_batches(side.train.lengths, batch_size=side.batch_size)
+    chosen = [batches[i] for i in np.linspace(0, len(batches) - 1, TIMED[name]).round().astype(int)]
+    places = [sum(len(b) * int(side.train.lengths[b].max()) for b in group) for group in (batches, chosen)]
+    print(json.dumps({"batches": len(batches), "places": places, **versions()}), flush=True)
+    for _ in sys.stdin:
+        seconds = []
+        for batch in chosen:
+            started = time.perf_counter()
+            training.train_one_epoch(side.model, side.train, side.optimizer, batches=[batch])
+            seconds.append(time.perf_counter() - started)
+        print(json.dumps(seconds), flush=True)
+    return 0
+
+
+def train_worker(name: str, minutes: float) -> int:
+    """Train a side, or go on training it; returns 3 if time was up before the last epoch, else writes its answers."""
+    side, started, seconds = prepare(name), time.monotonic(), 0.0
+    STATE.mkdir(parents=True, exist_ok=True)
+    saved, done = STATE / f"{name}.pt", 0
+    if saved.exists():
+        state = torch.load(saved, weights_only=False)
+        side.model.load_state_dict(state["model"])
+        side.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        done, seconds = state["done"], state["seconds"]
+    generator = torch.Generator().manual_seed(0)
+    lengths = side.train.lengths
+    batches = [b for _ in range(EPOCHS) for b in text.make_batches(lengths, batch_size=side.batch_size, generator=generator)]
+    warmup_steps = int(COURSE_SETTINGS.warmup_fraction * len(batches))
+    while done < len(batches) and time.monotonic() - started < 60 * minutes:
+        if name == "course":  # as training.fit does: warm-up, then down to zero
+            factor = training.rate_factor(done, num_steps=len(batches), warmup_steps=warmup_steps)
+            for group in side.optimizer.param_groups:
+                group["lr"] = COURSE_SETTINGS.learning_rate * factor
+        begun = time.perf_counter()
+        training.train_one_epoch(side.model, side.train, side.optimizer, batches=[batches[done]])
+        seconds, done = seconds + time.perf_counter() - begun, done + 1
+    if done < len(batches):
+        state = {"model": side.model.state_dict(), "optimizer": side.optimizer.state_dict()}
+        torch.save({**state, "random": torch.get_rng_state(), "done": done, "seconds": seconds}, saved)
+        print(f"{name}: {done} of {len(batches)} batches", flush=True)
+        return 3
+    saved.unlink(missing_ok=True)
+    answers = training.predict_logits(side.model, side.test).argmax(dim=1).numpy()
+    correct = (answers == side.test.labels).astype(int)
+    record = {"correct": correct.tolist(), "blocks": side.blocks.tolist(), "seconds": round(seconds, 1), **versions()}
+    (STATE / f"{name}.json").write_text(json.dumps(record))
+    return 0
+
+
+def python_of(name: str) -> str:
+    """Return the Python that runs a side."""
+    python = torchtext_python() if name == "listing" else sys.executable
+    if python is None:
+        sys.exit("The kernel torchtext is not here. Type: python3 start.py torchtext")
+    return str(python)
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    return [python_of(name), "-W", "ignore", __file__, *arguments, "--side", name]
+
+
+def measure_time(rounds: int) -> dict:
+    """Return seconds of an epoch of both sides, from timed batches in turn."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = {name: subprocess.Popen(command(name, "time"), **pipes) for name in SIDES}  # type: ignore[call-overload]
+    facts = {name: json.loads(worker.stdout.readline()) for name, worker in workers.items()}
+    totals: dict[str, list[float]] = {name: [] for name in SIDES}
+    for number in range(rounds + 1):
+        for name in SIDES if number % 2 else SIDES[::-1]:
+            workers[name].stdin.write("go\n")
+            workers[name].stdin.flush()
+            seconds = json.loads(workers[name].stdout.readline())
+            if number:  # the first round warms up
+                totals[name].append(sum(seconds))
+    for worker in workers.values():
+        worker.stdin.close()
+        worker.wait()
+    record: dict = {}
+    for name in SIDES:
+        every, timed = facts[name].pop("places")
+        epochs = [total * every / timed for total in totals[name]]  # a step's time grows with its places
+        record[name] = {**facts[name], "timed_batches": TIMED[name], "places_an_epoch": every,
+                        "epoch_seconds": round(statistics.median(epochs), 1),
+                        "epoch_seconds_of_rounds": [round(epoch, 1) for epoch in epochs]}  # fmt: skip
+    ratios = [a / b for a, b in zip(*(record[name]["epoch_seconds_of_rounds"] for name in SIDES), strict=True)]
+    record["times_faster"] = {"median": round(statistics.median(ratios), 1), "lowest": round(min(ratios), 1)}
+    return record
+
+
+def measure_accuracy(minutes: float) -> dict:
+    """Return test accuracy of both sides after equal epochs, with intervals over blocks; exits with 3 if not done."""
+    for name in SIDES:
+        if not (STATE / f"{name}.json").exists():
+            status = subprocess.call(command(name, "accuracy", "--minutes", str(minutes)))
+            if status or name != SIDES[-1]:  # one side in a call, so that calls stay short
+                sys.exit(status or 3)
+    found = {name: json.loads((STATE / f"{name}.json").read_text()) for name in SIDES}
+    record: dict = {"epochs": EPOCHS, "test_reviews": len(found["course"]["correct"])}
+    blocks = np.array(found["course"]["blocks"])
+    for name, result in found.items():
+        interval = block_interval(np.array(result["correct"]), blocks)
+        record[name] = {"accuracy": interval.estimate, "low": interval.low, "high": interval.high}
+        (STATE / f"{name}.json").unlink()
+    gain = difference_interval(found["course"]["correct"], found["listing"]["correct"], blocks)
+    record["course_minus_listing"] = {"difference": gain.estimate, "low": gain.low, "high": gain.high}
+    return json.loads(json.dumps(record), parse_float=lambda number: round(float(number), 4))
+
+
+def processor() -> str:
+    """Return the name of the processor, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("time", "accuracy"))
+    parser.add_argument("--minutes", type=float, default=3.0, help="stop training after so long (accuracy)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each side is timed (time)")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        return train_worker(options.side, options.minutes) if options.what == "accuracy" else time_worker(options.side)
+    measured = measure_time(options.rounds) if options.what == "time" else measure_accuracy(options.minutes)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    measured |= {"date": date.today().isoformat(), "hardware": f"{processor()}, {os.cpu_count()} cores", "commit": commit}
+    record = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    RESULT.write_text(json.dumps(record | {options.what: measured}, indent=1) + "\n")
+    print(json.dumps(measured, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
