@@ -93,6 +93,21 @@ def test_each_kind_of_difference_is_found_with_the_command_that_mends_it(course,
     assert tool.differences() == ["01_first.ipynb differs from its script: python tools/notebooks.py build 01"]
 
 
+def test_changed_prose_is_written_beside_outputs_that_stay_and_changed_code_is_refused(course):
+    write_pair(course)
+    notebook = nbformat.read(kept(course), as_version=4)
+    notebook.cells[3].outputs, notebook.cells[3].execution_count = [nbformat.v4.new_output("stream", text="4")], 3
+    nbformat.write(notebook, kept(course))
+    script(course).write_text(script(course).read_text().replace("Some words", "Better words"))
+    tool.prose(["01"])
+    notebook = nbformat.read(kept(course), as_version=4)
+    assert tool.differences() == [] and "Better words" in notebook.cells[0].source
+    assert notebook.cells[3].outputs[0].text == "4" and notebook.cells[3].execution_count == 3
+    script(course).write_text(script(course).read_text().replace("2 + 2", "2 + 3"))
+    with pytest.raises(SystemExit, match=r"code has changed.*build 01"):
+        tool.prose(["01"])
+
+
 def test_a_missing_notebook_is_found(course):
     assert tool.differences() == ["01_first.ipynb is missing: python tools/notebooks.py build 01"]
 

@@ -1,6 +1,7 @@
 """Build and check the notebooks from their percent scripts.
 
     python tools/notebooks.py build [01 03]   write ipynb from py, execute, keep outputs, note times and memory
+    python tools/notebooks.py prose [01 03]   write changed prose and tags into ipynb; outputs stay, code must be the same
     python tools/notebooks.py check           say whether each pair holds the same sources
     python tools/notebooks.py badges          write the Colab badge and first cell of every notebook
 
@@ -163,6 +164,20 @@ def badges(chosen: list[str]) -> None:
             nbformat.write(notebook, target)
 
 
+def prose(chosen: list[str]) -> None:
+    """Write prose and tags of the scripts into their notebooks, whose code cells must be unchanged."""
+    for script in scripts(chosen):
+        new, target = read(script), ROOT / "notebooks" / f"{script.stem}.ipynb"
+        old = nbformat.read(target, as_version=4)
+        pairs = [[cell for cell in nb.cells if cell.cell_type == "code"] for nb in (new, old)]
+        if [cell.source for cell in pairs[0]] != [cell.source for cell in pairs[1]]:
+            sys.exit(f"{target.name}: its code has changed, so its outputs are old. Type: build {script.stem[:2]}")
+        for fresh, run in zip(*pairs, strict=True):
+            fresh.outputs, fresh.execution_count = run.outputs, run.execution_count
+        new.metadata = old.metadata
+        nbformat.write(new, target)
+
+
 def differences() -> list[str]:
     """Return one sentence for each notebook whose cells differ from its percent script."""
     found = []
@@ -180,12 +195,12 @@ def differences() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("build", "check", "badges"))
+    parser.add_argument("action", choices=("build", "prose", "check", "badges"))
     parser.add_argument("notebooks", nargs="*", help="numbers, such as 01 03; none means all")
     options = parser.parse_args()
     if options.action == "check":
         sys.exit("\n".join(differences()) or None)
-    {"build": build, "badges": badges}[options.action](options.notebooks)
+    {"build": build, "prose": prose, "badges": badges}[options.action](options.notebooks)
 
 
 if __name__ == "__main__":
