@@ -500,6 +500,9 @@ plots.show(fig, alt="Test accuracy with intervals: majority 0.5; the LSTM far ab
 # %%
 evaluation.check_band("03 LSTM on IMDB, block split", scores["LSTM"].estimate)
 
+# %% [markdown]
+# Both models answered the same reviews, so their difference has an interval of its own:
+
 # %% tags=["nbval-ignore-output"]
 gap = evaluation.difference_interval(correct["TF-IDF + LR"], correct["LSTM"], blocks)
 print(f"LSTM {scores['LSTM']}")
@@ -553,6 +556,9 @@ for pooling in ("last at the padding", "last real word", "mean", "max"):
     network = kind(len(sentence_vocabulary), pooling=pooling.split()[0])
     network.embedding.weight.data.mul_(0.2)  # smaller random vectors are unlearned sooner
     pooling_accuracy[pooling] = accuracy_after_training(network)
+
+# %% [markdown]
+# Four networks, each trained for two epochs. The dotted line is a coin.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.6))
