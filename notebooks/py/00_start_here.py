@@ -87,10 +87,12 @@ print(f"profile: {profile.name}")
 # | [01 Minimise the loss](01_minimise_the_loss.ipynb) | How does a computer make mistakes smaller? |
 # | [02 Text to tensors](02_text_to_tensors.ipynb) | How does a sentence become numbers, and what is the score to beat? |
 # | [03 LSTM classifier](03_lstm_classifier.ipynb) | How does a network read word by word? |
+# | [04 The published listing](04_the_published_listing.ipynb) | What is wrong with a program found on the web, and what did it cost? |
 # | [05 What pretraining buys](05_what_pretraining_buys.ipynb) | What does a model know before it sees our task? |
 # | [06 Fine-tune BERT](06_fine_tune_bert.ipynb) | How is a pretrained model fine-tuned, and how much does it help? |
 #
-# Notebook 04 and those from 07 on are being written; each of the notebooks here can be read without them.
+# Notebook 04 runs in a kernel of its own, which `python3 start.py torchtext` sets up; every other notebook can be read without it. Those
+# from 07 on are being written.
 
 # %% [markdown]
 # ## 4 How to work with a notebook
@@ -110,11 +112,11 @@ print(f"profile: {profile.name}")
 # |---|---|---|
 # | $n$ | number of examples | 5,600 sentences |
 # | $B$ | batch: examples handled together | 32 |
-# | $T$ | tokens of a text | up to 150 |
+# | $T$ | tokens of a text | up to 200 |
 # | $D$ | size of the vector of a token (embedding) | 64 or 384 |
 # | $H$ | hidden size of a network | 64 |
 # | $C$ | classes | 2 |
-# | $V$ | vocabulary: different tokens | 10,000 to 30,522 |
+# | $V$ | vocabulary: different tokens | 20,000 or 30,522 |
 #
 # A shape such as `(B, T, D)` means: a block of numbers, $B$ texts deep, $T$ tokens long, $D$ numbers for each token.
 
