@@ -639,8 +639,8 @@ ratio = places["listing"] * each_token["listing"] / (places["course"] * each_tok
 print(f"the listing multiplies {ratio:.0f} times as much in an epoch")
 
 # %% [markdown]
-# Seconds go with products, all in all, and nothing is gained for them: notebook 03 gets its score from the smaller network and
-# cut reviews. Start small and cut; grow when the validation score says so.
+# Seconds go roughly with products. Notebook 03 gets its score from the small network and cut reviews. Start small and cut, and
+# grow when the validation score asks for it.
 
 # %% [markdown]
 # ## 6 What each fault costs
