@@ -169,8 +169,9 @@ def scatter_words(ax: Axes, points: np.ndarray, words: Sequence[str], groups: Se
     for group, name in enumerate(names):
         chosen = points[np.asarray(groups) == group]
         ax.plot(*chosen.T, MARKERS[group], color=COLOURS[group], markersize=5, label=name)
-    for (x, y), word in zip(points, words, strict=True):
-        ax.annotate(word, (x, y), (4, 3), textcoords="offset points", fontsize=8.5)
+    ranks = np.argsort(np.argsort(points[:, 0]))  # neighbours from left to right are named above and below in turn
+    for (x, y), word, rank in zip(points, words, ranks, strict=True):
+        ax.annotate(word, (x, y), (4, -10 if rank % 2 else 4), textcoords="offset points", fontsize=8.5)
     ax.legend()
     return ax
 
