@@ -111,7 +111,7 @@ plots.curves(ax, {"covered": covered}, x=range(1, len(covered) + 1), marks=False
 ax.axvline(len(vocabulary), color="black", linestyle=":", linewidth=1)
 ax.set(xscale="log", xlabel="words in the vocabulary V, commonest first", ylabel="share of running words covered")
 ax.set_title(f"{len(vocabulary):,} words cover {covered[len(vocabulary) - 3]:.0%} of what is read")
-plots.show(fig, alt="Share of running words covered against vocabulary size on a log axis: an S-shaped rise that is nearly flat at the "
+plots.show(fig, alt="Share of running words covered against vocabulary size on a log axis: a steady rise that is nearly flat at the "
            "dotted line of our vocabulary.")  # fmt: skip
 
 # %% [markdown]
@@ -189,7 +189,7 @@ fig, ax = plt.subplots()
 plots.curves(ax, {"shared": shared}, x=distances)
 ax.set(xscale="log", xlabel="distance between two reviews in the file (rows)", ylabel="rare names they share (mean)")
 ax.set_title("Neighbours talk about the same film")
-plots.show(fig, alt="Mean number of rare names shared by two reviews against their distance in the file: about one for neighbours, falling "
+plots.show(fig, alt="Mean number of rare names shared by two reviews against their distance in the file: about 0.7 for neighbours, falling "
            "to nearly zero at distance 50.")  # fmt: skip
 
 # %% [markdown]
@@ -317,7 +317,7 @@ baselines = {
 }
 fig, ax = plt.subplots(figsize=(7, 2.8))
 plots.bars_with_intervals(ax, baselines)
-ax.set_title("Long reviews are easy for a linear model, single sentences are hard")
+ax.set_title("A linear model is strong on reviews, weaker on sentences")
 plots.show(fig, alt="Test accuracy with intervals: majority 0.5 on both sets; TF-IDF with logistic regression about 0.88 on IMDB and about 0.75 "
            "on single sentences.")  # fmt: skip
 
@@ -383,12 +383,13 @@ points = points * np.sign(points[np.arange(2) * 0 + np.abs(points).argmax(0), np
 fig, ax = plt.subplots(figsize=(7, 4.2))
 plots.scatter_words(ax, points, chosen, np.repeat(range(4), 5), list(groups))
 ax.set(xlabel="first direction", ylabel="second direction", title="Words of a kind stand together, made from reviews alone")
-plots.show(fig, alt="Map of twenty words in two directions: people, numbers, and opinion words form separate groups; praise and blame "
-           "lie next to each other.")  # fmt: skip
+plots.show(fig, alt="Map of twenty words in two directions: numbers on the right, blame at the top, and "
+           "praise at the lower left, close to people.")  # fmt: skip
 
 # %% [markdown]
-# Nobody told the counter what a number or an actor is. Note what it got *wrong* for our task: praise and blame are
-# neighbours, because they occur in the same company ("the acting was ..."). Company is not opinion; training has to add that.
+# Nobody told the counter what a number or an actor is, nor that "awful" is no compliment. Opinions part because people write differently when
+# they praise and when they complain. Still, company is not opinion: praise stands closer to actors and directors than to
+# blame, only because it is said of them. Training has to sort that out.
 #
 # Published vectors such as GloVe come as text files: a word, then $D$ numbers. `text.load_vectors` reads that format.
 
