@@ -15,6 +15,8 @@
 # %% [markdown]
 # # 04 · The published listing
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/04_the_published_listing.ipynb)
+#
 # **What you will be able to do:** read a listing that was written for a library that has changed since, tell the faults
 # that stop it from the faults that only spoil its result, measure the second kind, repair both, and say what one would
 # write today.
@@ -25,6 +27,13 @@
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("course_utils") is None:
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
 
 
 # %%
@@ -404,13 +413,16 @@ print("vectors", tuple(vectors.shape), "; https certificates checked before:", c
 # on again; `download.glove_file()` of the course checks certificate and SHA-256, and resumes when it was interrupted.
 #
 # ### The model, with four changes
+#
+# Mind the `clone()`: `from_pretrained` takes the tensor as it is, and without a copy training one model would change the
+# vectors that the next one starts from.
 
 
 # %%
 class Repaired(nn.Module):
     def __init__(self, vectors: torch.Tensor, *, hidden_dim: int = 64, output_dim: int = 2, dropout: float = 0.3) -> None:
         super().__init__()
-        self.embedding = nn.Embedding.from_pretrained(vectors, freeze=False)  # 1: the vectors are used
+        self.embedding = nn.Embedding.from_pretrained(vectors.clone(), freeze=False)  # 1: the vectors are used
         self.rnn = nn.LSTM(vectors.shape[1], hidden_dim, batch_first=True)
         self.fc = nn.Linear(hidden_dim, output_dim)  # 2: one output for each class, and no squeeze
         self.dropout = nn.Dropout(dropout)
@@ -612,8 +624,8 @@ for name, values in (("loss", losses), ("accuracy", correct)):
     print(f"{name:8} over reviews {values.mean():.4f}, over batches {np.mean(by_batch):.4f}")
 
 # %% [markdown]
-# In the made-up case six reviews of 134 move the accuracy by far. On our validation part it is a matter of the third or fourth digit:
-# small, but the cure costs nothing. Collect all answers, then take one mean.
+# In the made-up case six reviews of 134 move the accuracy by far. Of our validation batches one is short, and the two means can
+# differ by a point or so. The cure costs nothing: collect all answers, then take one mean.
 #
 # ### Whole reviews
 #
@@ -649,7 +661,7 @@ print(f"the listing multiplies {ratio:.0f} times as much in an epoch")
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.bars_with_intervals(ax, {name: interval for name, interval in found.items() if name != "untrained"})
 ax.axvline(0.5, color="black", linestyle=":", linewidth=1)
-ax.set_title("Each silent fault costs accuracy, and none prints an error")
+ax.set_title("Each silent fault costs accuracy")
 plots.show(fig, alt="Validation accuracy with intervals in three pairs, right above wrong: vectors used or not, batch first or time first, "
            "state after the last word or after the padding. The wrong one lies lower each time, time first at the dotted 0.5.")  # fmt: skip
 
