@@ -1,0 +1,814 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · What pretraining buys
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/05_what_pretraining_buys.ipynb)
+#
+# **What you will be able to do:** say what BERT, RoBERTa and GPT were trained to do and compute each loss by hand, compute
+# attention from the weights of a real checkpoint, pretrain a small BERT yourself, and measure with a probe what a
+# pretrained model knows before anybody has fine-tuned it.
+#
+# **Before you start:** notebooks 01 and 02. **Time:** 60 minutes to read and play; the code takes about two minutes.
+
+# %% tags=["nbval-skip"]
+# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("course_utils") is None:
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+
+# %%
+import copy
+import math
+import re
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from tqdm.auto import tqdm
+from transformers import AutoModel, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, GPT2Config, GPT2LMHeadModel
+
+from course_utils import data, evaluation, plots, pretrained, runtime, text, training
+
+plots.use_style()
+profile, seed = runtime.get_profile(), runtime.get_seed()
+
+# %% [markdown]
+# ## 1 Two kinds of training
+#
+# **Pretraining** trains a model on a great deal of text, on questions that the text itself answers. **Fine-tuning** goes
+# on from those parameters, with a few labelled examples of the task you care about. The formula of notebook 01,
+# $\min_w \frac{1}{n}\sum_i l(y_i, f(x_i; w))$, holds for both. What differs is where the labels $y_i$ come from and
+# where $w$ starts.
+#
+# | | pretraining | fine-tuning |
+# |---|---|---|
+# | question and answer | a word of the text, hidden and then shown | a review, and its class |
+# | who writes the answers | nobody: they stand in the text | people |
+# | how much text | BERT: 3,300 million words | here: 5,600 sentences |
+# | where $w$ starts | random numbers | where pretraining ended |
+# | how often | once, by somebody with many processors | for every task, in minutes |
+#
+# Older texts call pretraining "unsupervised" or "semi-supervised". Today's word is **self-supervised**, and it is the
+# better one. There *is* a right answer to every question, and the loss is the same cross-entropy that any classifier
+# uses, so it is not unsupervised. And semi-supervised means something else: one task, with labels for some of the
+# examples.
+#
+# The three best-known pretrained models differ in the question they are asked.
+#
+# | model | sees | is asked | at which places |
+# |---|---|---|---|
+# | BERT (2018) | both sides | which word is hidden here? Do these two pieces of text follow each other? | 15 % of the words, chosen once |
+# | RoBERTa (2019) | both sides | which word is hidden here? | 15 % of the words, chosen anew every time |
+# | GPT (2018 to today) | the left side only | which word comes next? | all |
+#
+# *Sources: Devlin et al. 2019 (arXiv:1810.04805), Liu et al. 2019 (arXiv:1907.11692), Radford et al. 2018 and 2019.*
+
+# %% [markdown]
+# ## 2 BERT's question: which word is hidden?
+#
+# Take a batch of two real sentences. Choose 15 % of the places at random, but never the markers `[CLS]` and `[SEP]`. Of the chosen
+# places 80 % are covered with `[MASK]`, 10 % get a random word, and 10 % stay as they are.
+
+# %%
+tokenizer = pretrained.load_tokenizer()
+sentences = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train, test_size=profile.test_size)
+pair = ["guy gets girl , guy loses girl , audience falls asleep .", "bad company . bad movie . just plain bad ."]
+batch = tokenizer(pair, padding=True, return_tensors="pt", return_special_tokens_mask=True)
+input_ids = batch["input_ids"]  # (B, T)
+special = batch["special_tokens_mask"].bool()  # (B, T), True at [CLS], [SEP] and padding
+print("input_ids", tuple(input_ids.shape), tokenizer.convert_ids_to_tokens(input_ids[1]))
+
+
+# %%
+def hide_words(input_ids, special, mask_id, vocab_size, generator, rate=0.15, cover=0.8):
+    """Return the ids (B, T) with some words hidden, and bool (B, T): True at the chosen places."""
+    chosen = torch.bernoulli(torch.full(input_ids.shape, rate).masked_fill(special, 0), generator=generator).bool()
+    covered = torch.bernoulli(torch.full(input_ids.shape, cover), generator=generator).bool() & chosen
+    swapped = torch.bernoulli(torch.full(input_ids.shape, 0.5), generator=generator).bool() & chosen & ~covered
+    random_ids = torch.randint(vocab_size, input_ids.shape, generator=generator)
+    hidden = torch.where(covered, mask_id, torch.where(swapped, random_ids, input_ids))
+    return hidden, chosen
+
+
+# %%
+hidden, chosen = hide_words(input_ids, special, tokenizer.mask_token_id, len(tokenizer), torch.Generator().manual_seed(3))
+for row in range(2):
+    print(" ".join(tokenizer.convert_ids_to_tokens(hidden[row])))
+    print("    the answers:", tokenizer.convert_ids_to_tokens(input_ids[row][chosen[row]]))
+
+# %% [markdown]
+# The answers are the words that stood there. The `transformers` library does this in a collator. With the same seed, ours must agree
+# with it in every place; the collator marks the places that do not count with the label $-100$.
+
+# %%
+collator = DataCollatorForLanguageModeling(tokenizer, seed=3)
+collated = collator([tokenizer(sentence, return_special_tokens_mask=True) for sentence in pair])
+labels = input_ids.masked_fill(~chosen, -100)
+torch.testing.assert_close(hidden, collated["input_ids"])
+torch.testing.assert_close(labels, collated["labels"])
+print("the library hides the same words; labels of the second sentence:", labels[1].tolist())
+
+# %% [markdown]
+# Why not cover all of them? Fine-tuning never shows a `[MASK]`. A model that was only ever asked at `[MASK]` would have no reason to
+# make anything of the other words. Because a visible word may be wrong, or may be asked for, every place has to be
+# understood. Do the shares come out as promised?
+
+# %%
+many = text.encode_wordpieces(sentences.train, tokenizer, max_tokens=48)
+flat = torch.from_numpy(np.concatenate(many.input_ids))
+is_marker = (flat == tokenizer.cls_token_id) | (flat == tokenizer.sep_token_id)
+flat_hidden, flat_chosen = hide_words(
+    flat, is_marker, tokenizer.mask_token_id, len(tokenizer), torch.Generator().manual_seed(0)
+)
+shares = [flat_chosen[~is_marker].float().mean(), (flat_hidden[flat_chosen] == tokenizer.mask_token_id).float().mean(),
+          (flat_hidden[flat_chosen] == flat[flat_chosen]).float().mean()]  # fmt: skip
+print(f"{len(flat):,} tokens: {shares[0]:.1%} chosen; of these {shares[1]:.1%} covered and {shares[2]:.1%} left as they are")
+
+# %% [markdown]
+# ### The loss, at the chosen places only
+#
+# A masked language model gives $V$ logits at each place. With $\mathcal{M}$ the set of chosen places and $t_j$ the true
+# token at place $j$,
+#
+# $$L = -\frac{1}{|\mathcal{M}|} \sum_{j \in \mathcal{M}} \log p_j(t_j), \qquad
+# p_j(v) = \frac{e^{z_{jv}}}{\sum_{u=1}^{V} e^{z_{ju}}}.$$
+#
+# It is the cross-entropy of notebook 01 with $C = V$ classes. We try it on an untrained BERT, small enough to be made in a blink.
+
+# %%
+torch.manual_seed(0)
+sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+untrained_bert = BertForMaskedLM(BertConfig(vocab_size=len(tokenizer), **sizes)).eval()
+with torch.no_grad():
+    output = untrained_bert(input_ids=hidden, attention_mask=batch["attention_mask"], labels=labels)
+z = output.logits  # (B, T, V)
+log_p = z - z.exp().sum(dim=2, keepdim=True).log()
+by_hand = -log_p[chosen].gather(1, input_ids[chosen][:, None]).mean()
+
+torch.testing.assert_close(by_hand, nn.functional.cross_entropy(z[chosen], input_ids[chosen]))
+torch.testing.assert_close(by_hand, output.loss)
+print("logits", tuple(z.shape), "- by hand = torch = transformers, about", round(by_hand.item(), 1), "nats")
+
+# %% [markdown]
+# Once more the untrained loss is no accident: all $V$ words are equally likely, so it is close to $\log V = \log 30{,}522 = 10.3$.
+# Losses of language models are often given as **perplexity**, $e^L$: the number of equally likely words the model
+# hesitates between. Here that is all of them.
+
+# %% [markdown]
+# ## 3 What RoBERTa changed
+#
+# RoBERTa has BERT's architecture and asks a better question, with more text and for longer.
+#
+# 1. **Dynamic masking.** BERT's places were chosen when the data were prepared, so the same words were asked for again
+#    and again. RoBERTa chooses anew whenever it reads a sentence.
+# 2. **No second question.** BERT also had to say whether two pieces of text follow each other (*next-sentence prediction*). RoBERTa
+#    left that out and did as well or better; nearly all later models followed.
+
+# %%
+generator = torch.Generator().manual_seed(1)
+for epoch in range(1, 4):
+    shown, _ = hide_words(input_ids[:1], special[:1], tokenizer.mask_token_id, len(tokenizer), generator)
+    print(f"epoch {epoch}:", " ".join(tokenizer.convert_ids_to_tokens(shown[0])))
+
+# %% [markdown]
+# Each epoch asks for other words. After $k$ epochs a word has been asked for at least once with probability
+# $1 - 0.85^k$; with fixed places it stays at 15 % for ever. We count.
+
+# %%
+asked = torch.zeros(len(flat), dtype=torch.bool)
+share_asked = []
+for _ in range(10):
+    asked |= hide_words(flat, is_marker, tokenizer.mask_token_id, len(tokenizer), generator)[1]
+    share_asked.append(asked[~is_marker].float().mean().item())
+formula = 1 - 0.85 ** np.arange(1, 11)
+np.testing.assert_allclose(share_asked, formula, atol=0.02 if profile.name == "smoke" else 0.005)
+print("words asked for after 1, 3 and 10 epochs:", ", ".join(f"{share_asked[k - 1]:.0%}" for k in (1, 3, 10)))
+
+# %% [markdown]
+# ## 4 GPT's question: which word comes next?
+#
+# GPT predicts every token from those before it. The labels are the input moved by one place, and no place may look to
+# the right. With $T$ tokens there are $T - 1$ questions:
+#
+# $$L = -\frac{1}{T-1} \sum_{j=1}^{T-1} \log p(t_{j+1} \mid t_1, \ldots, t_j).$$
+
+# %%
+torch.manual_seed(0)
+untrained_gpt = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=2)).eval()
+untrained_gpt.loss_type = "ForCausalLM"  # transformers cannot tell it from the name of the class, and says so in a warning
+one = input_ids[:1]  # (1, T), without padding
+with torch.no_grad():
+    output = untrained_gpt(input_ids=one, labels=one)
+log_p = output.logits.log_softmax(dim=2)
+by_hand = -log_p[:, :-1].gather(2, one[:, 1:, None]).mean()  # the logits at place j answer for token j + 1
+torch.testing.assert_close(by_hand, output.loss)
+print("next-token loss by hand = transformers; the library moves the labels by one place itself")
+
+# %% [markdown]
+# That no place looks to the right can be tested from outside. Change the last word, and see at which places the prediction changes.
+
+
+# %%
+def places_that_notice(model) -> str:
+    other = one.clone()
+    other[0, -2] = tokenizer.convert_tokens_to_ids("again")
+    with torch.no_grad():
+        changed = (model(input_ids=one).logits - model(input_ids=other).logits).abs().amax(dim=2)[0] > 1e-6
+    return " ".join("x" if change else "." for change in changed)
+
+
+print("GPT  ", places_that_notice(untrained_gpt))
+print("BERT ", places_that_notice(untrained_bert))
+
+# %% [markdown]
+# In GPT only the changed place and those to its right notice (`x`); in BERT all do. So GPT can write, one word after
+# the other, and gets a lesson from every token. BERT sees both sides, which is better for *understanding* a given sentence, but learns
+# from 15 % of the tokens it reads.
+
+# %% [markdown]
+# ## 5 How the words get together: attention
+#
+# In both models a word learns about the others through **attention**. Each layer makes three vectors of every token's
+# state $x_j$: a query $q_j$ (what am I looking for?), a key $k_j$ (what do I offer?) and a value $v_j$ (what do I pass
+# on?). Where query and key fit, much of the value flows. With $Q, K, V \in \mathbb{R}^{T \times d}$:
+#
+# $$A = \mathrm{softmax}\!\Big(\frac{Q K^\top}{\sqrt{d}} + M\Big), \qquad \text{output} = A V .$$
+#
+# $A \in \mathbb{R}^{T \times T}$ has rows that sum to one. The mask $M$ is $-\infty$ where a token must not look: at padding in BERT,
+# and also at everything to the right in GPT. A layer does this several times side by side, with $d$ of its $D$ numbers
+# for each **head**.
+#
+# From here on the checkpoint is the one that the course brings along: MiniLM, 6 layers, $D = 384$, 12 heads. It has BERT's architecture
+# and vocabulary. It was made from BERT-like teachers by distillation (notebook 08) and then tuned as a sentence encoder, so
+# that sentences of like meaning get like vectors. It stands in for BERT because it is five times smaller.
+
+# %%
+encoder = pretrained.load_encoder()
+encoder.set_attn_implementation("eager")  # the slower way, which can return A
+with torch.no_grad():
+    output = encoder(input_ids, batch["attention_mask"], output_attentions=True, output_hidden_states=True)
+
+
+# %%
+layer, head, d = 3, 4, 32
+own = encoder.encoder.layer[layer].attention.self
+rows = slice(head * d, (head + 1) * d)  # this head's part of the layer's weights
+x = output.hidden_states[layer]  # (B, T, D): what enters the layer
+with torch.no_grad():
+    Q, K, V = (x @ linear.weight[rows].T + linear.bias[rows] for linear in (own.query, own.key, own.value))
+scores = Q @ K.transpose(1, 2) / math.sqrt(d)  # (B, T, T)
+padding = batch["attention_mask"][:, None, :] == 0  # (B, 1, T)
+A = scores.masked_fill(padding, -torch.inf).softmax(dim=2)
+print("Q, K, V", tuple(Q.shape), " A", tuple(A.shape))
+
+# %%
+torch.testing.assert_close(A, output.attentions[layer][:, head], atol=1e-5, rtol=1e-4)
+theirs = nn.functional.scaled_dot_product_attention(Q, K, V, attn_mask=~padding)
+torch.testing.assert_close(A @ V, theirs, atol=1e-5, rtol=1e-4)
+assert (A.masked_select(padding.expand_as(A)) == 0).all()
+print("A by hand = the model's own; A V by hand = torch's; padding gets no attention")
+
+# %% [markdown]
+# GPT's mask is the lower triangle. The same lines with another $M$ give torch's `is_causal=True`.
+
+# %%
+T = x.shape[1]
+future = torch.ones(T, T, dtype=torch.bool).triu(1)  # True above the diagonal: to the right
+causal = scores.masked_fill(future, -torch.inf).softmax(dim=2)
+theirs = nn.functional.scaled_dot_product_attention(Q, K, V, is_causal=True)
+torch.testing.assert_close(causal @ V, theirs, atol=1e-5, rtol=1e-4)
+print("what the first word looks at:", causal[0, 0, :4].tolist(), "- itself only")
+
+# %% [markdown]
+# ### What do the heads look at?
+#
+# There are $6 \times 12$ heads. On 64 sentences we measure how much attention each pays to the token just before, to the token just
+# after, and to the markers `[CLS]` and `[SEP]`, and draw the strongest of each kind on one sentence.
+
+# %%
+looked = text.collate(text.encode_wordpieces(data.evenly(sentences.train, 64), tokenizer, max_tokens=48), np.arange(64))
+with torch.no_grad():
+    every_A = torch.stack(encoder(looked["input_ids"], looked["attention_mask"], output_attentions=True).attentions)
+is_marker_here = torch.isin(looked["input_ids"], torch.tensor([tokenizer.cls_token_id, tokenizer.sep_token_id])).float()
+paid = {
+    "the token before": nn.functional.pad(every_A.diagonal(-1, 3, 4), (1, 0)),  # (layers, B, heads, T)
+    "the token after": nn.functional.pad(every_A.diagonal(1, 3, 4), (0, 1)),
+    "[CLS] and [SEP]": (every_A * is_marker_here[None, :, None, None, :]).sum(4),
+}
+real = looked["attention_mask"][None, :, None, :]
+share = {name: (amount * real).sum((1, 3)) / real.sum((1, 3)) for name, amount in paid.items()}  # (layers, heads)
+
+# %% tags=["approx"]
+strongest = {name: divmod(int(heads.argmax()), 12) for name, heads in share.items()}
+for name, (layer, head) in strongest.items():
+    print(f"layer {layer}, head {head:2}: pays {share[name][layer, head]:.0%} of its attention to {name}")
+print(
+    f"all heads on average: {share['[CLS] and [SEP]'].mean():.0%} to the markers, which are {is_marker_here.sum() / real.sum():.0%} of the tokens"
+)
+
+# %%
+shown_tokens = tokenizer.convert_ids_to_tokens(input_ids[0])
+fig, axes = plt.subplots(1, 3, figsize=(11, 4.4), sharey=True)
+for ax, (name, (layer, head)) in zip(axes, strongest.items(), strict=True):
+    plots.heat_map(ax, output.attentions[layer][0, head].numpy(), rows=shown_tokens, columns=shown_tokens, limits=(0, 1))
+    ax.set(title=f"layer {layer}, head {head}:\n{name}", xlabel="looks at")
+    ax.tick_params(axis="x", rotation=90)
+axes[0].set_ylabel("token")
+plots.show(fig, alt="Three heat maps of attention over one sentence. Left: nearly all weight just below the diagonal, the token before. "
+           "Middle: weight just above the diagonal, the token after. Right: dark columns at the two markers.")  # fmt: skip
+
+# %% [markdown]
+# The first head has an exact job: it fetches the token before. The second mostly fetches the token after. The third
+# rests on the markers, which mean nothing: that is how a head does nothing when it has nothing to add. Such jobs can
+# be read off. But a dark square is **not an explanation** of an answer. Above the first layer a "token" is already a
+# mixture of the whole sentence, six layers of twelve heads follow each other, and what counts is the value that is
+# passed on, which the picture does not show.
+
+# %% [markdown]
+# ## 6 Pretrain a small BERT yourself
+#
+# Our text is the training part of the IMDB reviews, **without its labels**. The vocabulary is that of notebook 02, cut to a
+# few thousand words, with one more token: `<mask>`. The reviews become one long stream, cut into windows of $T = 32$.
+
+# %%
+reviews = data.load_splits("imdb", train_size=profile.reviews_train)
+review_words = [text.basic_english(review) for review in reviews.train.texts]
+known = text.Vocabulary.from_tokens(review_words, max_size=min(4_000, profile.vocabulary_size) - 1)
+vocabulary = text.Vocabulary((*known.tokens, "<mask>"))
+V, mask_id, window, D = len(vocabulary), len(vocabulary) - 1, 32, 64
+unlabelled = text.EncodedTexts(tuple(np.array(vocabulary.encode(w)) for w in review_words), reviews.train.labels)
+
+
+def windows_of(encoded) -> torch.Tensor:
+    stream = torch.from_numpy(np.concatenate(encoded.input_ids))
+    return stream[: len(stream) // window * window].reshape(-1, window)  # (windows, T)
+
+
+corpus = windows_of(unlabelled)
+unseen = windows_of(text.encode_words(reviews.validation, vocabulary, max_tokens=400))[::15]
+print(f"V = {V:,}; corpus {tuple(corpus.shape)}, {corpus.numel():,} words; unseen {tuple(unseen.shape)}")
+
+# %% [markdown]
+# What would a guess cost? Who knows nothing pays $\log V$. Who knows how common each word is, but does not read the
+# sentence, pays the entropy of the word frequencies, the **unigram** price. Only what lies below that price has been
+# learned from context. We fix which words of unseen reviews are asked for, all of them covered.
+
+# %% tags=["approx"]
+unseen_hidden, unseen_chosen = hide_words(unseen, unseen <= 1, mask_id, V, torch.Generator().manual_seed(0), cover=1.0)
+frequency = np.bincount(corpus.flatten(), minlength=V) + 1e-3
+frequency[[0, 1, mask_id]] = 1e-3  # padding, unknown words and the mask itself are never asked for
+log_frequency = torch.from_numpy(np.log(frequency / frequency.sum())).float()
+unigram_price = -log_frequency[unseen[unseen_chosen]].mean().item()
+print(f"{int(unseen_chosen.sum()):,} questions. Knows nothing: {np.log(V):.2f} nats, perplexity {V:,}. "
+      f"Knows the frequencies: {unigram_price:.2f} nats, perplexity {np.exp(unigram_price):.0f}.")  # fmt: skip
+
+# %% [markdown]
+# The model is the class that BERT uses, with one layer and $D = 64$. A minute is short, so it gets a head start in three places.
+# Its word vectors are those of notebook 02, counted from the same reviews; the vectors of its positions are the sines and
+# cosines of the first Transformer, in which neighbouring places are alike; and its output bias is $\log p$ of the word
+# frequencies. So it begins as a guesser who knows the frequencies. Everything else starts at random.
+
+# %%
+torch.manual_seed(seed)
+heads = {"num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 4 * D, "max_position_embeddings": window}
+no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+config = BertConfig(vocab_size=V, hidden_size=D, type_vocab_size=1, initializer_range=0.12, **heads, **no_dropout)
+small_bert, untrained = BertForMaskedLM(config), BertForMaskedLM(config).bert
+angles = torch.arange(window)[:, None] / 10_000 ** (torch.arange(0, D, 2) / D)  # (T, D / 2)
+with torch.no_grad():
+    embeddings = small_bert.bert.embeddings
+    embeddings.word_embeddings.weight.copy_(text.ppmi_vectors(unlabelled, vocab_size=V, size=D))
+    embeddings.position_embeddings.weight.copy_(0.2 * torch.cat([angles.sin(), angles.cos()], dim=1))
+    small_bert.cls.predictions.bias.copy_(log_frequency)
+at_start = copy.deepcopy(small_bert)
+print("parameters:", f"{pretrained.count_parameters(small_bert).total:,}")
+
+# %% [markdown]
+# The loop is that of every training run. Two choices are for the short time too: 30 % of the words are hidden in place of 15 %, and
+# all of these are covered. The output layer is computed at the chosen places only.
+
+
+# %%
+def masked_loss(model, window_ids, generator, everywhere: bool = False):
+    hidden, chosen = hide_words(window_ids, window_ids <= 1, mask_id, V, generator, rate=0.3, cover=1.0)
+    counted = window_ids > 1 if everywhere else chosen  # everywhere is the bug of section 11
+    states = model.bert(hidden).last_hidden_state  # (B, T, D)
+    return nn.functional.cross_entropy(model.cls(states[counted]), window_ids[counted])
+
+
+def pretrain(model, num_steps: int, everywhere: bool = False) -> list[float]:
+    generator, losses = runtime.set_seed(seed), []
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    rate = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    for _ in tqdm(range(num_steps), desc="pretraining"):
+        rows = torch.randint(len(corpus), (32,), generator=generator)
+        loss = masked_loss(model, corpus[rows], generator, everywhere)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    return losses
+
+
+@torch.no_grad()
+def unseen_loss(model) -> float:
+    states = model.bert(unseen_hidden).last_hidden_state
+    return nn.functional.cross_entropy(model.cls(states[unseen_chosen]), unseen[unseen_chosen]).item()
+
+
+# %% [markdown]
+# The next cell pretrains. It takes less than a minute on two cores.
+
+# %% tags=["nbval-ignore-output"]
+losses = pretrain(small_bert, profile.pretraining_steps)
+small_bert.eval()
+print(f"price of an unseen hidden word: {unseen_loss(small_bert):.2f} nats, guesser {unigram_price:.2f}")
+
+# %%
+fig, ax = plt.subplots()
+ax.plot(plots.smooth(losses, span=50), color=plots.COLOURS[0], linestyle="-", label="pretraining, mean of last 50")
+ax.axhline(np.log(V), color="black", linestyle=":", linewidth=1.2, label="knows nothing: log V")
+ax.axhline(unigram_price, color=plots.COLOURS[1], linestyle="--", linewidth=1.2, label="knows the frequencies")
+ax.set(xlabel="step (32 windows of 32 words)", ylabel="loss at hidden words (nats)")
+ax.set_title("A minute is enough to beat the guesser, slowly")
+ax.legend()
+plots.show(fig, alt="Loss at hidden words over the steps of pretraining. It starts above the dashed unigram price, crosses it and keeps "
+           "falling slowly; the dotted line of log V lies far above.")  # fmt: skip
+
+# %%
+saved = unigram_price - unseen_loss(small_bert)
+evaluation.check_band("05 nats that pretraining saves over the unigram price, unseen words", saved)
+
+# %%
+if profile.name != "smoke":
+    assert saved > 0
+print("below the unigram price" if profile.name != "smoke" else "not measured in the smoke profile")
+
+# %% [markdown]
+# The curve first stays near the dashed line, and then goes below it. What lies below was learned from context, and
+# nobody wrote a label. It is still far from a real BERT, which reads thousands of times as much text.
+#
+# ## 7 What did that minute buy?
+#
+# First by eye: fill in the blank, before and after.
+
+
+# %%
+@torch.no_grad()
+def fill(model, sentence: str, count: int = 5) -> str:
+    ids = vocabulary.encode(sentence.split())
+    logits = model(torch.tensor([ids])).logits[0, ids.index(mask_id)]  # (V,)
+    return ", ".join(vocabulary.decode(logits.topk(count).indices.tolist()))
+
+
+blanks = ["this is one of the <mask> movies i have ever seen .", "what a waste of <mask> !", "i would not <mask> this film to anyone .",
+          "it is set in <mask> york city .", "the <mask> of the film is very good ."]  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+for sentence in blanks:
+    print(sentence, "\n    before:", fill(at_start, sentence), "\n    after: ", fill(small_bert, sentence))
+
+# %% [markdown]
+# Before, the common words win whatever the sentence. After, look whether the answers have the right kind: a noun where a noun belongs, a
+# verb after "not". With a few words around it the model has learned habits of speech. It has not learned to understand films.
+#
+# Now by number. We freeze each network, take the mean of its states as features of a Rotten Tomatoes sentence, and let logistic
+# regression read the sentiment: a **probe**. Three networks of one shape: all random; the start (counted vectors, random layer);
+# and the pretrained one.
+
+
+# %%
+def probe():
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=2000))
+
+
+test_labels, blocks = sentences.test.labels, sentences.test.blocks
+in_words = [text.encode_words(part, vocabulary, max_tokens=window) for part in (sentences.train, sentences.test)]
+networks = {"all random": untrained, "start: counted word vectors": at_start.bert, "after pretraining": small_bert.bert}
+small_correct = {}
+for name, network in networks.items():
+    train_features, test_features = (pretrained.sentence_features(network, encoded) for encoded in in_words)
+    small_correct[name] = probe().fit(train_features, sentences.train.labels).predict(test_features) == test_labels
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 2.4))
+plots.bars_with_intervals(ax, {name: evaluation.block_interval(values, blocks) for name, values in small_correct.items()})
+ax.set_title("A probe on the frozen small BERT: learned words help most")
+plots.show(fig, alt="Test accuracy of the probe with intervals for three small networks: the random one is lowest, those with learned words "
+           "are higher.")  # fmt: skip
+
+# %%
+over_random = evaluation.difference_interval(small_correct["after pretraining"], small_correct["all random"], blocks)
+evaluation.check_band("05 small BERT after pretraining minus random, sentences", over_random.estimate)
+
+# %%
+over_start = evaluation.difference_interval(
+    small_correct["after pretraining"], small_correct["start: counted word vectors"], blocks
+)
+evaluation.check_band("05 small BERT after pretraining minus its start, sentences", over_start.estimate)
+
+# %% [markdown]
+# ## 8 What a real checkpoint knows
+#
+# Now the checkpoint, frozen: nothing of it is trained. Each sentence becomes the mean of its tokens' states, one vector per layer, and
+# a **probe** (logistic regression) tries to read the sentiment from it. What the probe can read, the model must have put there.
+# First by hand; `pretrained.sentence_features` does the same for the last layer.
+
+
+# %%
+@torch.no_grad()
+def layer_features(encoder, encoded, batch_size: int = 64) -> np.ndarray:
+    """Return float32 (layers + 1, n, D): means over real tokens, after the embeddings and after each layer."""
+    shape = (encoder.config.num_hidden_layers + 1, len(encoded), encoder.config.hidden_size)
+    features = np.zeros(shape, dtype=np.float32)
+    for indices in tqdm(text.make_batches(encoded.lengths, batch_size=batch_size), desc="encoding"):
+        batch = text.collate(encoded, indices)
+        mask = batch["attention_mask"][:, :, None]  # (B, T, 1)
+        states = encoder(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states
+        features[:, indices] = torch.stack([(x * mask).sum(1) / mask.sum(1) for x in states]).numpy()
+    return features
+
+
+# %%
+encoder.set_attn_implementation("sdpa")  # back to the fast attention
+few = text.encode_wordpieces(data.evenly(sentences.train, 8), tokenizer, max_tokens=profile.sentences_max_tokens)
+by_hand = layer_features(encoder, few)
+np.testing.assert_allclose(by_hand[-1], pretrained.sentence_features(encoder, few), atol=1e-5)
+print("features of 8 sentences", by_hand.shape, "- by hand = packaged")
+
+# %% [markdown]
+# Encoding is the dear part and needs doing once. We take 1,024 labelled sentences, and the same network with random
+# weights as a control: what the probe reads there, the *shape* of the network gave, not the pretraining. About a minute.
+
+# %%
+labelled = data.evenly(sentences.train, min(1024, len(sentences.train)))
+parts = {"train": labelled, "validation": sentences.validation, "test": sentences.test}
+pieces = {name: text.encode_wordpieces(p, tokenizer, max_tokens=profile.sentences_max_tokens) for name, p in parts.items()}
+frozen = {name: layer_features(encoder, encoded) for name, encoded in pieces.items()}
+
+# %%
+torch.manual_seed(seed)
+random_encoder = AutoModel.from_config(encoder.config).eval()
+control = {name: layer_features(random_encoder, pieces[name])[-1] for name in ("train", "test")}
+
+
+# %%
+def words_baseline():
+    return make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=4, max_iter=1000))
+
+
+# %% [markdown]
+# ### Which layer knows most about sentiment?
+#
+# The choice is made on the validation part, so that the test part stays untouched.
+
+# %%
+y_train, y_validation = labelled.labels, sentences.validation.labels
+by_layer = []
+for features_train, features_validation in zip(frozen["train"], frozen["validation"], strict=True):
+    correct = probe().fit(features_train, y_train).predict(features_validation) == y_validation
+    by_layer.append(evaluation.block_interval(correct, sentences.validation.blocks))
+best_layer = int(np.argmax([interval.estimate for interval in by_layer]))
+
+# %%
+fig, ax = plt.subplots()
+low, middle, high = ([getattr(interval, end) for interval in by_layer] for end in ("low", "estimate", "high"))
+ax.fill_between(range(len(middle)), low, high, color=plots.COLOURS[5], alpha=0.3, label="95 % interval")
+ax.plot(range(len(middle)), middle, "o-", color=plots.COLOURS[0], label="probe on the frozen states")
+ax.set(xlabel="layer (0: the word embeddings, before any attention)", ylabel="validation accuracy")
+ax.set_title("The middle of the network knows sentiment at least as well as its end")
+ax.legend()
+plots.show(fig, alt="Validation accuracy of the probe for layers 0 to 6 with intervals: it rises to the middle layers and is no higher "
+           "at the last layer.")  # fmt: skip
+
+# %% [markdown]
+# The layers in the middle do best, though neighbours lie within each other's intervals. The last layer was tuned to say what a
+# sentence is *about*, and whether the writer liked it is only part of that. Note layer 0: these are static word vectors, and
+# they already carry much of the verdict. For fine-tuning (notebook 06) this does not matter; there every layer may move.
+
+# %% [markdown]
+# ### How many labels does pretraining save?
+#
+# We draw training sets of several sizes, ten times each, and compare the probe with TF-IDF on the same sentences.
+
+# %%
+rng = np.random.default_rng(seed)
+counts = [n for n in (16, 64, 256, 1024) if n <= len(labelled)]
+texts = np.array(labelled.texts, dtype=object)
+curves = {"frozen MiniLM": np.zeros((len(counts), 10)), "TF-IDF": np.zeros((len(counts), 10))}
+for i, n in enumerate(counts):
+    for draw in range(10):
+        chosen_rows = np.concatenate([rng.permutation(np.flatnonzero(y_train == c))[: n // 2] for c in (0, 1)])
+        fitted = probe().fit(frozen["train"][best_layer][chosen_rows], y_train[chosen_rows])
+        curves["frozen MiniLM"][i, draw] = fitted.score(frozen["validation"][best_layer], y_validation)
+        fitted = words_baseline().fit(texts[chosen_rows], y_train[chosen_rows])
+        curves["TF-IDF"][i, draw] = fitted.score(sentences.validation.texts, y_validation)
+
+# %%
+fig, ax = plt.subplots()
+plots.curves(ax, {name: values.mean(axis=1) for name, values in curves.items()}, x=counts)
+for i, values in enumerate(curves.values()):
+    ax.fill_between(counts, values.min(axis=1), values.max(axis=1), color=plots.COLOURS[i], alpha=0.15)
+ax.set(xscale="log", xlabel="labelled sentences", ylabel="validation accuracy")
+ax.set_xticks(counts, counts)
+ax.set_title("Pretraining is worth several times the labels")
+plots.show(fig, alt="Validation accuracy against the number of labelled sentences on a log axis, with the range over ten draws: frozen "
+           "MiniLM lies clearly above TF-IDF from 64 labels on.")  # fmt: skip
+
+# %% [markdown]
+# Read it sideways: TF-IDF needs several times as many labelled sentences to reach the same height. With 16 labels both are close to
+# guessing and the luck of the draw (the shaded range) is larger than any difference.
+
+# %%
+correct = {
+    "TF-IDF": words_baseline().fit(labelled.texts, y_train).predict(sentences.test.texts) == test_labels,
+    "random weights, frozen": probe().fit(control["train"], y_train).predict(control["test"]) == test_labels,
+    "MiniLM, last layer": probe().fit(frozen["train"][-1], y_train).predict(frozen["test"][-1]) == test_labels,
+    "MiniLM, best layer": probe().fit(frozen["train"][best_layer], y_train).predict(frozen["test"][best_layer])
+    == test_labels,
+}
+scores = {name: evaluation.block_interval(values, blocks) for name, values in correct.items()}
+fig, ax = plt.subplots(figsize=(7, 2.6))
+plots.bars_with_intervals(ax, scores)
+ax.set_title(f"With {len(labelled):,} labels: frozen pretrained features, then word counts, then random weights")
+plots.show(fig, alt="Test accuracy with intervals on Rotten Tomatoes: random weights lowest, TF-IDF in the middle, MiniLM's last and best "
+           "layer highest.")  # fmt: skip
+
+# %%
+gain = evaluation.difference_interval(correct["MiniLM, best layer"], correct["random weights, frozen"], blocks)
+evaluation.check_band("05 frozen MiniLM minus random weights, sentences", gain.estimate)
+
+# %%
+over_words = evaluation.difference_interval(correct["MiniLM, best layer"], correct["TF-IDF"], blocks)
+evaluation.check_band("05 frozen MiniLM minus TF-IDF at 1,024 labels", over_words.estimate)
+
+# %%
+if profile.name != "smoke":
+    assert gain.low > 0 and over_words.low > 0
+print("both gains are larger than their noise" if profile.name != "smoke" else "not measured in the smoke profile")
+
+# %% [markdown]
+# The architecture alone gives little: random weights mix the words without knowing any. The gain over TF-IDF is what
+# pretraining bought before a single weight was fine-tuned. It is a few points, not a miracle: the rest has to come from fine-tuning.
+
+# %% [markdown]
+# ## 9 One word, many vectors
+#
+# A word vector from notebook 02 is the same wherever the word stands. A pretrained encoder gives a vector to the word
+# *in its sentence*. We take real sentences with "light" and "score", sorted by hand by what the word means there.
+
+# %%
+senses = {
+    "light": {
+        "brightness": ["Too much light - the", "creates light without heat", "intense light and the darkness", "flashing blue light",
+                       "great use of light and texture", "A shimmering light", "closeups of a red light", "then the light fades"],
+        "not heavy": ["a light comedy, plunges", "it's light and easy to watch", "who enjoy light entertainment", "This is fun and light",
+                      "The story is light and enter", "with light mood", "few peers in light comedy", "always light and fun to watch"],
+    },
+    "score": {
+        "music": ["Rehman's score is really", "the score by George Delarue", "Williams's score is still", "Excellent art direction and score",
+                  "The score is very good and", "the overwrought score", "offset by a good score", "very dramatic score"],
+        "marks": ["a much lower score", "out of 10 average score", "has such a high score", "rather low score for this",
+                  "a score of 7 or 8 stars", "average IMDb score of 7.4", "give it the current score", "near perfect score"],
+    },
+}  # fmt: skip
+reviews = data.load_splits("imdb")
+pool = [s for review in reviews.train.texts for s in re.split(r"(?<=[.!?]) +|<br />", review) if 4 <= len(s.split()) <= 32]
+found = {
+    word: [next(s for s in pool if part in s) for parts in kinds.values() for part in parts]
+    for word, kinds in senses.items()
+}
+print("light, for example:", found["light"][7], "|", found["light"][12])
+
+
+# %%
+def vectors_of(word: str) -> torch.Tensor:
+    """Return float (layers + 1, n, D): the states of `word` in each of its sentences."""
+    encoded = tokenizer(found[word], padding=True, return_tensors="pt")
+    places = (encoded["input_ids"] == tokenizer.convert_tokens_to_ids(word)).int().argmax(dim=1)
+    with torch.no_grad():
+        states = torch.stack(encoder(**encoded, output_hidden_states=True).hidden_states)  # (layers + 1, n, T, D)
+    return states[:, torch.arange(len(places)), places]
+
+
+sense = np.repeat([0, 1], 8)
+in_context = {word: vectors_of(word) for word in senses}
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
+for ax, (word, states) in zip(axes, in_context.items(), strict=True):
+    centred = states[-1] - states[-1].mean(0)  # (n, D), last layer
+    points = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T).numpy()
+    points = points * np.sign(points[0])  # a direction has no sign of its own
+    plots.scatter_words(ax, points, [""] * 16, sense, list(senses[word]))
+    ax.set(title=f'"{word}" in 16 sentences', xlabel="first direction", ylabel="second direction")
+plots.show(fig, alt="Two maps of one word in sixteen sentences each. For light, brightness and not heavy form two separate groups. For score, "
+           "music and marks overlap in part.")  # fmt: skip
+
+# %% [markdown]
+# The static vector would be a single point in each picture. In context the two meanings of "light" part clearly; those of "score" only in
+# part, because "a good score" can be said of both. A number: how often does the nearest other sentence use the word in the same sense?
+
+# %% tags=["approx"]
+for word, states in in_context.items():
+    unit = nn.functional.normalize(states, dim=2)
+    similarity = unit @ unit.transpose(1, 2) - 2 * torch.eye(16)  # (layers + 1, n, n), never oneself
+    agree = (sense[similarity.argmax(dim=2).numpy()] == sense).sum(axis=1)
+    print(f"{word}: nearest neighbour has the same sense in {agree.tolist()} of 16, layers 0 to 6")
+
+# %% [markdown]
+# ## 10 Other checkpoints
+#
+# The same functions take a folder or the name of a checkpoint on the hub. With a network you can repeat section 8 with the models of section 1:
+#
+# ```python
+# tokenizer = pretrained.load_tokenizer("google-bert/bert-base-uncased")
+# encoder = pretrained.load_encoder("google-bert/bert-base-uncased")
+# encoder = pretrained.load_encoder("FacebookAI/roberta-base")
+# encoder = pretrained.load_encoder("openai-community/gpt2")
+# ```
+#
+# Tokenizer and encoder must have the same name: ids of one vocabulary mean nothing in another. (GPT-2 has no padding token: set
+# `tokenizer.pad_token = tokenizer.eos_token` before you make batches.)
+
+# %%
+for name, (_, megabytes) in pretrained.HUB.items():
+    print(f"{name:40} {megabytes:4} MB to fetch, once")
+
+# %% [markdown]
+# ## 11 Classic bug: a loss at every place
+#
+# The labels of the places that were not chosen must be $-100$. Forget that, and the loss is taken everywhere; at most places the
+# answer stands in the input. Nothing crashes, and the curve is the most beautiful you have ever seen. We train two small BERTs from the
+# same start for the same number of steps, one with the bug.
+
+# %% tags=["nbval-ignore-output"]
+num_steps = min(profile.pretraining_steps, 250)
+reported, price = {}, {}
+for name, everywhere in (("chosen places", False), ("every place", True)):
+    model = copy.deepcopy(at_start).train()
+    reported[name] = np.mean(pretrain(model, num_steps, everywhere)[-20:])
+    price[name] = unseen_loss(model.eval())
+
+# %% tags=["nbval-ignore-output"]
+for name in reported:
+    print(f"loss at {name:13}: the curve says {reported[name]:.2f} nats, a hidden word really costs {price[name]:.2f}")
+print(f"the guesser who does not read pays {unigram_price:.2f}")
+
+# %%
+if profile.name != "smoke":
+    assert price["every place"] - reported["every place"] > 1
+print("the curve of the bug is more than a nat too low" if profile.name != "smoke" else "not measured in the smoke profile")
+
+# %%
+evaluation.check_band("05 nats by which the copying bug flatters itself", price["every place"] - reported["every place"])
+
+# %% [markdown]
+# With the bug the model learns to copy its input and hardly anything else. The curve looks better and the model is worse. The mark of this
+# bug is a perplexity that is too good to be true; the test for it is to measure at covered places only. BERT's 10 % of
+# chosen words left visible are a small, deliberate dose of the same thing, so its published losses flatter a little too.
+
+# %% [markdown]
+# ## Summary
+#
+# * Pretraining asks questions that the text itself answers: which word is hidden (BERT, RoBERTa), which comes next (GPT). The loss is
+#   the cross-entropy of notebook 01 with $V$ classes, at the places that were asked for.
+# * Attention is $\mathrm{softmax}(QK^\top/\sqrt{d} + M)V$. The mask $M$ is what separates BERT from GPT.
+# * A minute of pretraining beats a guesser who knows only frequencies. A real checkpoint, frozen, beats random weights by far and word
+#   counts clearly when labels are few.
+# * Its vector of a word depends on the sentence; its middle layers know sentiment at least as well as its last.
+#
+# **What is the difference between fine-tuning and pretraining?** Pretraining starts from random numbers and learns how a language works,
+# from text without labels; it is done once and costs a great deal. Fine-tuning starts from what pretraining found and learns one task, from
+# labelled examples; it is done for every task and costs minutes. Both lower a loss by the same steps.
+#
+# **To think about.** BERT is asked at 15 % of the places and GPT at all. Why not hide half of the words? Would next-word prediction have
+# been a fairer pretraining for a model that is to classify whole sentences?
+#
+# **Next:** [06 Fine-tune BERT](06_fine_tune_bert.ipynb).
