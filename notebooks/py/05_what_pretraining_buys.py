@@ -217,7 +217,9 @@ print("words asked for after 1, 3 and 10 epochs:", ", ".join(f"{share_asked[k - 
 
 # %%
 torch.manual_seed(0)
-untrained_gpt = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=2)).eval()
+markers = {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
+gpt_config = GPT2Config(vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=2, **markers)
+untrained_gpt = GPT2LMHeadModel(gpt_config).eval()
 untrained_gpt.loss_type = "ForCausalLM"  # transformers cannot tell it from the name of the class, and says so in a warning
 one = input_ids[:1]  # (1, T), without padding
 with torch.no_grad():
@@ -461,6 +463,9 @@ ax.legend()
 plots.show(fig, alt="Loss at hidden words over the steps of pretraining. It starts above the dashed unigram price, crosses it and keeps "
            "falling slowly; the dotted line of log V lies far above.")  # fmt: skip
 
+# %% [markdown]
+# How far below the guesser does it get, on reviews that it has not read?
+
 # %%
 saved = unigram_price - unseen_loss(small_bert)
 evaluation.check_band("05 nats that pretraining saves over the unigram price, unseen words", saved)
@@ -522,6 +527,9 @@ plots.bars_with_intervals(ax, {name: evaluation.block_interval(values, blocks) f
 ax.set_title("A probe on the frozen small BERT: learned words help most")
 plots.show(fig, alt="Test accuracy of the probe with intervals for three small networks: the random one is lowest, those with learned words "
            "are higher.")  # fmt: skip
+
+# %% [markdown]
+# The same sentences were asked of all three, so we look at the differences:
 
 # %%
 over_random = evaluation.difference_interval(small_correct["after pretraining"], small_correct["all random"], blocks)
@@ -660,6 +668,9 @@ ax.set_title(f"With {len(labelled):,} labels: frozen pretrained features, then w
 plots.show(fig, alt="Test accuracy with intervals on Rotten Tomatoes: random weights lowest, TF-IDF in the middle, MiniLM's last and best "
            "layer highest.")  # fmt: skip
 
+# %% [markdown]
+# Two differences on the same sentences, against random weights and against counting words:
+
 # %%
 gain = evaluation.difference_interval(correct["MiniLM, best layer"], correct["random weights, frozen"], blocks)
 evaluation.check_band("05 frozen MiniLM minus random weights, sentences", gain.estimate)
@@ -780,6 +791,9 @@ for name, everywhere in (("chosen places", False), ("every place", True)):
 for name in reported:
     print(f"loss at {name:13}: the curve says {reported[name]:.2f} nats, a hidden word really costs {price[name]:.2f}")
 print(f"the guesser who does not read pays {unigram_price:.2f}")
+
+# %% [markdown]
+# What must hold whatever the seed:
 
 # %%
 if profile.name != "smoke":
