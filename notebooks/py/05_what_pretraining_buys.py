@@ -242,6 +242,7 @@ def places_that_notice(model) -> str:
     return " ".join("x" if change else "." for change in changed)
 
 
+# %%
 print("GPT  ", places_that_notice(untrained_gpt))
 print("BERT ", places_that_notice(untrained_bert))
 
@@ -364,11 +365,13 @@ V, mask_id, window, D = len(vocabulary), len(vocabulary) - 1, 32, 64
 unlabelled = text.EncodedTexts(tuple(np.array(vocabulary.encode(w)) for w in review_words), reviews.train.labels)
 
 
+# %%
 def windows_of(encoded) -> torch.Tensor:
     stream = torch.from_numpy(np.concatenate(encoded.input_ids))
     return stream[: len(stream) // window * window].reshape(-1, window)  # (windows, T)
 
 
+# %%
 corpus = windows_of(unlabelled)
 unseen = windows_of(text.encode_words(reviews.validation, vocabulary, max_tokens=400))[::15]
 print(f"V = {V:,}; corpus {tuple(corpus.shape)}, {corpus.numel():,} words; unseen {tuple(unseen.shape)}")
@@ -421,6 +424,7 @@ def masked_loss(model, window_ids, generator, everywhere: bool = False):
     return nn.functional.cross_entropy(model.cls(states[counted]), window_ids[counted])
 
 
+# %%
 def pretrain(model, num_steps: int, everywhere: bool = False) -> list[float]:
     generator, losses = runtime.set_seed(seed), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -438,6 +442,7 @@ def pretrain(model, num_steps: int, everywhere: bool = False) -> list[float]:
     return losses
 
 
+# %%
 @torch.no_grad()
 def unseen_loss(model) -> float:
     states = model.bert(unseen_hidden).last_hidden_state
@@ -492,6 +497,7 @@ def fill(model, sentence: str, count: int = 5) -> str:
     return ", ".join(vocabulary.decode(logits.topk(count).indices.tolist()))
 
 
+# %%
 blanks = ["this is one of the <mask> movies i have ever seen .", "what a waste of <mask> !", "i would not <mask> this film to anyone .",
           "it is set in <mask> york city .", "the <mask> of the film is very good ."]  # fmt: skip
 
@@ -513,6 +519,7 @@ def probe():
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=2000))
 
 
+# %%
 test_labels, blocks = sentences.test.labels, sentences.test.blocks
 in_words = [text.encode_words(part, vocabulary, max_tokens=window) for part in (sentences.train, sentences.test)]
 networks = {"all random": untrained, "start: counted word vectors": at_start.bert, "after pretraining": small_bert.bert}
@@ -732,8 +739,12 @@ def vectors_of(word: str) -> torch.Tensor:
     return states[:, torch.arange(len(places)), places]
 
 
+# %%
 sense = np.repeat([0, 1], 8)
 in_context = {word: vectors_of(word) for word in senses}
+
+# %% [markdown]
+# Two directions of the last layer, one picture for each word:
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
