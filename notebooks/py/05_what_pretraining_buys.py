@@ -194,7 +194,7 @@ for epoch in range(1, 4):
     print(f"epoch {epoch}:", " ".join(tokenizer.convert_ids_to_tokens(shown[0])))
 
 # %% [markdown]
-# Each epoch asks for other words. After $k$ epochs a word has been asked for at least once with probability
+# The places are drawn anew each time; so short a sentence may even be spared, as in epochs 1 and 3 here. After $k$ epochs a word has been asked for at least once with probability
 # $1 - 0.85^k$; with fixed places it stays at 15 % for ever. We count.
 
 # %%
@@ -345,7 +345,7 @@ plots.show(fig, alt="Three heat maps of attention over one sentence. Left: nearl
 
 # %% [markdown]
 # The first head has an exact job: it fetches the token before. The second mostly fetches the token after. The third
-# rests on the markers, which mean nothing: that is how a head does nothing when it has nothing to add. Such jobs can
+# rests on `[CLS]` nearly everywhere, a marker that means nothing of itself: that is how a head does nothing when it has nothing to add. Such jobs can
 # be read off. But a dark square is **not an explanation** of an answer. Above the first layer a "token" is already a
 # mixture of the whole sentence, six layers of twelve heads follow each other, and what counts is the value that is
 # passed on, which the picture does not show.
@@ -394,7 +394,7 @@ print(f"{int(unseen_chosen.sum()):,} questions. Knows nothing: {np.log(V):.2f} n
 # The model is the class that BERT uses, with one layer and $D = 64$. A minute is short, so it gets a head start in three places.
 # Its word vectors are those of notebook 02, counted from the same reviews; the vectors of its positions are the sines and
 # cosines of the first Transformer, in which neighbouring places are alike; and its output bias is $\log p$ of the word
-# frequencies. So it begins as a guesser who knows the frequencies. Everything else starts at random.
+# frequencies, so that what falls below the unigram price comes from context. Everything else starts at random.
 
 # %%
 torch.manual_seed(seed)
@@ -481,7 +481,8 @@ if profile.name != "smoke":
 print("below the unigram price" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %% [markdown]
-# The curve first stays near the dashed line, and then goes below it. What lies below was learned from context, and
+# It begins high, because the random layer talks into the frequencies, and the first steps teach it to be quiet. Then the curve goes below
+# the dashed line. What lies below was learned from context, and
 # nobody wrote a label. It is still far from a real BERT, which reads thousands of times as much text.
 #
 # ## 7 What did that minute buy?
@@ -506,8 +507,8 @@ for sentence in blanks:
     print(sentence, "\n    before:", fill(at_start, sentence), "\n    after: ", fill(small_bert, sentence))
 
 # %% [markdown]
-# Before, the common words win whatever the sentence. After, look whether the answers have the right kind: a noun where a noun belongs, a
-# verb after "not". With a few words around it the model has learned habits of speech. It has not learned to understand films.
+# Before, the words have nothing to do with the blank. After, look whether the answers have the right kind: "worst" after "one of the", a verb
+# after "would not". With a few words around it the model has learned habits of speech. It has not learned to understand films.
 #
 # Now by number. We freeze each network, take the mean of its states as features of a Rotten Tomatoes sentence, and let logistic
 # regression read the sentiment: a **probe**. Three networks of one shape: all random; the start (counted vectors, random layer);
@@ -627,7 +628,7 @@ plots.show(fig, alt="Validation accuracy of the probe for layers 0 to 6 with int
            "at the last layer.")  # fmt: skip
 
 # %% [markdown]
-# The layers in the middle do best, though neighbours lie within each other's intervals. The last layer was tuned to say what a
+# The probe reads more from layer to layer and less at the end, though neighbours lie within each other's intervals. The last layer was tuned to say what a
 # sentence is *about*, and whether the writer liked it is only part of that. Note layer 0: these are static word vectors, and
 # they already carry much of the verdict. For fine-tuning (notebook 06) this does not matter; there every layer may move.
 
@@ -661,8 +662,8 @@ plots.show(fig, alt="Validation accuracy against the number of labelled sentence
            "MiniLM lies clearly above TF-IDF from 64 labels on.")  # fmt: skip
 
 # %% [markdown]
-# Read it sideways: TF-IDF needs several times as many labelled sentences to reach the same height. With 16 labels both are close to
-# guessing and the luck of the draw (the shaded range) is larger than any difference.
+# Read it sideways: to reach the height of the probe with 64 labels, TF-IDF needs many times as many. With 16 labels the luck of the draw
+# (the shaded range) is about as large as the difference.
 
 # %%
 correct = {
@@ -819,9 +820,9 @@ print("the curve of the bug is more than a nat too low" if profile.name != "smok
 evaluation.check_band("05 nats by which the copying bug flatters itself", price["every place"] - reported["every place"])
 
 # %% [markdown]
-# With the bug the model learns to copy its input and hardly anything else. The curve looks better and the model is worse. The mark of this
-# bug is a perplexity that is too good to be true; the test for it is to measure at covered places only. BERT's 10 % of
-# chosen words left visible are a small, deliberate dose of the same thing, so its published losses flatter a little too.
+# With the bug the model learns to copy its input. After so few steps neither model reads better than the guesser; but the honest curve says so,
+# and the other one promises far too much. The mark of this bug is a loss that is too good to be true; the test for it is to measure at covered
+# places only. BERT's 10 % of chosen words left visible are a small, deliberate dose of the same thing, so a loss over all chosen places flatters a little too.
 
 # %% [markdown]
 # ## Summary
@@ -829,9 +830,9 @@ evaluation.check_band("05 nats by which the copying bug flatters itself", price[
 # * Pretraining asks questions that the text itself answers: which word is hidden (BERT, RoBERTa), which comes next (GPT). The loss is
 #   the cross-entropy of notebook 01 with $V$ classes, at the places that were asked for.
 # * Attention is $\mathrm{softmax}(QK^\top/\sqrt{d} + M)V$. The mask $M$ is what separates BERT from GPT.
-# * A minute of pretraining beats a guesser who knows only frequencies. A real checkpoint, frozen, beats random weights by far and word
+# * A minute of pretraining beats a guesser who knows only frequencies, but does not make sentiment easier to read. A real checkpoint, frozen, beats random weights by far and word
 #   counts clearly when labels are few.
-# * Its vector of a word depends on the sentence; its middle layers know sentiment at least as well as its last.
+# * Its vector of a word depends on the sentence; its middle layers show sentiment at least as well as its last.
 #
 # **What is the difference between fine-tuning and pretraining?** Pretraining starts from random numbers and learns how a language works,
 # from text without labels; it is done once and costs a great deal. Fine-tuning starts from what pretraining found and learns one task, from
