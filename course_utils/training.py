@@ -58,6 +58,8 @@ class RunState:
     schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator
     epoch: int = 0
+    step: int = 0  # steps taken
+    measured: int = 0  # of them, when the last record was written
     batches: list[np.ndarray] = field(default_factory=list)  # of this epoch, not yet seen
     weights: dict[str, torch.Tensor] | None = None  # as they stood when stop was pressed
     best_weights: dict[str, torch.Tensor] | None = None
@@ -233,73 +235,86 @@ def fit(
     history = resume or History(state=_start(model, settings, optimizer, num_steps))
     state = history.state
     assert state is not None
-    if state.weights is not None:
-        model.load_state_dict(state.weights, strict=False)
-    if state.random_state is not None:
-        torch.set_rng_state(state.random_state)
+    _restore(model, state)
     history.interrupted = False
-    show, close = (on_progress, lambda: None) if on_progress else _progress_bar(num_steps, len(history.step_losses))
-    started, first_step, tokens_seen = time.perf_counter(), len(history.step_losses), 0
-
-    def after_step(loss: float, tokens: int) -> None:
-        nonlocal tokens_seen
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss became {loss} at step {len(history.step_losses) + 1}. "
-                f"Start again with a fresh model and a smaller learning_rate than {settings.learning_rate:g}."
-            )
-        state.schedule.step()
-        state.batches.pop(0)
-        tokens_seen += tokens
-        history.step_losses.append(loss)
-        step, elapsed = len(history.step_losses), time.perf_counter() - started
-        left = elapsed / (step - first_step) * (num_steps - step)
-        try:
-            show(Progress(state.epoch, settings.num_epochs, step, num_steps, loss, tokens_seen / elapsed, left, history))
-        except KeyboardInterrupt:
-            if state.batches:
-                raise
-            history.interrupted = True  # the epoch is complete, so it is measured before the run ends
-
+    show, close = (on_progress, lambda: None) if on_progress else _progress_bar(num_steps, state.step)
+    call = _Call(history, state, settings, num_steps, show, state.step)
+    pause = state.step + (num_steps if max_steps is None else max_steps)
     try:
-        while not (history.finished or history.interrupted) and (
-            max_steps is None or len(history.step_losses) - first_step < max_steps
-        ):
-            piece_started, tokens_before = time.perf_counter(), tokens_seen
-            measured = round(history.records[-1].epoch * num_steps / settings.num_epochs) if history.records else 0
-            if not state.batches and measured == len(history.step_losses):  # else a stop cut the measuring short
+        while state.step < pause and not (history.finished or history.interrupted):
+            call.begin_piece()
+            if not state.batches and state.step == state.measured:  # else a stop cut the measuring short
                 state.epoch += 1
                 state.batches = make_batches(train.lengths, batch_size=settings.batch_size, generator=state.generator)
-            budget = None if max_steps is None else max_steps - (len(history.step_losses) - first_step)
-            batches, norm = state.batches[:budget], settings.max_grad_norm
+            batches, norm = state.batches[: pause - state.step], settings.max_grad_norm
             if batches:
                 loss = train_one_epoch(
-                    model, train, state.optimizer, batches=batches, max_grad_norm=norm, after_step=after_step
+                    model, train, state.optimizer, batches=batches, max_grad_norm=norm, after_step=call.after_step
                 )
             else:
-                loss = float(np.mean(history.step_losses[measured:]))
-            result = evaluate(model, validation)
-            epoch = len(history.step_losses) * settings.num_epochs / num_steps
-            seconds, tokens = time.perf_counter() - piece_started, tokens_seen - tokens_before
-            history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens))
-            if result.accuracy > state.best_accuracy:
-                state.best_accuracy, history.best_epoch = result.accuracy, epoch
-                state.best_weights = _copy(model)
-            stale = epoch - (history.best_epoch or 0)
-            history.finished = len(history.step_losses) >= num_steps or (
-                settings.patience is not None and not state.batches and stale >= settings.patience
-            )
+                loss = float(np.mean(history.step_losses[state.measured :]))
+            call.measure(model, validation, loss)
     except KeyboardInterrupt:
         history.interrupted = True
     finally:
         close()
-    state.weights, state.random_state = _copy(model) if history.interrupted else None, torch.get_rng_state()
-    if state.best_weights is not None and (history.finished or history.interrupted):
-        model.load_state_dict(state.best_weights, strict=False)
-    if history.finished:
-        history.state = None  # frees the copies of the weights
-    model.eval()
+    _settle(model, history, state)
     return history
+
+
+@dataclass
+class _Call:
+    """One call of `fit`: what follows each step, and each piece (the steps up to a record)."""
+
+    history: History
+    state: RunState
+    settings: Settings
+    num_steps: int
+    show: Callable[[Progress], None]
+    first_step: int
+    tokens: int = 0
+
+    def __post_init__(self) -> None:
+        self.started = time.perf_counter()
+
+    def begin_piece(self) -> None:
+        self.piece_started, self.tokens_before = time.perf_counter(), self.tokens
+
+    def after_step(self, loss: float, tokens: int) -> None:
+        """Move the schedule, note the loss and show progress."""
+        state, settings = self.state, self.settings
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} at step {state.step + 1}. "
+                f"Start again with a fresh model and a smaller learning_rate than {settings.learning_rate:g}."
+            )
+        state.schedule.step()
+        state.batches.pop(0)
+        state.step, self.tokens = state.step + 1, self.tokens + tokens
+        self.history.step_losses.append(loss)
+        elapsed = time.perf_counter() - self.started
+        left, rate = elapsed / (state.step - self.first_step) * (self.num_steps - state.step), self.tokens / elapsed
+        where = (state.epoch, settings.num_epochs, state.step, self.num_steps)
+        try:
+            self.show(Progress(*where, loss, rate, left, self.history))
+        except KeyboardInterrupt:
+            if state.batches:
+                raise
+            self.history.interrupted = True  # the epoch is complete, so it is measured before the run ends
+
+    def measure(self, model: nn.Module, validation: EncodedTexts, loss: float) -> None:
+        """Write a record, keep the weights if they are the best so far, and say whether the run is over."""
+        history, state, patience = self.history, self.state, self.settings.patience
+        result = evaluate(model, validation)
+        epoch = state.step * self.settings.num_epochs / self.num_steps
+        seconds, tokens = time.perf_counter() - self.piece_started, self.tokens - self.tokens_before
+        history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens))
+        state.measured = state.step
+        if result.accuracy > state.best_accuracy:
+            state.best_accuracy, history.best_epoch, state.best_weights = result.accuracy, epoch, _copy(model)
+        stale = epoch - (history.best_epoch or 0)
+        out_of_patience = patience is not None and not state.batches and stale >= patience
+        history.finished = state.step >= self.num_steps or out_of_patience
 
 
 def _start(model: nn.Module, settings: Settings, optimizer: torch.optim.Optimizer | None, num_steps: int) -> RunState:
@@ -310,6 +325,24 @@ def _start(model: nn.Module, settings: Settings, optimizer: torch.optim.Optimize
         optimizer, lambda step: rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps)
     )
     return RunState(optimizer, schedule, torch.Generator().manual_seed(settings.seed))
+
+
+def _restore(model: nn.Module, state: RunState) -> None:
+    """Put model and dropout back to where the last call of `fit` left the run."""
+    if state.weights is not None:
+        model.load_state_dict(state.weights, strict=False)
+    if state.random_state is not None:
+        torch.set_rng_state(state.random_state)
+
+
+def _settle(model: nn.Module, history: History, state: RunState) -> None:
+    """Keep what going on needs, and give the model the best weights if the run is over or was stopped."""
+    state.weights, state.random_state = _copy(model) if history.interrupted else None, torch.get_rng_state()
+    if state.best_weights is not None and (history.finished or history.interrupted):
+        model.load_state_dict(state.best_weights, strict=False)
+    if history.finished:
+        history.state = None  # frees the copies of the weights
+    model.eval()
 
 
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
