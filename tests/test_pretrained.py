@@ -1,5 +1,6 @@
 """Checkpoints verified, found or refused; freezing, cached states and features against transformers."""
 
+import copy
 import types
 from importlib import metadata
 
@@ -92,6 +93,130 @@ def test_freezing_below_a_layer(tiny_bert, layer):
 def test_a_layer_that_is_not_there_is_refused(tiny_bert, layer):
     with pytest.raises(ValueError, match=r"has 3 layers: choose layer from 0 to 3"):
         pretrained.freeze_below(tiny_bert, layer)
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 3])
+def test_hidden_states_go_on_from_cached_ones(tiny_bert, start):
+    below = pretrained.hidden_states(tiny_bert, ENCODED, layer=start)
+    above = pretrained.hidden_states(tiny_bert, below if start else ENCODED, layer=3, start=start, batch_size=3)
+    for i, states in enumerate(pretrained.hidden_states(tiny_bert, ENCODED, layer=3).input_ids):
+        np.testing.assert_allclose(above.input_ids[i], states, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match="enter layer 3, above layer 2"):
+        pretrained.hidden_states(tiny_bert, below, layer=2, start=3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_another_pooling_hands_the_pooler_what_numpy_computes(tiny_bert, pooling):
+    upper = pretrained.UpperLayers(tiny_bert, 1, pooling=pooling)
+    logits = training.predict_logits(upper, pretrained.hidden_states(tiny_bert, ENCODED, layer=1))
+    last = pretrained.hidden_states(tiny_bert, ENCODED, layer=3)
+    pooled = np.stack([getattr(states, pooling)(axis=0) for states in last.input_ids])
+    dense, head = tiny_bert.bert.pooler.dense, tiny_bert.classifier
+    with torch.no_grad():
+        expected = np.tanh(pooled @ dense.weight.numpy().T + dense.bias.numpy()) @ head.weight.numpy().T + head.bias.numpy()
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_pooling_that_is_not_there_is_refused(tiny_bert):
+    with pytest.raises(ValueError, match="no pooling 'last'"):
+        pretrained.UpperLayers(tiny_bert, 1, pooling="last")
+
+
+# --- structure and rates
+
+
+def test_dropping_the_upper_layers_gives_the_hidden_states_of_the_library(tiny_bert):
+    batch = collate(ENCODED, np.arange(10))
+    with torch.no_grad():
+        every = tiny_bert(**batch, output_hidden_states=True).hidden_states
+    layer = tiny_bert.bert.encoder.layer[2]
+    dropped = pretrained.keep_layers(tiny_bert, [0, 1])
+    assert dropped == sum(p.numel() for p in layer.parameters()) and tiny_bert.config.num_hidden_layers == 2
+    with torch.no_grad():
+        states = tiny_bert.bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    torch.testing.assert_close(states, every[2])
+
+
+def test_layers_are_kept_in_the_order_asked_for(tiny_bert):
+    layers = list(tiny_bert.bert.encoder.layer)
+    pretrained.keep_layers(tiny_bert, [2, 0])
+    assert list(tiny_bert.bert.encoder.layer) == [layers[2], layers[0]]
+
+
+@pytest.mark.parametrize("kept", [[], [0, 3], [-1]])
+def test_keeping_no_layer_or_one_that_is_not_there_is_refused(tiny_bert, kept):
+    with pytest.raises(ValueError, match="This model has 3 layers: keep some of 0 to 2"):
+        pretrained.keep_layers(tiny_bert, kept)
+    assert len(tiny_bert.bert.encoder.layer) == 3
+
+
+def test_each_layer_gets_its_rate_and_matrices_alone_decay(tiny_bert):
+    groups = pretrained.layerwise_groups(tiny_bert, learning_rate=0.8, decay=0.5, weight_decay=0.1)
+    told = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    for name, parameter in tiny_bert.named_parameters():
+        rate = {"embeddings": 0.05, "0": 0.1, "1": 0.2, "2": 0.4}.get(name.split(".")[3 if "layer" in name else 1], 0.8)
+        assert told.pop(id(parameter)) == (pytest.approx(rate), 0.1 if parameter.ndim > 1 else 0.0), name
+    assert not told
+
+
+def test_a_decay_of_one_is_the_plain_optimiser(tiny_bert):
+    twin = copy.deepcopy(tiny_bert)
+    settings = training.Settings(num_epochs=1, learning_rate=0.01, batch_size=5, weight_decay=0.3)
+    groups = pretrained.layerwise_groups(twin, learning_rate=0.01, decay=1.0, weight_decay=0.3)
+    quiet = {"on_progress": lambda _: None}
+    training.fit(tiny_bert, ENCODED, ENCODED, settings, **quiet)
+    training.fit(twin, ENCODED, ENCODED, settings, optimizer=torch.optim.AdamW(groups, fused=True), **quiet)
+    torch.testing.assert_close(weights(twin), weights(tiny_bert))
+
+
+def test_frozen_layers_are_in_no_group(tiny_bert):
+    pretrained.freeze_below(tiny_bert, 2)
+    groups = pretrained.layerwise_groups(tiny_bert, learning_rate=1.0, decay=0.5)
+    assert sum(p.numel() for group in groups for p in group["params"]) == pretrained.count_parameters(tiny_bert).trainable
+    assert {group["lr"] for group in groups} == {0.5, 1.0}
+    tiny_bert.requires_grad_(False)
+    with pytest.raises(ValueError, match="Every parameter is frozen"):
+        pretrained.layerwise_groups(tiny_bert, learning_rate=1.0, decay=0.5)
+
+
+@pytest.mark.parametrize("decay", [0.0, -0.5, 1.1, float("nan")])
+def test_a_decay_that_is_none_is_refused(tiny_bert, decay):
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        pretrained.layerwise_groups(tiny_bert, learning_rate=1.0, decay=decay)
+
+
+def test_adapters_start_as_the_identity_and_alone_are_trained(tiny_bert):
+    before = training.predict_logits(tiny_bert, ENCODED)
+    old = {name: p.detach().clone() for name, p in tiny_bert.named_parameters()}
+    trained = pretrained.add_adapters(tiny_bert, size=4)
+    adapters = 2 * 3 * ((16 * 4 + 4) + (4 * 16 + 16))  # down and up, after two sublayers of three layers
+    norms, head = 2 * 3 * 2 * 16, (16 * 16 + 16) + (2 * 16 + 2)
+    assert trained == pretrained.count_parameters(tiny_bert).trainable == adapters + norms + head
+    torch.testing.assert_close(training.predict_logits(tiny_bert, ENCODED), before)
+    settings = training.Settings(num_epochs=2, learning_rate=0.01, batch_size=5)
+    training.fit(tiny_bert, ENCODED, ENCODED, settings, on_progress=lambda _: None)
+    changed = {name for name, p in tiny_bert.named_parameters() if name in old and not torch.equal(p, old[name])}
+    assert changed and all("LayerNorm" in name or "pooler" in name or "classifier" in name for name in changed)
+    assert not any("embeddings" in name for name in changed)
+    assert tiny_bert.bert.encoder.layer[0].output.dense[1].up.weight.abs().max() > 0
+    kept = [name for name in old if "dense" in name and "pooler" not in name]  # moved into a pair, and left as they were
+    new = dict(tiny_bert.named_parameters())
+    assert kept and all(torch.equal(new[name.replace("output.dense.", "output.dense.0.")], old[name]) for name in kept)
+
+
+def test_an_adapter_computes_its_equation():
+    adapter = pretrained.Adapter(3, 2)
+    torch.nn.init.normal_(adapter.up.weight)
+    h, (down, up) = torch.randn(5, 3), (adapter.down, adapter.up)
+    z = h @ down.weight.T + down.bias
+    gelu = 0.5 * z * (1 + torch.erf(z / 2**0.5))
+    torch.testing.assert_close(adapter(h), h + gelu @ up.weight.T + up.bias)
+
+
+def test_adapters_are_added_once(tiny_bert):
+    pretrained.add_adapters(tiny_bert)
+    with pytest.raises(ValueError, match="has adapters already"):
+        pretrained.add_adapters(tiny_bert)
 
 
 def test_parameters_are_counted_by_hand():
