@@ -116,27 +116,53 @@ def encode_wordpieces(reviews: Reviews, tokenizer, *, max_tokens: int) -> Encode
 
 
 def make_batches(
-    lengths: np.ndarray, *, batch_size: int, generator: torch.Generator | None = None, bucketed: bool = True
+    lengths: np.ndarray,
+    *,
+    batch_size: int | None = None,
+    max_tokens: int | None = None,
+    generator: torch.Generator | None = None,
+    bucketed: bool = True,
 ) -> list[np.ndarray]:
     """Return batches of indices that cover every text once.
 
     Args:
         lengths: tokens per text, int (n,).
-        batch_size: texts per batch; the last batch may be smaller.
+        batch_size: the most texts of a batch; the last batch may be smaller. None: no limit.
+        max_tokens: the most token places B x T of a batch, padding counted, so that batches of short texts
+            hold many and batches of long texts few. A longer text is a batch of its own. None: no limit.
         generator: shuffles texts of like length among batches, and the batches; None keeps a fixed order.
         bucketed: put texts of like length together, which saves padding.
+
+    Raises:
+        ValueError: neither limit is given, or one is below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more, not {batch_size}.")
-    count = len(lengths)
+    for name, limit in (("batch_size", batch_size), ("max_tokens", max_tokens)):
+        if limit is not None and limit < 1:
+            raise ValueError(f"{name} must be 1 or more, not {limit}.")
+    if batch_size is None and max_tokens is None:
+        raise ValueError("How large is a batch? Give batch_size=32, or max_tokens=2048, or both.")
+    lengths, count = np.asarray(lengths), len(lengths)
     order = torch.randperm(count, generator=generator).numpy() if generator else np.arange(count)
     if bucketed:
         noise = torch.rand(count, generator=generator).numpy() if generator else np.zeros(count)
-        order = order[np.argsort((np.asarray(lengths) + 2 * noise)[order], kind="stable")]
-    batches = [order[start : start + batch_size] for start in range(0, count, batch_size)]
+        order = order[np.argsort((lengths + 2 * noise)[order], kind="stable")]
+    batches = _cut(order, lengths, batch_size or count, max_tokens)
     if generator and bucketed:
         batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
     return batches
+
+
+def _cut(order: np.ndarray, lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> list[np.ndarray]:
+    """Return `order` cut into batches within the limits."""
+    if max_tokens is None:
+        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    starts, longest = [0], 0
+    for position, length in enumerate(lengths[order].tolist()):
+        texts, longest = position - starts[-1] + 1, max(longest, length)
+        if texts > 1 and (texts > batch_size or texts * longest > max_tokens):
+            starts.append(position)
+            longest = length
+    return np.split(order, starts[1:]) if len(order) else []
 
 
 def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:

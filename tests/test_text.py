@@ -1,5 +1,7 @@
 """Tokens, vocabulary, batches and padding (vectors: test_vectors; the real torchtext: test_torchtext)."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -167,9 +169,59 @@ def test_padding_waste_by_hand():
     assert text.padding_waste(lengths, [np.array([0]), np.array([1]), np.array([2, 3])]) == 0
 
 
-def test_a_batch_needs_a_text():
-    with pytest.raises(ValueError, match=r"batch_size must be 1 or more, not 0"):
-        text.make_batches(LENGTHS, batch_size=0)
+def test_batches_by_tokens_by_hand():
+    lengths = np.array([5, 1, 2, 9, 1, 4])
+    by_tokens = [batch.tolist() for batch in text.make_batches(lengths, max_tokens=8)]
+    assert by_tokens == [[1, 4, 2], [5], [0], [3]]  # 3 x 2 places; 2 x 5 would be 10; 9 is over 8 and stands alone
+    assert [b.tolist() for b in text.make_batches(lengths, max_tokens=8, batch_size=2)] == [[1, 4], [2, 5], [0], [3]]
+    in_order = text.make_batches(lengths, max_tokens=10, bucketed=False)
+    assert [batch.tolist() for batch in in_order] == [[0, 1], [2], [3], [4, 5]]
+    assert text.make_batches(lengths[:0], max_tokens=8) == [] == text.make_batches(lengths[:0], batch_size=8)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 5, 300])
+@pytest.mark.parametrize("bucketed", [True, False])
+@pytest.mark.parametrize("seed", [None, 0])
+def test_batches_by_tokens_keep_both_limits_and_could_not_be_longer(seed, bucketed, batch_size):
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    options = {"batch_size": batch_size, "generator": generator, "bucketed": bucketed}
+    batches = text.make_batches(LENGTHS, max_tokens=600, **options)
+    assert sorted(np.concatenate(batches)) == list(range(101))
+    assert max(len(batch) * LENGTHS[batch].max() for batch in batches) <= 600
+    assert max(map(len, batches)) <= (batch_size or 101)
+    if seed is None:  # in a fixed order each batch is full: the next text would break a limit
+        for batch, after in pairwise(batches):
+            texts = len(batch) + 1
+            assert texts * LENGTHS[[*batch, after[0]]].max() > 600 or texts > (batch_size or 101)
+
+
+def test_a_budget_of_tokens_makes_batches_alike_in_cost():
+    lengths = np.random.default_rng(1).integers(1, 200, size=2_000)
+    fixed, by_tokens = text.make_batches(lengths, batch_size=16), text.make_batches(lengths, max_tokens=1_600)
+    places = [np.array([len(batch) * lengths[batch].max() for batch in batches]) for batches in (fixed, by_tokens)]
+    assert places[1][:-1].min() > 0.85 * 1_600 and places[0].min() < 0.1 * places[0].max()
+    assert max(text.padding_waste(lengths, batches) for batches in (fixed, by_tokens)) < 0.02
+
+
+def test_a_loose_budget_leaves_batches_of_fixed_size_as_they_were():
+    for seed in (0, 1):
+        draws = [torch.Generator().manual_seed(seed) for _ in range(2)]
+        fixed = text.make_batches(LENGTHS, batch_size=8, generator=draws[0])
+        loose = text.make_batches(LENGTHS, batch_size=8, generator=draws[1], max_tokens=8 * 200)
+        assert [b.tolist() for b in fixed] == [b.tolist() for b in loose]
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        ({"batch_size": 0}, r"batch_size must be 1 or more, not 0"),
+        ({"max_tokens": -1}, r"max_tokens must be 1 or more, not -1"),
+        ({}, r"Give batch_size=32, or max_tokens=2048"),
+    ],
+)
+def test_a_batch_needs_a_size(limits, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        text.make_batches(LENGTHS, **limits)
 
 
 def test_collate_is_pad_sequence_with_a_mask():
