@@ -32,8 +32,8 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile("smoke", 200, 40, 1, 96, 16, 1, 5, 96, 2_000),
-    "workshop": Profile("workshop", None, 200, 2, None, 48, 1, 1_800, None),
+    "smoke": Profile("smoke", 200, 40, 1, 96, 16, 2, 5, 96, 2_000),
+    "workshop": Profile("workshop", None, 200, 2, None, 48, 2, 1_800, None),
     "full": Profile("full", None, 400, 4, None, 64, 3, 5_000, None),
 }
 
