@@ -189,12 +189,12 @@ print("logits", tuple(z.shape), "- by hand = torch = transformers, about", round
 
 # %%
 generator = torch.Generator().manual_seed(1)
-for epoch in range(1, 4):
-    shown, _ = hide_words(input_ids[:1], special[:1], tokenizer.mask_token_id, len(tokenizer), generator)
-    print(f"epoch {epoch}:", " ".join(tokenizer.convert_ids_to_tokens(shown[0])))
+for epoch in range(1, 5):
+    _, now_chosen = hide_words(input_ids, special, tokenizer.mask_token_id, len(tokenizer), generator)
+    print(f"epoch {epoch} asks for:", ", ".join(tokenizer.convert_ids_to_tokens(input_ids[now_chosen])) or "nothing")
 
 # %% [markdown]
-# The places are drawn anew each time; so short a sentence may even be spared, as in epochs 1 and 3 here. After $k$ epochs a word has been asked for at least once with probability
+# Each time other words of the two sentences are asked for; so short a text can even be spared. After $k$ epochs a word has been asked for at least once with probability
 # $1 - 0.85^k$; with fixed places it stays at 15 % for ever. We count.
 
 # %%
@@ -353,16 +353,18 @@ plots.show(fig, alt="Three heat maps of attention over one sentence. Left: nearl
 # %% [markdown]
 # ## 6 Pretrain a small BERT yourself
 #
-# Our text is the training part of the IMDB reviews, **without its labels**. The vocabulary is that of notebook 02, cut to a
+# Our text is 8,000 reviews of IMDB's training part, **without their labels**. The vocabulary is that of notebook 02, cut to a
 # few thousand words, with one more token: `<mask>`. The reviews become one long stream, cut into windows of $T = 32$.
 
 # %%
 reviews = data.load_splits("imdb", train_size=profile.reviews_train)
-review_words = [text.basic_english(review) for review in reviews.train.texts]
+some_reviews = data.evenly(reviews.train, min(8_000, len(reviews.train)))
+review_words = [text.basic_english(review) for review in some_reviews.texts]
 known = text.Vocabulary.from_tokens(review_words, max_size=min(4_000, profile.vocabulary_size) - 1)
 vocabulary = text.Vocabulary((*known.tokens, "<mask>"))
 V, mask_id, window, D = len(vocabulary), len(vocabulary) - 1, 32, 64
-unlabelled = text.EncodedTexts(tuple(np.array(vocabulary.encode(w)) for w in review_words), reviews.train.labels)
+unlabelled = text.EncodedTexts(tuple(np.array(vocabulary.encode(w)) for w in review_words), some_reviews.labels)
+del review_words  # millions of words as Python strings take memory
 
 
 # %%
@@ -622,10 +624,10 @@ low, middle, high = ([getattr(interval, end) for interval in by_layer] for end i
 ax.fill_between(range(len(middle)), low, high, color=plots.COLOURS[5], alpha=0.3, label="95 % interval")
 ax.plot(range(len(middle)), middle, "o-", color=plots.COLOURS[0], label="probe on the frozen states")
 ax.set(xlabel="layer (0: the word embeddings, before any attention)", ylabel="validation accuracy")
-ax.set_title("The middle of the network knows sentiment at least as well as its end")
+ax.set_title("Sentiment is read best from the layers before the last")
 ax.legend()
-plots.show(fig, alt="Validation accuracy of the probe for layers 0 to 6 with intervals: it rises to the middle layers and is no higher "
-           "at the last layer.")  # fmt: skip
+plots.show(fig, alt="Validation accuracy of the probe for layers 0 to 6 with intervals: it rises from layer 0 to layers 4 and 5 "
+           "and is lower at the last.")  # fmt: skip
 
 # %% [markdown]
 # The probe reads more from layer to layer and less at the end, though neighbours lie within each other's intervals. The last layer was tuned to say what a
@@ -721,12 +723,16 @@ senses = {
                   "a score of 7 or 8 stars", "average IMDb score of 7.4", "give it the current score", "near perfect score"],
     },
 }  # fmt: skip
-reviews = data.load_splits("imdb")
-pool = [s for review in reviews.train.texts for s in re.split(r"(?<=[.!?]) +|<br />", review) if 4 <= len(s.split()) <= 32]
-found = {
-    word: [next(s for s in pool if part in s) for parts in kinds.values() for part in parts]
-    for word, kinds in senses.items()
-}
+all_reviews = data.load_splits("imdb").train.texts
+
+
+def sentence_with(part: str) -> str:
+    review = next(review for review in all_reviews if part in review)
+    return next(s for s in re.split(r"(?<=[.!?]) +|<br />", review) if part in s)
+
+
+# %%
+found = {word: [sentence_with(part) for parts in kinds.values() for part in parts] for word, kinds in senses.items()}
 print("light, for example:", found["light"][7], "|", found["light"][12])
 
 
@@ -748,13 +754,14 @@ in_context = {word: vectors_of(word) for word in senses}
 # Two directions of the last layer, one picture for each word:
 
 # %%
+titles = {"light": "Two meanings of light, two groups", "score": "Two meanings of score, in part one"}
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
 for ax, (word, states) in zip(axes, in_context.items(), strict=True):
     centred = states[-1] - states[-1].mean(0)  # (n, D), last layer
     points = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T).numpy()
     points = points * np.sign(points[0])  # a direction has no sign of its own
     plots.scatter_words(ax, points, [""] * 16, sense, list(senses[word]))
-    ax.set(title=f'"{word}" in 16 sentences', xlabel="first direction", ylabel="second direction")
+    ax.set(title=titles[word], xlabel="first direction", ylabel="second direction")
 plots.show(fig, alt="Two maps of one word in sixteen sentences each. For light, brightness and not heavy form two separate groups. For score, "
            "music and marks overlap in part.")  # fmt: skip
 
@@ -792,7 +799,7 @@ for name, (_, megabytes) in pretrained.HUB.items():
 # ## 11 Classic bug: a loss at every place
 #
 # The labels of the places that were not chosen must be $-100$. Forget that, and the loss is taken everywhere; at most places the
-# answer stands in the input. Nothing crashes, and the curve is the most beautiful you have ever seen. We train two small BERTs from the
+# answer stands in the input. Nothing crashes, and the curve looks splendid. We train two small BERTs from the
 # same start for the same number of steps, one with the bug.
 
 # %% tags=["nbval-ignore-output"]
@@ -832,7 +839,7 @@ evaluation.check_band("05 nats by which the copying bug flatters itself", price[
 # * Attention is $\mathrm{softmax}(QK^\top/\sqrt{d} + M)V$. The mask $M$ is what separates BERT from GPT.
 # * A minute of pretraining beats a guesser who knows only frequencies, but does not make sentiment easier to read. A real checkpoint, frozen, beats random weights by far and word
 #   counts clearly when labels are few.
-# * Its vector of a word depends on the sentence; its middle layers show sentiment at least as well as its last.
+# * Its vector of a word depends on the sentence; the layers before its last show sentiment best.
 #
 # **What is the difference between fine-tuning and pretraining?** Pretraining starts from random numbers and learns how a language works,
 # from text without labels; it is done once and costs a great deal. Fine-tuning starts from what pretraining found and learns one task, from
