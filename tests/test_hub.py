@@ -1,0 +1,107 @@
+"""Models and data sets named by a hub id, fetched by the real libraries from a hub that runs on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hub_server import Hub, serve
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+
+from course_utils import data, pretrained
+
+MODEL, DATA = "google-bert/bert-base-uncased", "cornell-movie-review-data/rotten_tomatoes"
+ROWS = {"text": ["a fine film", "a dull film", "fine", "dull , dull"], "label": [1, 0, 1, 0]}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small BERT, untrained, and a data set of four rows, as a hub keeps them."""
+    folder = tmp_path_factory.mktemp("hub")
+    AutoTokenizer.from_pretrained(pretrained.checkpoint_path()).save_pretrained(folder / "models" / MODEL)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertForMaskedLM(BertConfig(vocab_size=30_522, **sizes)).save_pretrained(folder / "models" / MODEL)
+    (folder / "datasets" / DATA / "data").mkdir(parents=True)
+    pd.DataFrame(ROWS).to_csv(folder / "datasets" / DATA / "data" / "train.csv", index=False)
+    (folder / "datasets" / DATA / "README.md").write_text("---\nlicense: mit\n---\nFour rows.\n")
+    return folder
+
+
+def fetch(code: str, *, address: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh Python whose hub is at `address` and whose cache is empty at first."""
+    offline = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "PYTHONWARNINGS": "ignore"}
+    environment = os.environ | offline | {"HF_ENDPOINT": address, "HF_HOME": str(cache)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def hub(folder: Path, request: pytest.FixtureRequest) -> Iterator[Hub]:
+    with serve(folder, request.param) as hub:
+        yield hub
+
+
+CLASSIFIER = f"""
+import json, torch
+from course_utils import pretrained
+tokenizer, model = pretrained.load_tokenizer("{MODEL}"), pretrained.load_classifier("{MODEL}", num_classes=3)
+batch = tokenizer(["a fine film"], return_tensors="pt")
+print(json.dumps([batch["input_ids"].tolist(), list(model(**batch).logits.shape), model.config.hidden_size]))
+"""
+
+
+@pytest.mark.parametrize("hub", [pretrained.HUB[MODEL][0]], indirect=True)
+def test_a_checkpoint_comes_from_the_hub_at_its_pinned_revision(hub: Hub, tmp_path: Path) -> None:
+    ran = fetch(CLASSIFIER, address=hub.address, cache=tmp_path)
+    assert ran.returncode == 0, ran.stderr[-1500:]
+    said, answer = ran.stdout.strip().rsplit("\n", 1)
+    assert f"revision {hub.commit[:8]}" in said and "440 MB" in said
+    expected = AutoTokenizer.from_pretrained(pretrained.checkpoint_path())(["a fine film"])["input_ids"]
+    assert json.loads(answer) == [expected, [1, 3], 16]
+    got = [line for line in hub.requests if "/resolve/" in line]
+    assert got and all(f"/resolve/{hub.commit}/" in line for line in got)
+    assert any(line.endswith("model.safetensors") for line in got)
+    assert not any(line.endswith((".bin", ".pkl", ".pt", ".h5")) for line in got)
+
+
+@pytest.mark.parametrize("hub", ["f" * 40], indirect=True)
+def test_a_revision_that_the_hub_does_not_have_is_named(hub: Hub, tmp_path: Path) -> None:
+    ran = fetch(CLASSIFIER, address=hub.address, cache=tmp_path)
+    assert ran.returncode != 0
+    assert f"Could not fetch {MODEL}" in ran.stderr and "name='embedded'" in ran.stderr
+
+
+def test_without_a_network_one_line_names_the_embedded_checkpoint(tmp_path: Path) -> None:
+    ran = fetch(CLASSIFIER, address="http://127.0.0.1:9", cache=tmp_path)
+    assert ran.returncode != 0
+    assert "ConnectionError: Could not fetch" in ran.stderr and "name='embedded'" in ran.stderr
+
+
+REVIEWS = f"""
+import json
+from course_utils import data
+reviews = data.load_hub_reviews("{DATA}")
+print(json.dumps([list(reviews.texts), reviews.labels.tolist()]))
+"""
+
+
+@pytest.mark.parametrize("hub", [data.HUB[DATA][0]], indirect=True)
+def test_a_data_set_comes_from_the_hub_at_its_pinned_revision(hub: Hub, tmp_path: Path) -> None:
+    ran = fetch(REVIEWS, address=hub.address, cache=tmp_path)
+    assert ran.returncode == 0, ran.stderr[-1500:]
+    assert json.loads(ran.stdout.strip().rsplit("\n", 1)[1]) == [ROWS["text"], ROWS["label"]]
+    assert any(f"/resolve/{hub.commit}/data/train.csv" in line for line in hub.requests)
+
+
+def test_without_a_network_one_line_names_the_embedded_reviews(tmp_path: Path) -> None:
+    impatient = "import time; time.sleep = lambda seconds: None\n"  # the library tries five times, with pauses
+    ran = fetch(impatient + REVIEWS, address="http://127.0.0.1:9", cache=tmp_path)
+    assert ran.returncode != 0
+    assert "ConnectionError: Could not fetch" in ran.stderr and "data.load_splits('imdb')" in ran.stderr
