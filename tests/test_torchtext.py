@@ -40,6 +40,7 @@ def test_ids_of_every_review_are_those_of_torchtext(torchtext_python):
     assert rest == "ids are the same" and int(count.replace(",", "")) > 6_000_000
 
 
+@pytest.mark.slow
 def test_padding_is_that_of_torchtext(torchtext_python):
     assert ask(torchtext_python, "batches") == "256 reviews are padded alike"
 
@@ -56,12 +57,14 @@ VECTOR_FILES = {
 }
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_torchtext(torchtext_python, tmp_path):
     for name, content in VECTOR_FILES.items():
         (tmp_path / f"{name}.txt").write_bytes(content)
     assert ask(torchtext_python, "vectors", str(tmp_path)) == f"{len(VECTOR_FILES)} files give the same tensors"
 
 
+@pytest.mark.slow
 def test_kernel_holds_what_its_lock_says(torchtext_python):
     show = "import json, torch, torchtext, numpy; print(json.dumps([m.__version__ for m in (torch, torchtext, numpy)]))"
     versions = json.loads(subprocess.run([torchtext_python, "-W", "ignore", "-c", show], capture_output=True).stdout)
