@@ -44,6 +44,7 @@ if importlib.util.find_spec("course_utils") is None:
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"
+    " · [words and terms 术语表](../docs/GLOSSARY.md)"
 )
 
 

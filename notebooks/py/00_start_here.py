@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/00_start_here.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/00_start_here.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do at the end of this notebook:** say what fine-tuning is, find your way through the
 # course, and know that your machine is ready.
@@ -41,7 +41,7 @@ if importlib.util.find_spec("course_utils") is None:
 # examples of the task you care about.
 #
 # The task of this course is small enough for a laptop and real enough to go wrong: read a film review and say
-# whether it is positive or negative. All reviews below were written by people; none was made up for this course.
+# whether it is positive or negative. That is **sentiment analysis**, the best-known kind of **text classification**. All reviews below were written by people; none was made up for this course.
 
 # %%
 from course_utils import data, runtime

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 01 · Minimise the loss
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/01_minimise_the_loss.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/01_minimise_the_loss.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** write down a loss and its gradient, check the gradient without trusting yourself,
 # program gradient descent, momentum, RMSprop and Adam in a few lines each, and train a classifier of film reviews
@@ -55,11 +55,12 @@ profile = runtime.get_profile()
 #
 # * $x_i$ is the input of example $i$, $y_i$ its label; there are $n$ examples.
 # * $f(x_i; w)$ is what the model says about $x_i$; $w \in \mathbb{R}^D$ are its parameters.
-# * $l$ is the loss of one example: how wrong the answer is. $L(w)$ is the mean over all examples.
+# * $l$, the **loss function**, gives the loss of one example: how wrong the answer is. $L(w)$ is the mean over all
+#   examples.
 #
 # In BERT $w$ holds millions of numbers. Here it holds two, so that we can see them. The model is a straight line
 # through the origin of two inputs, $f(x; w) = x \cdot w$, and the loss of an example is the squared error
-# $l = (x \cdot w - y)^2$.
+# $l = (x \cdot w - y)^2$, so that $L$ is the **mean squared error**.
 
 # %%
 X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])  # (n, D) = (3, 2)

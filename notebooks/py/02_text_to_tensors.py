@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 02 · Text to tensors
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/02_text_to_tensors.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/02_text_to_tensors.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** turn reviews into padded batches with masks, measure what padding wastes, split data
 # so that the test is honest, make word vectors, and state the score that every later model has to beat.
@@ -67,7 +67,8 @@ print(reviews.train.texts[3][:300], "...")
 # %% [markdown]
 # ## 2 Tokens
 #
-# A **tokeniser** cuts a text into pieces, the **tokens**. The naive way is to cut at spaces. Better: lower-case,
+# All work between the file and the first tensor is called **preprocessing**. Its first step: a **tokeniser** cuts a text
+# into pieces, the **tokens**. The naive way is to cut at spaces. Better: lower-case,
 # drop HTML, and treat punctuation as tokens of its own; these are the rules called `basic_english`. A pretrained model comes with a
 # tokeniser of its own that splits rare words into known parts, here **WordPiece**.
 
@@ -173,7 +174,8 @@ plots.show(fig, alt="Bars of the share of padding: whole reviews in random batch
 # %% [markdown]
 # ## 5 An honest split
 #
-# A test set should hold films the model has never read about. The IMDB file is sorted: reviews of one film stand next to
+# What counts is **generalisation**: doing well on reviews that were not trained on. So a test set should hold films the
+# model has never read about. The IMDB file is sorted: reviews of one film stand next to
 # each other. We can see that without knowing the films, from the rare capitalised words (names, mostly) that two
 # reviews share.
 

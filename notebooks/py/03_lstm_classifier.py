@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 03 · LSTM classifier
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/03_lstm_classifier.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/03_lstm_classifier.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** build an LSTM cell from its equations, train a classifier that reads in order through
 # the seven steps of every training run, write the training loop yourself, look inside the gates, and find the bug that
@@ -65,7 +65,7 @@ print("same bag:", sorted(praise.split()) == sorted(blame.split()))
 
 # %% [markdown]
 # No model that counts single words can tell them apart, however long it trains. A **recurrent network** reads one
-# word after the other and keeps a **state** $h \in \mathbb{R}^H$, its memory of what came before. Word $t$ is a
+# word after the other and keeps a **hidden state** $h \in \mathbb{R}^H$, its memory of what came before. Word $t$ is a
 # vector $x_t \in \mathbb{R}^D$, and the same matrices $W \in \mathbb{R}^{H \times D}$ and $U \in \mathbb{R}^{H \times H}$ serve at every word:
 #
 # $$h_t = \tanh(W x_t + U h_{t-1})$$

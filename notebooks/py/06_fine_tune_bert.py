@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 06 · Fine-tune BERT
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/06_fine_tune_bert.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/06_fine_tune_bert.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** fine-tune a pretrained BERT in seven steps and explain each of them, read its curves
 # and its errors, say with an interval how much it helps and what it costs, and save it so that others can use it.
@@ -188,7 +188,7 @@ plots.show(
 #
 # ### The lines that are new
 #
-# The loop is that of notebook 03. Three lines are new: the model gets the **mask**, gradients are **clipped** to length 1 so that
+# The loop is that of notebook 03. Three lines are new: the model gets the **mask**, gradients are cut to length 1 (**gradient clipping**) so that
 # one odd batch cannot wreck the parameters, and the **schedule** moves the rate. To see the loop work, let it learn eight sentences
 # by heart: a model that cannot do that has a bug.
 
@@ -283,7 +283,8 @@ plots.show(fig, alt="Left: training loss of each batch, its running mean and the
            "validation accuracy after each quarter of the run, above 0.75 each time.")  # fmt: skip
 
 # %% [markdown]
-# What to look for: training loss far below validation loss means that the model learns sentences by heart; both flat at
+# What to look for: training loss far below validation loss means that the model learns sentences by heart, which is
+# called **overfitting**; both flat at
 # $\log 2$ means that it learns nothing (a rate ten times too large, or a frozen head). Ours do neither. Validation is
 # where choices are made. The number of epochs, the rate and the batch size above were chosen there, not on the test set.
 
