@@ -339,8 +339,9 @@ del encoder
 # And now, once, the test set for the fine-tuned model.
 
 # %%
-result = training.evaluate(model, encoded.test)
-correct["fine-tuned encoder"] = result.predictions == test.labels
+probabilities = training.predict_proba(model, encoded.test)  # (n, C)
+answers = probabilities.argmax(axis=1)
+correct["fine-tuned encoder"] = answers == test.labels
 minutes["fine-tuned encoder"], trainable["fine-tuned encoder"] = history.seconds / 60, counts.trainable
 scores = {name: evaluation.block_interval(right, test.blocks) for name, right in correct.items()}
 
@@ -428,11 +429,10 @@ for name, group in (("turning", turns), ("plain", ~turns)):
 # The most instructive sentences are those where the model is sure and wrong.
 
 # %% tags=["nbval-ignore-output"]
-probabilities = training.predict_proba(model, encoded.test)  # (n, C)
 confidence = probabilities.max(axis=1)
 wrong = np.flatnonzero(~correct["fine-tuned encoder"])
 for index in wrong[np.argsort(-confidence[wrong])][:5]:
-    says = test.class_names[result.predictions[index]]
+    says = test.class_names[answers[index]]
     print(f"says {says} ({confidence[index]:.0%}), labelled {test.class_names[test.labels[index]]}:\n   {test.texts[index]}")
 
 # %% [markdown]
@@ -459,9 +459,9 @@ print(sorted(path.name for path in folder.iterdir()))
 
 # %%
 classify = pipeline("text-classification", model=str(folder), tokenizer=str(folder), device="cpu")
-answers = classify(list(test.texts[:8]), top_k=1, truncation=True)
+said = classify(list(test.texts[:8]), top_k=1, truncation=True)
 expected = probabilities[:8].max(axis=1)
-np.testing.assert_allclose([answer[0]["score"] for answer in answers], expected, atol=1e-4)
+np.testing.assert_allclose([best[0]["score"] for best in said], expected, atol=1e-4)
 print("the saved model gives the same probabilities")
 
 # %% [markdown]
@@ -509,7 +509,7 @@ def predict_in_batches(pass_mask: bool) -> np.ndarray:
 with_mask, without_mask = predict_in_batches(True), predict_in_batches(False)
 changed = float(np.mean(with_mask != without_mask))
 damage = evaluation.difference_interval(with_mask == test.labels, without_mask == test.labels, test.blocks)
-print(f"with the mask, the answers of section 7 again: {np.mean(with_mask == result.predictions):.1%}")
+print(f"with the mask, the answers of section 7 again: {np.mean(with_mask == answers):.1%}")
 print(f"without it {changed:.1%} of the answers change, and {100 * damage.estimate:.1f} points of accuracy are lost")
 
 # %%
