@@ -42,7 +42,7 @@ if importlib.util.find_spec("course_utils") is None:
     course = "fine-tuning-course @ git+{repository}"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
 BADGE = (
-    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "[![Open in Colab](../docs/images/colab.svg)]"
     "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"
     " · [words and terms 术语表](../docs/GLOSSARY.md)"
 )

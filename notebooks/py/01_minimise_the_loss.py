@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 01 · Minimise the loss
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/01_minimise_the_loss.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/01_minimise_the_loss.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** write down a loss and its gradient, check the gradient without trusting yourself,
 # program gradient descent, momentum, RMSprop and Adam in a few lines each, and train a classifier of film reviews

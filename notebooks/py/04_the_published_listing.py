@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 04 · The published listing
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/04_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/04_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** read a listing that was written for a library that has changed since, tell the faults
 # that stop it from the faults that only spoil its result, measure the second kind, repair both, and say what one would

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 05 · What pretraining buys
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/05_what_pretraining_buys.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/05_what_pretraining_buys.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** say what BERT, RoBERTa and GPT were trained to do and compute each loss by hand, compute
 # attention from the weights of a real checkpoint, pretrain a small BERT yourself, and measure with a probe what a

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 06 · Fine-tune BERT
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/06_fine_tune_bert.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/06_fine_tune_bert.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** fine-tune a pretrained BERT in seven steps and explain each of them, read its curves
 # and its errors, say with an interval how much it helps and what it costs, and save it so that others can use it.
