@@ -1,4 +1,4 @@
-"""Reviews: the embedded ones, verified and split by blocks, your own table, or a hub data set."""
+"""Reviews: the embedded ones, verified and split by blocks, or a hub data set."""
 
 from __future__ import annotations
 
@@ -209,32 +209,6 @@ def random_splits(reviews: Reviews, like: Splits, *, seed: int = 0) -> Splits:
     order = np.random.default_rng(seed).permutation(np.flatnonzero(~repeated(reviews.texts)))
     bounds = np.cumsum([len(part) for part in like])
     return Splits(*(reviews.take(part) for part in np.split(order, bounds)[:3]))
-
-
-def read_table(path: str | Path, *, text_column: str, label_column: str) -> Reviews:
-    """Return the reviews of a CSV or TSV file of your own.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a column is missing, a cell is empty, or there are fewer than two classes.
-    """
-    import pandas as pd
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}. Check the name, or give the full path.")
-    table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
-    for column in (text_column, label_column):
-        if column not in table:
-            raise ValueError(f"{path.name} has no column {column!r}. Its columns: {', '.join(table.columns)}.")
-        empty = np.flatnonzero(table[column].str.strip() == "")
-        if len(empty):
-            raise ValueError(f"{path.name}: column {column!r} is empty in {len(empty)} rows, first in row {empty[0] + 2}.")
-    codes, names = pd.factorize(table[label_column], sort=True)
-    if len(names) < 2:
-        raise ValueError(f"{path.name}: {label_column!r} holds one class only; a classifier needs two or more.")
-    rows = np.arange(len(table))
-    return Reviews(tuple(table[text_column]), codes.astype(np.int64), rows, rows, tuple(map(str, names)))
 
 
 # Hub data sets the course names: the revision that is read, and the download in MB.

@@ -1,4 +1,4 @@
-"""Reviews: verified files, fixed parts without leaks, tables of one's own, hub data sets."""
+"""Reviews: verified files, fixed parts without leaks, hub data sets."""
 
 import hashlib
 import json
@@ -160,43 +160,6 @@ def test_the_random_split_has_the_same_sizes_and_no_repeats(splits):
 
 def test_repeated_ignores_case_and_spaces():
     assert data.repeated(("A film", "a  FILM ", "another", "a film")).tolist() == [False, True, False, True]
-
-
-# --- a table of one's own
-
-
-def table(folder: Path, content: str, name: str = "mine.csv") -> Path:
-    path = folder / name
-    path.write_text(content, encoding="utf-8")
-    return path
-
-
-def test_a_table_is_read_with_its_classes_in_order(tmp_path):
-    path = table(tmp_path, 'text,kind\n"good, really",up\nbad,down\n"so\nso 😀",up\nNA,down\n')
-    reviews = data.read_table(path, text_column="text", label_column="kind")
-    assert reviews.texts == ("good, really", "bad", "so\nso 😀", "NA")
-    assert reviews.class_names == ("down", "up") and reviews.labels.tolist() == [1, 0, 1, 0]
-    tabs = table(tmp_path, "text\tkind\na, b\tx\nc\ty\n", "mine.tsv")
-    assert data.read_table(tabs, text_column="text", label_column="kind").texts == ("a, b", "c")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("text,label\na,1\nb,0\n", "no column 'kind'. Its columns: text, label"),
-        ("text,kind\na,x\n ,y\n", "column 'text' is empty in 1 rows, first in row 3"),
-        ("text,kind\na,x\nb,\n", "column 'kind' is empty in 1 rows, first in row 3"),
-        ("text,kind\na,x\nb,x\n", "one class only"),
-    ],
-)
-def test_a_table_with_a_fault_is_refused_with_a_sentence(tmp_path, content, message):
-    with pytest.raises(ValueError, match=message):
-        data.read_table(table(tmp_path, content), text_column="text", label_column="kind")
-
-
-def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"absent.csv"):
-        data.read_table(tmp_path / "absent.csv", text_column="text", label_column="kind")
 
 
 # --- the hub
