@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import difflib
+import hashlib
 import io
 import json
 import re
@@ -43,6 +44,7 @@ class Table:
     """
 
     path: Path
+    sha256: str
     reviews: Reviews
     set_aside: pd.DataFrame
     faults: list[Fault]
@@ -200,7 +202,7 @@ def read_table(path: str | Path, *, text_column: str, label_column: str, group_c
         raise ValueError(f"{path.name}: {held} ({', '.join(classes[:3])}); 2 to {MAX_CLASSES} are needed. {hint}")
     blocks = pd.factorize(usable["group" if group_column else "key"])[0].astype(np.int64)
     reviews = Reviews(tuple(usable["text"]), codes.astype(np.int64), usable["row"].to_numpy(), blocks, tuple(classes))
-    return Table(path, reviews, aside, faults + _notes(reviews))
+    return Table(path, hashlib.sha256(path.read_bytes()).hexdigest(), reviews, aside, faults + _notes(reviews))
 
 
 def _notes(reviews: Reviews) -> list[Fault]:
