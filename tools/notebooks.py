@@ -86,7 +86,11 @@ def read(script: Path) -> nbformat.NotebookNode:
 
 
 class PeakMemory(threading.Thread):
-    """Watches the largest resident memory, in MiB, of a process."""
+    """Watches the most memory, in MiB, that a process holds for itself.
+
+    Pages of library files are left out where the system tells them apart (Linux): it drops and rereads them at will,
+    and how many they are depends on the build of torch.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -95,7 +99,8 @@ class PeakMemory(threading.Thread):
     def run(self) -> None:
         while self.running:
             try:
-                self.peak = max(self.peak, self.process.memory_info().rss / 2**20)
+                memory = self.process.memory_info()
+                self.peak = max(self.peak, (memory.rss - getattr(memory, "shared", 0)) / 2**20)
             except psutil.Error:
                 return
             time.sleep(0.2)
