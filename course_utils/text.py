@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from array import array
 from collections import Counter
@@ -146,16 +147,14 @@ def make_batches(
     if bucketed:
         noise = torch.rand(count, generator=generator).numpy() if generator else np.zeros(count)
         order = order[np.argsort((lengths + 2 * noise)[order], kind="stable")]
-    batches = _cut(order, lengths, batch_size or count, max_tokens)
+    batches = _cut(order, lengths, batch_size or math.inf, max_tokens or math.inf)
     if generator and bucketed:
         batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
     return batches
 
 
-def _cut(order: np.ndarray, lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> list[np.ndarray]:
+def _cut(order: np.ndarray, lengths: np.ndarray, batch_size: float, max_tokens: float) -> list[np.ndarray]:
     """Return `order` cut into batches within the limits."""
-    if max_tokens is None:
-        return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     starts, longest = [0], 0
     for position, length in enumerate(lengths[order].tolist()):
         texts, longest = position - starts[-1] + 1, max(longest, length)

@@ -173,7 +173,7 @@ def test_fit_learns_and_says_what_it_measured(encoded):
 def test_the_best_epoch_is_kept(encoded, monkeypatch):
     accuracies, kept = iter([0.6, 0.9, 0.9, 0.7]), []
 
-    def judge(model, _):
+    def judge(model, *_, **__):
         kept.append(weights(model))
         return training.Evaluation(1.0, next(accuracies), np.zeros(1))
 
@@ -186,7 +186,7 @@ def test_the_best_epoch_is_kept(encoded, monkeypatch):
 
 def test_patience_stops_early(encoded, monkeypatch):
     accuracies = iter([0.6, 0.9, 0.8, 0.85, 0.95, 1.0])
-    monkeypatch.setattr(training, "evaluate", lambda *_: training.Evaluation(1.0, next(accuracies), np.zeros(1)))
+    monkeypatch.setattr(training, "evaluate", lambda *_, **__: training.Evaluation(1.0, next(accuracies), np.zeros(1)))
     patient = dataclasses.replace(SETTINGS, num_epochs=6, patience=2)
     history = training.fit(make_model(), encoded, VALIDATION, patient, on_progress=quiet)
     assert (len(history.records), history.best_epoch) == (4, 2)
@@ -261,11 +261,11 @@ def test_stopped_while_measuring_an_epoch_the_resumed_run_measures_it(encoded, m
     expected = training.fit(whole, encoded, VALIDATION, SETTINGS, on_progress=quiet)
     measure, calls = training.evaluate, []
 
-    def stop_once(*arguments):
+    def stop_once(*arguments, **options):
         calls.append(arguments)
         if len(calls) == epoch:
             raise KeyboardInterrupt
-        return measure(*arguments)
+        return measure(*arguments, **options)
 
     monkeypatch.setattr(training, "evaluate", stop_once)
     history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet)
@@ -390,6 +390,159 @@ def test_a_missing_damaged_or_unfitting_model_file_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"model.safetensors is damaged.*train and save again"):
         training.load_model(make_model(), file.parent)
+
+
+# --- choices that buy speed or memory
+
+
+class Counting(nn.Module):
+    """Passes batches on to a model and counts what it costs: calls, token places and real tokens."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.calls, self.places, self.tokens = model, 0, 0, 0
+
+    def forward(self, input_ids, attention_mask):
+        self.calls += 1
+        self.places += attention_mask.numel()
+        self.tokens += int(attention_mask.sum())
+        return self.model(input_ids, attention_mask)
+
+
+LONGER = make_encoded(200, longest=60)
+
+
+def test_an_epoch_computes_each_token_once_with_little_padding():
+    costs = {}
+    for bucketed in (True, False):
+        model = Counting(make_model())
+        settings = Settings(num_epochs=1, batch_size=8, bucketed=bucketed)
+        training.fit(model, LONGER, VALIDATION, settings, on_progress=quiet)
+        read_in_validation = VALIDATION.lengths.sum()
+        assert model.tokens == LONGER.lengths.sum() + read_in_validation
+        assert model.calls == 25 + 1
+        costs[bucketed] = model.places
+    assert costs[True] < 1.1 * LONGER.lengths.sum() < 1.4 * LONGER.lengths.sum() < costs[False]
+
+
+def test_a_step_takes_one_pass_and_one_update_of_all_parameters(tiny_bert, encoded):
+    """The regression guard of the step: what is computed is counted, not timed."""
+    from torch.profiler import ProfilerActivity, profile
+
+    optimizer = training.make_optimizer(tiny_bert, Settings())
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        training.train_one_epoch(tiny_bert, encoded, optimizer, batches=[np.arange(8)])
+    calls = {event.key: event.count for event in seen.key_averages()}
+    linear = 3 * 6 + 2  # 3 layers of q, k, v, attention output, up and down; pooler and head
+    assert calls["aten::addmm"] == linear
+    assert calls["aten::mm"] <= 2 * linear  # gradients of inputs and of weights
+    assert calls["aten::_fused_adamw_"] == 2  # one call for each parameter group
+    assert "aten::native_dropout" not in calls and "aten::bernoulli_" not in calls
+
+
+def test_a_batch_in_pieces_gives_the_gradient_of_the_whole_in_less_memory(encoded):
+    whole, model = make_model(dropout=0.0), Counting(make_model(dropout=0.0))
+    options = {"batches": [np.arange(24)], "max_grad_norm": 1e9}
+    losses = [
+        training.train_one_epoch(m, encoded, torch.optim.SGD(m.parameters(), lr=1.0), max_tokens=budget, **options)
+        for m, budget in ((whole, None), (model, 20))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    torch.testing.assert_close(weights(model), weights(whole), rtol=1e-4, atol=1e-6)
+    assert model.calls > 3 and model.tokens == encoded.lengths.sum()
+    assert model.places < len(encoded) * encoded.lengths.max()  # pieces are padded to their own longest text
+
+
+def test_a_run_in_pieces_takes_the_same_steps_and_tells_the_same_tokens(encoded):
+    whole, pieces = (
+        training.fit(make_model(dropout=0.0), encoded, VALIDATION, settings, on_progress=quiet)
+        for settings in (SETTINGS, dataclasses.replace(SETTINGS, max_tokens=16))
+    )
+    assert pieces.step_losses == pytest.approx(whole.step_losses, rel=1e-3)
+    assert pieces.tokens == whole.tokens
+
+
+def test_an_optimizer_that_is_not_fused_takes_the_same_steps(encoded):
+    fused, plain = make_model(dropout=0.0), make_model(dropout=0.0)
+    for model, settings in ((fused, SETTINGS), (plain, dataclasses.replace(SETTINGS, fused=False))):
+        optimizer = training.make_optimizer(model, settings)
+        assert optimizer.defaults["fused"] is settings.fused
+        training.train_one_epoch(model, encoded, optimizer, batches=[np.arange(8), np.arange(8, 24)])
+    torch.testing.assert_close(weights(fused), weights(plain), rtol=1e-5, atol=1e-6)
+
+
+def test_precision_is_one_argument_of_steps_and_of_prediction(encoded):
+    model, twin = make_model(dropout=0.0), make_model(dropout=0.0)
+    exact, rough = (training.predict_logits(model, encoded, precision=p) for p in ("float32", "bfloat16"))
+    assert rough.dtype == torch.float32 and not torch.equal(rough, exact)
+    torch.testing.assert_close(rough, exact, atol=0.03, rtol=0.1)
+    first, second = (
+        training.fit(m, encoded, VALIDATION, dataclasses.replace(SETTINGS, num_epochs=1, precision=p), on_progress=quiet)
+        for m, p in ((model, "float32"), (twin, "bfloat16"))
+    )
+    assert first.step_losses != second.step_losses
+    assert first.step_losses == pytest.approx(second.step_losses, abs=0.05)
+    with pytest.raises(ValueError, match=r"precision must be 'float32', 'bfloat16' or None, not 'float16'"):
+        Settings(precision="float16")
+
+
+def test_prediction_keeps_to_the_budget_of_the_model_and_says_how_far_it_is(tiny_bert, encoded, monkeypatch):
+    assert (training.token_budget(tiny_bert), training.token_budget(make_model())) == (2_048, 16_384)
+    model = Counting(make_model())
+    plain = training.predict_logits(model, LONGER, max_tokens=300)
+    assert model.tokens == LONGER.lengths.sum() and model.places <= 1.1 * model.tokens
+    assert model.calls >= model.places / 300
+    monkeypatch.setattr(training, "token_budget", lambda model: 300)
+    told: list[str] = []
+
+    def bar(batches, *, desc, unit):
+        told.extend([desc, unit])
+        return batches
+
+    monkeypatch.setattr("tqdm.auto.tqdm", bar)
+    before = model.calls
+    again = training.predict_logits(model, LONGER, progress=True)
+    assert torch.equal(plain, again) and model.calls == 2 * before
+    assert told == ["predicting", "batch"]
+
+
+def test_flops_are_those_that_torch_counts(tiny_bert, encoded):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    tiny_bert.set_attn_implementation("eager")
+    batches = make_batches(LONGER.lengths, batch_size=50)
+    for frozen, trains in ((0, False), (0, True), (2, True)):
+        tiny_bert.requires_grad_(True)
+        tiny_bert.bert.embeddings.requires_grad_(False)
+        tiny_bert.bert.encoder.layer[:frozen].requires_grad_(False)
+        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(trains):
+            for batch in batches:
+                logits = training.model_logits(tiny_bert, collate(LONGER, batch))
+                if trains:
+                    logits.sum().backward()
+        counted = training.count_flops(tiny_bert, LONGER.lengths, batches, trains=trains)
+        assert counted == pytest.approx(counter.get_total_flops(), rel=0.06)
+
+
+@pytest.mark.slow
+def test_bulk_prediction_gives_the_probabilities_of_the_pipeline():
+    from helpers import make_reviews
+    from transformers import pipeline
+
+    from course_utils import pretrained, text
+
+    sentences = [
+        ("A moving, funny film.", "Dull.", "It made me want to leave, and I stayed.")[i % 3] * (1 + i % 4) for i in range(9)
+    ]
+    model, tokenizer = pretrained.load_classifier(), pretrained.load_tokenizer()
+    ours = training.predict_proba(
+        model, text.encode_wordpieces(make_reviews(*sentences), tokenizer, max_tokens=32), max_tokens=64
+    )
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu", batch_size=4)
+    answers = classify(sentences, top_k=None, truncation=True, max_length=32)
+    theirs = [[score["score"] for score in sorted(answer, key=lambda s: s["label"])] for answer in answers]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert np.ptp(ours[:, 0]) > 1e-3  # the sentences get different answers
 
 
 def test_batches_of_an_epoch_are_bucketed_and_shuffled(encoded, monkeypatch):
