@@ -7,6 +7,8 @@ import platform
 import random
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -107,6 +109,19 @@ def set_seed(seed: int) -> torch.Generator:
     np.random.seed(seed)
     torch.manual_seed(seed)
     return torch.Generator().manual_seed(seed)
+
+
+def median_seconds(call: Callable[[], object], *, repeats: int = 5) -> float:
+    """Return the median of the seconds that `repeats` calls take, after one call that is not counted.
+
+    The first call pays for caches and threads; a median does not mind one call that was disturbed. Taught in: notebook 08.
+    """
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[1:]))
 
 
 @dataclass(frozen=True)

@@ -108,3 +108,10 @@ def test_the_doctor_names_the_remedy_of_each_problem(monkeypatch, tmp_path):
     assert data.PACKAGE.pinned in found["reviews"].remedy
     assert pretrained.PACKAGE.pinned in found["checkpoint"].remedy
     assert "fast" in found["profile"].detail
+
+
+def test_the_median_of_several_calls_leaves_out_the_first_and_does_not_mind_one_slow_call(monkeypatch):
+    clock, calls = iter([0, 50, 100, 101, 200, 202, 300, 399]), []  # calls of 50, 1, 2 and 99 seconds
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(clock))
+    assert runtime.median_seconds(lambda: calls.append(1), repeats=3) == 2.0
+    assert len(calls) == 4
