@@ -62,7 +62,7 @@ class Judgement(NamedTuple):
     def report(self) -> str:
         """Return the scores of all rivals, one a line, and the verdict."""
         scores = [f"{name:28} accuracy {self.accuracy[name]}, macro F1 {self.macro_f1[name]}" for name in self.accuracy]
-        gains = [f"gain over {name:18} {gain}" for name, gain in self.gains.items()]
+        gains = [f"gain over {name:28} {gain}" for name, gain in self.gains.items()]
         return "\n".join([*scores, *gains, self.verdict])
 
 
@@ -156,22 +156,18 @@ def _write_card(run: Run, judgement: Judgement, folder: Path, name: str) -> None
     facts: dict[str, Any] = {
         "name": name,
         "origin": Path(origin).name if Path(origin).exists() else origin,  # a folder of yours is nobody else's business
-        "file": {"name": table.path.name, "sha256": table.sha256},
+        "file": table.path.name, "sha256": table.sha256, "set_aside": len(table.set_aside),
         "classes": dict(zip(classes, np.bincount(table.reviews.labels).tolist(), strict=True)),
         "parts": {part: len(reviews) for part, reviews in run.splits._asdict().items()},
-        "set_aside": len(table.set_aside),
-        "blocks_in_test": len(set(test.blocks)),
-        "faults": [fault._asdict() for fault in table.faults],
-        "scores": {rival: {"accuracy": asdict(judgement.accuracy[rival]), "macro_f1": asdict(judgement.macro_f1[rival])}
-                   for rival in judgement.accuracy},
-        "gains": {rival: asdict(gain) for rival, gain in judgement.gains.items()},
-        "verdict": judgement.verdict,
-        "settings": asdict(run.settings) | {"max_tokens": run.max_tokens, "best_epoch": run.history.best_epoch},
-        "interrupted": run.history.interrupted,
+        "blocks_in_test": len(set(test.blocks)), "faults": [fault._asdict() for fault in table.faults],
+        "accuracy": judgement.accuracy, "macro_f1": judgement.macro_f1, "gains": judgement.gains,
+        "verdict": judgement.verdict, "interrupted": run.history.interrupted,
+        "settings": asdict(run.settings) | {"word_pieces": run.max_tokens, "best_epoch": run.history.best_epoch},
         "trained_parameters": pretrained.count_parameters(run.model).trainable,
         "versions": {"course_utils": __version__} | {name: metadata.version(name) for name in ("torch", "transformers")},
     }  # fmt: skip
-    (folder / "report.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
+    report = json.dumps(facts, indent=2, ensure_ascii=False, default=asdict)  # intervals as low, estimate, high
+    (folder / "report.json").write_text(report, encoding="utf-8")
     template = Template(Path(__file__).with_name("model_card.md").read_text(encoding="utf-8"), trim_blocks=True)
     card = template.render(facts, mistakes=mistakes[:5].to_dict("records"), embedded=run.checkpoint == "embedded")
     (folder / "README.md").write_text(card + "\n", encoding="utf-8")

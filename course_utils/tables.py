@@ -197,9 +197,10 @@ def read_table(path: str | Path, *, text_column: str, label_column: str, group_c
     codes, classes = pd.factorize(usable["label"], sort=True)
     if not 2 <= len(classes) <= MAX_CLASSES:
         found = "Found: " + ("; ".join(f"{kind} ({number})" for kind, number, _ in faults) or "no fault")
-        hint = "Is it a number to predict (regression), or an id?" if len(classes) > 2 else f"{found}."
-        held = f"{label_column!r} has {len(classes)} classes in {len(usable)} usable rows"
-        raise ValueError(f"{path.name}: {held} ({', '.join(classes[:3])}); 2 to {MAX_CLASSES} are needed. {hint}")
+        values = int((spelling != "").sum())  # an id or a measurement has many, each of them rare
+        hint = "Is it a number to predict (regression), or an id?" if values > MAX_CLASSES else f"{found}."
+        held = f"{label_column!r} has {values} different values, {len(classes)} of them with three usable texts or more"
+        raise ValueError(f"{path.name}: {held}; 2 to {MAX_CLASSES} such classes are needed. {hint}")
     blocks = pd.factorize(usable["group" if group_column else "key"])[0].astype(np.int64)
     reviews = Reviews(tuple(usable["text"]), codes.astype(np.int64), usable["row"].to_numpy(), blocks, tuple(classes))
     return Table(path, hashlib.sha256(path.read_bytes()).hexdigest(), reviews, aside, faults + _notes(reviews))

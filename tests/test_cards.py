@@ -131,7 +131,7 @@ def test_plain_transformers_reads_it_and_gives_the_same_probabilities(tuned, tab
     assert classify.tokenizer.model_max_length == 6
     said = np.array([["no", "yes"].index(answer[0]["label"]) for answer in answers])
     report = json.loads((folder / "report.json").read_text())
-    assert report["scores"]["fine-tuned"]["accuracy"]["estimate"] == pytest.approx(np.mean(said == test.labels))
+    assert report["accuracy"]["fine-tuned"]["estimate"] == pytest.approx(np.mean(said == test.labels))
 
 
 def test_the_report_counts_what_happened(tuned, table):
@@ -143,7 +143,7 @@ def test_the_report_counts_what_happened(tuned, table):
         "missing text": 1, "ragged row": 1, "imbalance": 40,
         "cut texts": 120,  # [CLS], five words and [SEP] are seven
     }  # fmt: skip
-    assert report["settings"]["seed"] == 1 and report["settings"]["max_tokens"] == 6 and not report["interrupted"]
+    assert report["settings"]["seed"] == 1 and report["settings"]["word_pieces"] == 6 and not report["interrupted"]
     assert report["gains"][cards.LINEAR]["estimate"] == judgement.gains[cards.LINEAR].estimate
     assert str(Path.home()) not in json.dumps(report) and str(folder.parent) not in json.dumps(report)
 

@@ -192,12 +192,16 @@ def test_a_text_in_two_groups_is_set_aside_and_groups_are_the_blocks(tmp_path):
         ("text,kinds\na,1\nb,0\n", r"column 'kind'.*Did you mean 'kinds'\?"),
         ("text,zzz\na,1\nb,0\n", r"column 'kind'. The columns are: 'text', 'zzz'.$"),
         ("text,kind,text\na,1,b\n", "not one column 'text'"),
-        ("text,kind\na,x\nb,x\nc,x\n,y\n", r"has 1 classes in 3 usable rows \(x\).*Found: missing text \(1\)"),
-        ("text,kind\n", "has 0 classes in 0 usable rows"),
+        (
+            "text,kind\na,x\nb,x\nc,x\n,y\n",
+            r"has 2 different values, 1 of them with three usable.*Found: missing text \(1\)",
+        ),
+        ("text,kind\n", "has 0 different values, 0 of them"),
         ("", "The columns are: ''"),
         ('text,kind\na,x\n"b,y\nc,x\n', "Line 3: a quotation mark"),
         ('text,kind\na,x\n"b" b,y\n', "Line 3: a quotation mark"),
-        ("text,kind\n" + "".join(f"t {i},{i % 51}\n" for i in range(153)), r"51 classes in 153 usable rows.*regression"),
+        ("text,kind\n" + "".join(f"t {i},{i % 51}\n" for i in range(153)), r"51 different values, 51 of them.*regression"),
+        ("text,kind\n" + "".join(f"t {i},{i / 7}\n" for i in range(60)), r"60 different values, 0 of them.*regression"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_a_sentence(tmp_path, content, message):
