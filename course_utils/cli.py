@@ -31,12 +31,26 @@ def main(arguments: list[str] | None = None) -> int:
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     test = actions.add_parser("test", help="run the tests")
     test.add_argument("part", nargs="?", choices=("all", "fast", "notebooks"), default="all", help="which (default: all)")
-    run = {"doctor": _doctor, "lab": _lab, "test": _test}
+    tune = actions.add_parser("finetune", help="turn a table of your own into a model in a folder, with its card")
+    tune.add_argument("table", type=Path, help="a .csv, .tsv, .jsonl or .parquet file")
+    for role in ("text", "label", "group"):  # texts of one group, such as a film, stay on one side of the split
+        tune.add_argument(f"--{role}-column", required=role != "group")
+    tune.add_argument("--out", type=Path, help="the new folder (default: the name of the table, with -model)")
+    defaults = {"epochs": 3, "max-tokens": 128, "learning-rate": 1e-4, "seed": 0, "checkpoint": "embedded"}
+    for name, default in defaults.items():
+        tune.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default}")
+    predict = actions.add_parser("predict", help="let a fine-tuned model answer, for a table or for texts")
+    predict.add_argument("folder", type=Path)
+    predict.add_argument("table", type=Path, nargs="?", help="a .csv, .tsv, .jsonl or .parquet file")
+    predict.add_argument("--text-column")
+    predict.add_argument("--text", action="append", help="a text to classify at once; may be given several times")
+    predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="a new file (default: predictions.csv)")
+    run = {"doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict}
     options = parser.parse_args(arguments)
     try:
         return run[options.action](options)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"course: {error}", file=sys.stderr)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"course: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
 
@@ -112,6 +126,43 @@ def _test(options: argparse.Namespace) -> int:
     passed = sum(status == 0 for status in statuses)
     print(f"course test {options.part}: {passed} of {len(commands)} parts passed.")
     return max(statuses)
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    from . import cards, tables, training
+
+    out = options.out or Path(f"{options.table.stem}-model")
+    part = cards.unfinished(out)
+    columns = {f"{role}_column": getattr(options, f"{role}_column") for role in ("text", "label", "group")}
+    table = tables.read_table(options.table, **columns)
+    settings = training.Settings(num_epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed)
+    try:
+        judgement = cards.finetune(table, out, settings, checkpoint=options.checkpoint, max_tokens=options.max_tokens)
+    except KeyboardInterrupt:
+        kept = f"What was learned is in {part}" if part.exists() else "Nothing was written"
+        print(f"course: stopped. {kept}.", file=sys.stderr)
+        return 2
+    print(f"{judgement.report()}\nModel and card are in {out}. Try it: course predict {out} --text 'a text'")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from . import cards, tables
+
+    if options.text:
+        print(cards.predict(options.folder, options.text).to_string(index=False))
+        return 0
+    if not (options.table and options.text_column):
+        raise ValueError('Give a table with --text-column NAME, or --text "a text".')
+    if options.out.exists():
+        raise FileExistsError(f"{options.out} exists and is kept as it is. Choose another name with --out.")
+    cells, broken, _ = tables.read_cells(options.table)
+    texts = dict(zip(cells.index, tables.column(cells, options.text_column), strict=True)) | dict.fromkeys(broken)
+    answers = cards.predict(options.folder, [texts[row] for row in sorted(texts)])
+    answers.insert(0, "row", sorted(texts))
+    answers.to_csv(options.out, index=False)
+    print(f"{options.out}: {len(answers):,} rows; {answers['prediction'].isna().sum():,} hold no text and got no answer")
+    return 0
 
 
 def _torchtext_is_due() -> bool:

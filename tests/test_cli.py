@@ -22,7 +22,7 @@ def test_help_answers_without_a_heavy_library():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "loaded: []"
-    assert all(action in done.stdout for action in ("doctor", "lab", "test"))
+    assert all(action in done.stdout for action in ("doctor", "lab", "test", "finetune", "predict"))
 
 
 def test_the_version_is_that_of_the_package(capsys):
@@ -141,3 +141,89 @@ def test_a_program_that_was_killed_counts_as_failed(tmp_path):
     (tmp_path / "fine.py").write_text("")
     assert cli._run(["dies"], tmp_path) > 0
     assert cli._run(["fine"], tmp_path) == 0
+
+
+# --- a table of one's own
+
+
+COLUMNS = ["--text-column", "text", "--label-column", "kind"]
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch) -> Path:
+    """A folder with a table, and the place where commands are typed."""
+    rows = [f"film {i},{'good' if i % 2 else 'bad'}" for i in range(40)]
+    (tmp_path / "films.csv").write_text("\n".join(["text,kind", *rows]))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["finetune", "absent.csv", *COLUMNS], "There is no file absent.csv."),
+        (["finetune", "films.csv", "--text-column", "txt", "--label-column", "kind"], "Did you mean 'text'?"),
+        (["finetune", "films.csv", "--text-column", "kind", "--label-column", "text"], "has 40 different values, 0 of them"),
+        (["finetune", "films.csv", *COLUMNS, "--epochs", "0"], "num_epochs"),
+        (["finetune", "films.csv", *COLUMNS, "--checkpoint", "no/such-folder/here"], "no/such-folder/here"),
+        pytest.param(
+            ["finetune", "films.csv", *COLUMNS, "--max-tokens", "9999"], "3 to 512 tokens, not 9999", marks=pytest.mark.slow
+        ),
+        (["predict", "films.csv", "--text", "a film"], "holds no fine-tuned classifier"),
+        (["predict", "."], "Give a table with --text-column NAME, or --text"),
+        (["predict", ".", "films.csv", "--text-column", "text", "--out", "films.csv"], "films.csv exists and is kept"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(desk, capsys, arguments, message):
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("course: ") and error.count("\n") == 1 and message in error
+    assert [path.name for path in desk.iterdir()] == ["films.csv"]
+
+
+@pytest.mark.slow
+def test_from_a_table_to_predictions_in_two_commands(desk, capsys):
+    command = ["finetune", "films.csv", *COLUMNS, "--epochs", "1", "--max-tokens", "8", "--out", "mine"]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr()
+    assert "films.csv: 40 usable rows (bad 20, good 20), 0 set aside" in printed.out
+    assert (
+        "training takes about" in printed.out and "fine-tuned" in printed.out and "Model and card are in mine" in printed.out
+    )
+    assert cli.main(command) == 2 and "mine exists and is kept as it is" in capsys.readouterr().err
+    (desk / "new.csv").write_text('text\n"film 3, again"\nfilm 4, again\n""\nfilm 5\n')
+    assert cli.main(["predict", "mine", "new.csv", "--text-column", "text"]) == 0
+    assert "predictions.csv: 4 rows; 2 hold no text and got no answer" in capsys.readouterr().out
+    lines = (desk / "predictions.csv").read_text().splitlines()
+    assert lines[0] == "row,text,prediction,confidence,p(bad),p(good)"
+    assert (
+        lines[1].startswith('2,"film 3, again",') and lines[2:4] == ["3,,,,,", "4,,,,,"] and lines[4].startswith("5,film 5,")
+    )
+    assert cli.main(["predict", "mine", "--text", "film 3, again"]) == 0
+    assert "film 3, again" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_the_shell_keeps_the_best_and_ends_well(desk):
+    import json
+    import signal
+    import time
+
+    if sys.platform == "win32":
+        pytest.skip("no SIGINT to one process")
+    command = [sys.executable, "-m", "course_utils.cli", "finetune", "films.csv", *COLUMNS, "--epochs", "500"]
+    with open(desk / "log", "wb") as log:
+        process = subprocess.Popen([*command, "--max-tokens", "8"], cwd=desk, stdout=log, stderr=log, env=_with_bars())
+        while b"step" not in (desk / "log").read_bytes() and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=300) == 0, (desk / "log").read_text()
+    assert json.loads((desk / "films-model" / "report.json").read_text())["interrupted"] is True
+    assert "Stopped by you" in (desk / "log").read_text()
+
+
+def _with_bars() -> dict[str, str]:
+    import os
+
+    return {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
