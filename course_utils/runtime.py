@@ -124,6 +124,38 @@ def median_seconds(call: Callable[[], object], *, repeats: int = 5) -> float:
     return float(np.median(seconds[1:]))
 
 
+def gemm_rate(device: torch.device | None = None, *, size: int = 2048, rounds: int = 3) -> float:
+    """Return the FLOP/s that a device reaches in a product of two `size` x `size` matrices, the median of `rounds`.
+
+    The product is in the precision of `choose_precision`. What else a machine does, this rate shares.
+    """
+    device = device or choose_device()
+    matrix = torch.ones(size, size, device=device, dtype=choose_precision(device))  # not random: seeds stay as they are
+    multiply = lambda: (matrix @ matrix)[0, 0].item()  # noqa: E731  (item waits for a GPU to be done)
+    return 2 * size**3 / median_seconds(multiply, repeats=rounds)
+
+
+EFFICIENCY = 0.85  # what a fine-tuning step reaches of the rate of large products; `course bench` measures it
+
+
+def estimate_seconds(flops: float, *, rate: float) -> float:
+    """Return about how many seconds a transformer takes for `flops` (`training.count_flops`) where products reach `rate`.
+
+    Small batches, dropout and a busy machine take longer. `course bench` sets it beside what was measured.
+    """
+    return flops / (EFFICIENCY * rate)
+
+
+# Notebook 06, workshop: token places of MiniLM in an epoch of training, and in all predictions; FLOPs of one, forward.
+NOTEBOOK_06 = (155_000, 500_000, 2.15e7)
+
+
+def _notebook_06_takes() -> str:
+    rate, (trained, predicted, flops) = gemm_rate(size=1024), NOTEBOOK_06
+    seconds = estimate_seconds((3 * trained * PROFILES["workshop"].bert_epochs + predicted) * flops, rate=rate)
+    return f"about {seconds / 60:.0f} minutes in the workshop profile (matrix products at {rate / 1e9:,.0f} GFLOP/s)"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the doctor's report; `remedy` says what to type when `ok` is False."""
@@ -193,4 +225,5 @@ def doctor() -> list[Finding]:
         _check("checkpoint", lambda: f"verified: {pretrained.checkpoint_path().name}", repair + pretrained.PACKAGE.pinned)
     )
     findings.append(_check("profile", lambda: get_profile().name, "unset COURSE_PROFILE"))
+    findings.append(Finding("notebook 06", True, _notebook_06_takes()))
     return findings

@@ -79,13 +79,61 @@ def test_the_course_seed_is_read_from_the_environment(monkeypatch):
         runtime.get_seed()
 
 
+def test_the_rate_of_matrix_products_is_their_flops_in_the_median_time(monkeypatch):
+    ticks = iter([0, 9, 10, 14, 20, 22, 30, 33])  # seconds 9 (warming up), 4, 2, 3
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(ticks))
+    assert runtime.gemm_rate(torch.device("cpu"), size=8, rounds=3) == 2 * 8 * 8 * 8 / 3
+
+
+def test_seconds_grow_with_work_and_fall_with_the_rate(monkeypatch):
+    monkeypatch.setattr(runtime, "EFFICIENCY", 0.5)
+    assert runtime.estimate_seconds(6e12, rate=100e9) == pytest.approx(120)
+    assert runtime.estimate_seconds(6e12, rate=200e9) == pytest.approx(60)
+
+
+def test_the_doctor_foretells_notebook_06_from_the_rate_of_products(monkeypatch):
+    details = []
+    for rate in (100e9, 400e9):
+        monkeypatch.setattr(runtime, "gemm_rate", lambda size, rate=rate: rate)
+        details.append(by_topic()["notebook 06"].detail)
+    flops = (3 * 155_000 * 2 + 500_000) * 2.15e7
+    minutes = [round(flops / (runtime.EFFICIENCY * rate) / 60) for rate in (100e9, 400e9)]
+    assert minutes[0] > 2 * minutes[1] > 0
+    assert details[0] == f"about {minutes[0]} minutes in the workshop profile (matrix products at 100 GFLOP/s)"
+    assert details[1].startswith(f"about {minutes[1]} minutes")
+
+
+@pytest.mark.slow
+def test_the_work_of_notebook_06_is_what_its_data_and_model_ask_for():
+    from course_utils import text, training
+
+    tokenizer, model, profile = pretrained.load_tokenizer(), pretrained.load_classifier(), runtime.get_profile("workshop")
+    places, per_place = {}, 0.0
+    for name, part in data.load_splits("rotten_tomatoes")._asdict().items():
+        lengths = text.encode_wordpieces(part, tokenizer, max_tokens=profile.sentences_max_tokens).lengths
+        for bucketed in (True, False):
+            batches = text.make_batches(
+                lengths, batch_size=32, generator=torch.Generator().manual_seed(0), bucketed=bucketed
+            )
+            places[name, bucketed] = sum(len(batch) * lengths[batch].max() for batch in batches)
+            if (name, bucketed) == ("train", True):
+                per_place = training.count_flops(model, lengths, batches, trains=False) / places[name, bucketed]
+    trained, predicted, flops = runtime.NOTEBOOK_06
+    assert trained == pytest.approx(places["train", True], rel=0.02)
+    # features of train and test, validation after each piece and before training; the test set by predict_proba, and
+    # in random batches with and without the mask
+    asked = places["train", True] + 5 * places["validation", True] + 2 * places["test", True] + 2 * places["test", False]
+    assert predicted == pytest.approx(asked, rel=0.02)
+    assert flops == pytest.approx(per_place, rel=0.02)
+
+
 def by_topic() -> dict[str, runtime.Finding]:
     return {finding.topic: finding for finding in runtime.doctor()}
 
 
 def test_the_doctor_looks_at_everything(monkeypatch):
     found = by_topic()
-    topics = ["Python", "torch", "transformers", "ipywidgets", "device", "cores", "memory", "disk"]
+    topics = ["Python", "torch", "transformers", "ipywidgets", "device", "cores", "memory", "disk", "notebook 06"]
     assert {*topics, "reviews", "checkpoint", "profile"} <= set(found)
     assert found["torch"].detail == metadata.version("torch")
     assert found["reviews"].detail.startswith("verified") and found["checkpoint"].detail.startswith("verified")
