@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     predict.add_argument("--text", action="append", help="a text to classify at once; may be given several times")
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="a new file (default: predictions.csv)")
     run = {"doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict}
+    bench = actions.add_parser("bench", help="time the course side by side with others", add_help=False, prefix_chars="\0")
+    bench.add_argument("rest", nargs="*")  # read by bench/speed.py, options too
+    run["bench"] = _bench
     options = parser.parse_args(arguments)
     try:
         return run[options.action](options)
@@ -104,6 +107,10 @@ def _run(module: list[str], folder: Path) -> int:
         return abs(process.wait())
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    return _run(["bench.speed", *options.rest], course_folder())
 
 
 def _problems() -> list:

@@ -136,6 +136,12 @@ def test_notebooks_are_compared_in_the_profile_they_were_kept_in(ran, monkeypatc
     assert os.environ["COURSE_PROFILE"] == "smoke"
 
 
+def test_bench_hands_names_and_options_on_and_ends_with_their_status(ran):
+    ran.statuses = [3]
+    assert cli.main(["bench", "lstm", "--rounds", "5", "--help"]) == 3
+    assert ran.commands == ["bench.speed lstm --rounds 5 --help"]
+
+
 def test_a_program_that_was_killed_counts_as_failed(tmp_path):
     (tmp_path / "dies.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)")
     (tmp_path / "fine.py").write_text("")

@@ -1,10 +1,11 @@
-"""Write the generated parts of README.md: the map, the symbols, the results.
+"""Write the generated parts of README.md: the map, the symbols, the results, the speed.
 
     python tools/readme.py           write them
     python tools/readme.py --check   say which parts are out of date, and exit with 1 if any is
 
 Each part stands between two comments, <!-- generated: NAME --> and <!-- end: NAME -->. Minutes come from
-bench/results/notebook_times.json, questions and symbols from notebook 00, results from course_utils/bands.json.
+bench/results/notebook_times.json, questions and symbols from notebook 00, results from course_utils/bands.json, speed
+from bench/results/speed.json.
 """
 
 from __future__ import annotations
@@ -87,7 +88,43 @@ def results() -> str:
     return "\n".join([row(*head), row(*["---"] * len(head)), *lines])
 
 
-PARTS = {"map": course_map, "symbols": symbols, "results": results}
+def with_range(value: dict[str, float], *, percent: bool = False) -> str:
+    """Return a median with the lowest and the highest of the rounds: 1.50 (1.42 to 1.61)."""
+    median, low, high = (f"{value[key]:.0%}" if percent else f"{value[key]:.2f}" for key in ("median", "low", "high"))
+    return f"{median} ({low} to {high})"
+
+
+def speed() -> str:
+    """Return what `course bench` measured: each rival beside the course's way, and what the comparison rests on."""
+    file = ROOT / "bench" / "results" / "speed.json"
+    if not file.exists():
+        return "No speed has been measured yet: `course bench`."
+    comparisons = json.loads(file.read_text(encoding="utf-8"))["comparisons"].values()
+    head = ("the question", "the course", "against", "what differs", "times as long (range)")
+    lines = [row(*head), row(*["---"] * 4, "--:")]
+    for comparison in comparisons:
+        ours, *rivals = comparison["sides"]
+        first = f"{ours['name']}: {ours['seconds']['median']:.1f} s, {ours['tokens_per_second']:,} tokens/s"
+        for number, rival in enumerate(rivals):
+            scored = f"; accuracy {rival['accuracy']['estimate']:.3f}" if "accuracy" in rival else ""
+            lead = (comparison["question"], first) if number == 0 else ("", "")
+            lines.append(row(*lead, rival["name"], rival["differs"] + scored, with_range(rival["times_first"])))
+    notes = [f"- {' '.join([c['question'], 'Alike:', c['equal'] + '.', 'Traded:', c['trades']])}" for c in comparisons]
+    foretold = [(c["question"], c["sides"][0]) for c in comparisons if "share_of_gemm" in c["sides"][0]]
+    reached = [
+        f"- {question} The step reached {with_range(side['share_of_gemm'], percent=True)} of the rate of a product of "
+        f"2,048 x 2,048 matrices, and the seconds foretold from it were {with_range(side['foretold_over_measured'])} "
+        "times those measured."
+        for question, side in foretold
+    ]
+    places = sorted({"{hardware}, {precision}, torch {torch}, transformers {transformers}, commit {commit}, {date}".format(
+        **c["measured"]) for c in comparisons})  # fmt: skip
+    rounds = sorted({str(c["rounds"]) for c in comparisons})
+    measured = f"Medians and ranges of {' or '.join(rounds)} rounds, sides in turn, on {'; '.join(places)}."
+    return "\n".join([*lines, "", measured, "", *notes, *reached])
+
+
+PARTS = {"map": course_map, "symbols": symbols, "results": results, "speed": speed}
 
 
 def generated(text: str) -> str:
