@@ -88,13 +88,31 @@ def test_the_panel_shows_a_run_to_its_end():
     assert "epoch 2 of 2, step 6 of 6" in said(panel.view)
 
 
-def test_between_drawings_nothing_is_drawn_but_the_end_is(monkeypatch):
+def test_between_drawings_nothing_is_drawn_but_the_first_and_last_step_are(monkeypatch):
     panel = widgets.TrainingPanel(seconds_between_drawings=1e9)
     drawn = []
     monkeypatch.setattr(widgets, "as_png", lambda figure: drawn.append(figure) or b"\x89PNG")
     monkeypatch.setattr(widgets.time, "monotonic", lambda: 5.0)
     run(panel)
-    assert len(drawn) == 1 and "step 6 of 6" in said(panel.view)
+    assert len(drawn) == 2 and "step 6 of 6" in said(panel.view)
+
+
+def test_slow_drawing_takes_a_twentieth_of_the_time_at_most(monkeypatch):
+    clock, drawn = [100.0], []
+
+    def draw(figure):
+        widgets.plt.close(figure)
+        drawn.append(clock[0])
+        clock[0] += 2.0
+        return b"\x89PNG"
+
+    monkeypatch.setattr(widgets, "as_png", draw)
+    monkeypatch.setattr(widgets.time, "monotonic", lambda: clock[0])
+    panel = widgets.TrainingPanel(seconds_between_drawings=0)
+    for step in range(1, 101):  # a hundred steps of a second
+        clock[0] += 1.0
+        panel(training.Progress(1, 1, step, 200, 0.5, 100.0, 10.0, training.History()))
+    assert drawn == [101.0, 141.0, 181.0]  # two seconds of drawing, then 38 of training
 
 
 def test_the_stop_button_ends_the_run_and_keeps_what_was_learned():
