@@ -78,6 +78,42 @@ def test_training_the_upper_layers_trains_the_model_and_nothing_below(tiny_bert)
     assert not torch.equal(weights(tiny_bert.classifier), top)
 
 
+@pytest.mark.parametrize("layer", [0, 2])
+def test_training_through_the_cache_has_the_losses_of_the_whole_model_with_frozen_lower_layers(tiny_bert, layer):
+    twin = copy.deepcopy(tiny_bert)
+    pretrained.freeze_below(twin, layer)
+    settings = training.Settings(num_epochs=3, learning_rate=0.01, batch_size=4)
+    whole = training.fit(twin, ENCODED, ENCODED, settings, on_progress=lambda _: None)
+    cached = pretrained.hidden_states(tiny_bert, ENCODED, layer=layer)
+    through = training.fit(pretrained.UpperLayers(tiny_bert, layer), cached, cached, settings, on_progress=lambda _: None)
+    assert through.step_losses == pytest.approx(whole.step_losses, rel=1e-3)
+    assert through.tokens == whole.tokens and np.std(whole.step_losses) > 0.05
+    torch.testing.assert_close(weights(tiny_bert), weights(twin), rtol=1e-2, atol=1e-3)
+
+
+class Elsewhere:
+    """A model on the device "meta", which holds no numbers, so that its states cannot be copied from there."""
+
+    device, config = torch.device("meta"), types.SimpleNamespace(hidden_size=4)
+
+    def __init__(self) -> None:
+        self.base_model, self.encoder = self, types.SimpleNamespace(layer=[])
+
+    def eval(self) -> None:
+        pass
+
+    def __call__(self, input_ids, attention_mask):
+        assert input_ids.device == attention_mask.device == self.device
+        return types.SimpleNamespace(last_hidden_state=torch.ones((*input_ids.shape, 4), device=self.device))
+
+
+def test_states_and_features_are_computed_where_the_model_is_and_come_back_from_there():
+    for compute in (lambda: pretrained.hidden_states(Elsewhere(), ENCODED, layer=0),
+                    lambda: pretrained.sentence_features(Elsewhere(), ENCODED)):  # fmt: skip
+        with pytest.raises(NotImplementedError, match=r"Cannot copy out of meta tensor"):
+            compute()
+
+
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_freezing_below_a_layer(tiny_bert, layer):
     frozen = pretrained.freeze_below(tiny_bert, layer)
