@@ -181,8 +181,7 @@ def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:
     losses = history.step_losses
     axes[0].plot(range(1, len(losses) + 1), losses, color=COLOURS[5], linewidth=0.6, linestyle="-", label="each batch")
     axes[0].plot(range(1, len(losses) + 1), smooth(losses), color=COLOURS[0], linestyle="-", label="mean of last 20")
-    steps_per_epoch = max(1, len(losses) // max(1, len(history.records)))
-    ends = [steps_per_epoch * record.epoch for record in history.records]
+    ends = [record.step for record in history.records]
     axes[0].plot(ends, [record.validation_loss for record in history.records], "s--", color=COLOURS[1], label="validation")
     axes[0].set(xlabel="step", ylabel="loss (nats)")
     axes[0].legend()

@@ -62,6 +62,7 @@ class EpochRecord:
     validation_accuracy: float
     seconds: float
     tokens: int
+    step: int  # steps of the run so far
 
 
 @dataclass
@@ -343,10 +344,8 @@ class _Call:
     num_steps: int
     show: Callable[[Progress], None]
     first_step: int
+    started: float = field(default_factory=time.perf_counter)
     tokens: int = 0
-
-    def __post_init__(self) -> None:
-        self.started = time.perf_counter()
 
     def begin_piece(self) -> None:
         self.piece_started, self.tokens_before = time.perf_counter(), self.tokens
@@ -379,7 +378,7 @@ class _Call:
         result = evaluate(model, validation, precision=self.settings.precision)
         epoch = state.step * self.settings.num_epochs / self.num_steps
         seconds, tokens = time.perf_counter() - self.piece_started, self.tokens - self.tokens_before
-        history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens))
+        history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens, state.step))
         state.measured = state.step
         if result.accuracy > state.best_accuracy:
             state.best_accuracy, history.best_epoch, state.best_weights = result.accuracy, epoch, _copy(model)

@@ -162,12 +162,12 @@ def test_words_stand_at_their_points_with_their_group_in_the_legend(ax):
 
 @pytest.mark.parametrize("num_records", [0, 2])
 def test_training_curves_stand_where_they_were_measured(num_records):
-    records = [EpochRecord(i, 0.5, 0.6 - i / 10, 0.7 + i / 10, 1.0, 9) for i in range(1, num_records + 1)]
+    records = [EpochRecord(i / 2, 0.5, 0.6 - i / 10, 0.7 + i / 10, 1.0, 9, 2 * i) for i in range(1, num_records + 1)]
     history = History(records, [0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
     axes = plt.subplots(1, 2)[1]
     assert plots.training_curves(axes, history) is axes
     batches, _, validation = axes[0].lines
     assert batches.get_ydata().tolist() == history.step_losses
-    assert validation.get_xydata().tolist() == [[3, 0.5], [6, pytest.approx(0.4)]][:num_records]
+    assert validation.get_xydata().tolist() == [[2, 0.5], [4, pytest.approx(0.4)]][:num_records]
     assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([0.8, 0.9][:num_records])
     assert "nats" in axes[0].get_ylabel()
