@@ -45,10 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
     predict.add_argument("--text-column")
     predict.add_argument("--text", action="append", help="a text to classify at once; may be given several times")
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="a new file (default: predictions.csv)")
-    run = {"doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict}
     bench = actions.add_parser("bench", help="time the course side by side with others", add_help=False, prefix_chars="\0")
     bench.add_argument("rest", nargs="*")  # read by bench/speed.py, options too
-    run["bench"] = _bench
+    run = {"doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict, "bench": _bench}
     options = parser.parse_args(arguments)
     try:
         return run[options.action](options)
