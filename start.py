@@ -28,6 +28,7 @@ LOCK = os.path.join(HERE, "requirements.lock")
 PROJECT = os.path.join(HERE, "pyproject.toml")
 STAMP = os.path.join(VENV, "installed-from")
 KERNEL = os.path.join(HERE, ".kernels", "torchtext")
+KERNEL_STAMP = os.path.join(KERNEL, "installed-from")
 KERNEL_FILES = os.path.join(HERE, "kernels", "torchtext")
 ACTIONS = ("lab", "setup", "doctor", "torchtext", "test")
 # On Linux torch comes with CUDA libraries, which are most of it.
@@ -302,6 +303,8 @@ def set_up():
         install_packages(python)
     install_course(python)
     write_stamp()
+    if torchtext_is_made():
+        register_torchtext(venv_program("python", KERNEL))  # a new .venv does not know it yet
     say("The environment in .venv is ready; from here on no network is needed.")
 
 
@@ -377,14 +380,18 @@ def make_torchtext_environment(python):
         stop("torchtext was installed but does not load: " + tried.stderr.strip()[-300:], "report this text.")
 
 
+def torchtext_is_made():
+    """Return whether the kernel's environment is there and up to date."""
+    return is_made_from(KERNEL_STAMP, torchtext_fingerprint(), venv_program("python", KERNEL))
+
+
 def set_up_torchtext():
     """Make the environment of the torchtext kernel unless it is there, and register the kernel."""
     check_torchtext_machine(sys.platform, platform.machine())
     python = venv_program("python", KERNEL)
-    stamp = os.path.join(KERNEL, "installed-from")
-    if not is_made_from(stamp, torchtext_fingerprint(), python):
+    if not torchtext_is_made():
         make_torchtext_environment(python)
-        with open(stamp, "w") as file:
+        with open(KERNEL_STAMP, "w") as file:
             file.write(torchtext_fingerprint())
     register_torchtext(python)
     say("The kernel torchtext is ready: open notebooks/04_the_published_listing.ipynb in JupyterLab.")

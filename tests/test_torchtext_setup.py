@@ -71,6 +71,18 @@ def test_what_is_there_is_kept_but_registered_again(start):
     assert Path(start.VENV, "share/jupyter/kernels/torchtext/kernel.json").exists()
 
 
+def test_a_new_main_environment_finds_the_kernel_again(start, monkeypatch):
+    for step in ("make_environment", "install_packages", "install_course", "write_stamp"):
+        monkeypatch.setattr(start, step, lambda *_: None)
+    description = Path(start.VENV, "share/jupyter/kernels/torchtext/kernel.json")
+    start.set_up()
+    assert not description.exists()
+    start.set_up_torchtext()
+    shutil.rmtree(start.VENV)
+    start.set_up()
+    assert description.exists()
+
+
 @pytest.mark.parametrize("change", ["lock", "moved", "half made", "python gone"])
 def test_what_is_out_of_date_is_made_anew(start, monkeypatch, change):
     start.set_up_torchtext()
