@@ -135,6 +135,7 @@ def speed() -> str:
     for comparison in comparisons:
         ours, *rivals = comparison["sides"]
         first = f"{ours['name']}: {ours['seconds']['median']:.1f} s, {ours['tokens_per_second']:,} tokens/s"
+        first += f", accuracy {ours['accuracy']['estimate']:.3f}" if "accuracy" in ours else ""
         for number, rival in enumerate(rivals):
             scored = f"; accuracy {rival['accuracy']['estimate']:.3f}" if "accuracy" in rival else ""
             lead = (comparison["question"], first) if number == 0 else ("", "")
