@@ -543,7 +543,9 @@ plots.show(fig, alt="Test accuracy of the probe with intervals for three small n
 
 # %%
 over_random = evaluation.difference_interval(small_correct["after pretraining"], small_correct["all random"], blocks)
-evaluation.check_band("05 small BERT after pretraining minus random, sentences", over_random.estimate)
+if profile.name != "smoke":
+    assert over_random.low > 0
+print("learned words beat random ones" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %%
 over_start = evaluation.difference_interval(
