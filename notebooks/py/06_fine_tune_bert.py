@@ -229,7 +229,7 @@ assert losses[-1] < 0.2
 # table of word pieces**: it holds half of the parameters, most of its rows never occur in our sentences, and without
 # it a step is shorter. Everything else is trained.
 #
-# The run is two epochs, cut into four pieces of less than a minute each so that you can look at it in between: `max_steps` pauses,
+# The run is two epochs, cut into five pieces of less than a minute each so that you can look at it in between: `max_steps` pauses,
 # and `resume` goes on as if it had never stopped. The stop button of the panel, or of the notebook, pauses it too,
 # and nothing is lost.
 
@@ -242,25 +242,29 @@ print(f"frozen {frozen:,}, trained {counts.trainable:,} of {counts.total:,}")
 # %% tags=["nbval-ignore-output"]
 panel = widgets.TrainingPanel()
 display(panel.view)
-quarter = num_steps // 4
+fifth = num_steps // 5
 fit = partial(training.fit, model, encoded.train, encoded.validation, settings, on_progress=panel)
-history = fit(max_steps=quarter)
-print(f"after a quarter: validation accuracy {history.records[-1].validation_accuracy:.3f}")
+history = fit(max_steps=fifth)
+print(f"after a fifth: validation accuracy {history.records[-1].validation_accuracy:.3f}")
 
 # %% [markdown]
-# Most of what there is to learn about this task is learned here, in the first quarter. Is it worth going on? That is a
-# question for the validation set. On to the end of the first epoch:
+# Most of what there is to learn about this task is learned here, in the first fifth. Is it worth going on? That is a
+# question for the validation set.
 
 # %% tags=["nbval-ignore-output"]
-history = fit(max_steps=quarter, resume=history)
-print(f"after the first epoch: validation accuracy {history.records[-1].validation_accuracy:.3f}")
+history = fit(max_steps=fifth, resume=history)
+print(f"after two fifths: validation accuracy {history.records[-1].validation_accuracy:.3f}")
 
 # %% [markdown]
-# From here on the model meets sentences for the second time. The rate has fallen to half of its height and goes on falling.
+# In the next piece the first epoch ends. From then on the model meets sentences for the second time.
 
 # %% tags=["nbval-ignore-output"]
-history = fit(max_steps=quarter, resume=history)
-print(f"half of the second epoch: validation accuracy {history.records[-1].validation_accuracy:.3f}")
+history = fit(max_steps=fifth, resume=history)
+print(f"after three fifths: validation accuracy {history.records[-1].validation_accuracy:.3f}")
+
+# %% tags=["nbval-ignore-output"]
+history = fit(max_steps=fifth, resume=history)
+print(f"after four fifths: validation accuracy {history.records[-1].validation_accuracy:.3f}")
 
 # %% [markdown]
 # And the rest. At the end `fit` puts the weights back that were best on validation, which need not be the last.
@@ -278,9 +282,9 @@ print(f"at the end: validation accuracy {history.records[-1].validation_accuracy
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2))
 plots.training_curves(axes, history)
 axes[0].set_title("The loss falls fast, then flattens")
-axes[1].set_title("Most is learned in the first quarter")
+axes[1].set_title("Most is learned in the first fifth")
 plots.show(fig, alt="Left: training loss of each batch, its running mean and the validation loss over steps, falling steeply at first. Right: "
-           "validation accuracy after each quarter of the run, above 0.75 each time.")  # fmt: skip
+           "validation accuracy after each fifth of the run, above 0.75 each time.")  # fmt: skip
 
 # %% [markdown]
 # What to look for: training loss far below validation loss means that the model learns sentences by heart, which is
@@ -513,7 +517,9 @@ print(f"with the mask, the answers of section 7 again: {np.mean(with_mask == ans
 print(f"without it {changed:.1%} of the answers change, and {100 * damage.estimate:.1f} points of accuracy are lost")
 
 # %%
-evaluation.check_band("06 answers that change without the mask", changed)
+if profile.name != "smoke":
+    assert changed > 0.03
+print("leaving out the mask changes more than 3 % of the answers" if profile.name != "smoke" else "not measured here")
 
 # %% [markdown]
 # With the mask it does not matter which sentences share a batch; without it the answer to *your* sentence depends on how
