@@ -1,0 +1,509 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13 · Your own data
+#
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/13_your_own_data.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+#
+# **What you will be able to do:** take a table as it arrives, find and count what is wrong with it, split it without leaks,
+# fine-tune a model on it, judge that model honestly, and hand it over in a folder with a card that says what it is worth.
+#
+# **Before you start:** notebooks 02 (splits, baselines) and 06 (fine-tuning).
+# **Time:** 50 minutes to read and play; the code takes about two minutes.
+
+# %% tags=["nbval-skip"]
+# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("course_utils") is None:
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+
+# %%
+import csv
+import io
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from course_utils import cards, data, evaluation, plots, pretrained, runtime, tables, text, training, widgets
+
+plots.use_style()
+profile, seed = runtime.get_profile(), runtime.get_seed()
+smoke = profile.name == "smoke"
+folder = Path("outputs") / "13"
+shutil.rmtree(folder, ignore_errors=True)  # an earlier run of this notebook
+folder.mkdir(parents=True)
+
+# %% [markdown]
+# ## 1 A table as it arrives
+#
+# Real tables come from spreadsheets, web forms and colleagues. So that you know what to expect, this notebook makes one:
+# single sentences of real film reviews, seven in ten of them positive, as the reviews of a shop often lean to one side. Then
+# it plants the faults that tables have, and counts them, so that we can check whether all are found.
+
+# %%
+rng = np.random.default_rng(0)
+part = data.load_splits("rotten_tomatoes").train
+positive, negative = (rng.permutation(np.flatnonzero(part.labels == label)) for label in (1, 0))
+size = 160 if smoke else 1_000
+chosen = [*positive[: int(0.7 * size)], *negative[: size - int(0.7 * size)]]
+rows = [(part.texts[i], part.class_names[part.labels[i]]) for i in chosen]
+
+planted = {
+    "missing text": [("", "positive"), ("   ", "negative"), ("", "negative")],
+    "missing label": [(part.texts[i], " ") for i in positive[-4:]],
+    "conflicting labels": [(rows[i][0].upper(), "negative") for i in range(5)],  # they are positive
+    "repeated texts": [(rows[i][0].replace(" ", "  "), rows[i][1]) for i in range(20, 50)],
+    "class too small": [("so-so , i suppose", "mixed"), ("neither good nor bad", "mixed")],
+}
+rows += [row for added in planted.values() for row in added]
+for i in range(60, 72):
+    rows[i] = (rows[i][0], "Positive " if i % 2 else "POSITIVE")
+
+# %% [markdown]
+# Two more faults live below the cells: three lines where somebody typed a comma without quotation marks, and the **byte
+# order mark** that Excel puts before the first letter when it saves "CSV UTF-8".
+
+# %%
+buffer = io.StringIO(newline="")
+csv.writer(buffer).writerows(rows[i] for i in rng.permutation(len(rows)))
+ragged = "dull, dull, dull,negative\r\nfunny, and wise,positive\r\nwell, no,negative\r\n"
+path = folder / "reviews.csv"
+lines = "review,sentiment\r\n" + buffer.getvalue() + ragged
+path.write_text(lines, encoding="utf-8-sig", newline="")
+print(path.name, f"{path.stat().st_size:,} bytes, beginning with", path.read_bytes()[:20])
+
+# %% [markdown]
+# `\xef\xbb\xbf` is the mark. A program that does not expect it reads a first column called `\ufeffreview`, and reports that
+# there is no column `review`, which looks right on every screen. Encodings fail in a second way: a file may be in another
+# one altogether. The same four letters, written in one encoding and read in another:
+
+# %%
+word = "café"
+print("cp1252 read as UTF-8: ", word.encode("cp1252").decode("utf-8", errors="replace"))
+print("UTF-8 read as cp1252: ", word.encode("utf-8").decode("cp1252"))
+
+# %% [markdown]
+# None of these is an error to the computer if you tell it to go on. `Ã©` and `�` in your texts are the traces.
+#
+# ## 2 Look before you train: counting by hand
+#
+# Most faults can be found with a `Counter` and a rule for when two texts count as **the same**: when they agree after
+# case and spaces are levelled.
+
+
+# %%
+def level(string: str) -> str:
+    return " ".join(string.casefold().split())
+
+
+with path.open(encoding="utf-8-sig", newline="") as file:
+    header, *cells = csv.reader(file)
+whole = [row for row in cells if len(row) == len(header)]
+labels_of, by_hand = defaultdict(set), Counter({"ragged row": len(cells) - len(whole)})
+for review, sentiment in whole:
+    by_hand["missing text"] += not review.strip()
+    by_hand["missing label"] += bool(review.strip()) and not sentiment.strip()
+    if review.strip() and sentiment.strip():
+        labels_of[level(review)].add(level(sentiment))
+clash = {key for key, labels in labels_of.items() if len(labels) > 1}
+by_hand["conflicting labels"] = sum(level(review) in clash for review, _ in whole)
+print(dict(by_hand))
+
+# %% [markdown]
+# Five sentences came with both labels, in ten rows. Which label is right? Nobody can tell from the table, so neither can
+# be used. `tables.read_table` looks for these and more. It **drops nothing in silence**: what cannot be used is set aside
+# with its line and its reason, and what can be used but should be known is said.
+
+# %%
+table = tables.read_table(path, text_column="review", label_column="sentiment")
+found = {fault.kind: fault.number for fault in table.faults}
+assert {kind: found[kind] for kind in by_hand} == dict(by_hand)
+assert all(found[kind] >= len(added) for kind, added in planted.items())
+print(table.report())
+
+# %% [markdown]
+# By hand and by the package the counts agree, and every planted fault is there. The class `mixed` has gone: with two
+# texts it cannot stand in a training, a validation and a test part. Either collect more of it or do without it, but decide.
+#
+# The rows that were set aside, to be mended in the file and read again:
+
+# %%
+set_aside = table.set_aside.assign(text=table.set_aside["text"].str[:42])
+print(set_aside.groupby("reason").head(1).to_string(index=False))
+
+# %% [markdown]
+# ## 3 What is in the rest
+#
+# Two questions before any model. Which score does no thought at all give? And how many texts lose their end if we keep
+# $T$ word pieces of each?
+
+# %%
+reviews, max_tokens = table.reviews, profile.sentences_max_tokens
+tokenizer = pretrained.load_tokenizer()
+lengths = text.encode_wordpieces(reviews, tokenizer, max_tokens=512).lengths
+fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.8))
+axes[0].barh(reviews.class_names, np.bincount(reviews.labels), color=plots.COLOURS[0])
+axes[0].set(xlabel="usable rows", title="Seven in ten are positive")
+axes[1].hist(lengths, bins=range(0, lengths.max() + 3, 3), color=plots.COLOURS[0])
+axes[1].axvline(max_tokens, color="black", linestyle=":")
+axes[1].set(xlabel="word pieces in a text (T)", ylabel="texts")
+axes[1].set_title("Few texts are cut at the dotted line")
+plots.show(fig, alt="Left: bars of usable rows, about 300 negative and 700 positive. Right: histogram of word pieces in a text, mostly "
+           "between 10 and 50, with a dotted line at the limit where longer texts are cut.")  # fmt: skip
+
+# %%
+(cut,) = tables.cut_texts(reviews, tokenizer, max_tokens=max_tokens)
+assert cut.number == (lengths > max_tokens).sum()
+share = np.bincount(reviews.labels).max() / len(reviews)
+print(f"always 'positive' is right in {share:.1%} of the rows")
+print(f"{cut.number} of {len(reviews):,} texts {cut.sentence}")
+
+# %% [markdown]
+# Few texts lose their end, so the limit is no worry here. The bars on the left are one: an accuracy of 0.70 would mean that the
+# model has learned nothing. On such data look at **macro F1** as well: the mean over classes of $F_1 = 2\,TP / (2\,TP + FP + FN)$, in which the small class counts as much as the large one.
+#
+# ## 4 Split, with copies on one side
+#
+# The parts must be alike (each class with the same share in all three: a **stratified** split) and must not know each other (a sentence and
+# its copy on one side). By hand: level the texts, shuffle the *different* texts of each class, cut the list at 70 and 85 %.
+
+# %%
+keys = np.array([level(review) for review in reviews.texts])
+part_by_hand = np.zeros(len(reviews), dtype=int)  # 0 train, 1 validation, 2 test
+for label in range(len(reviews.class_names)):
+    different = rng.permutation(np.unique(keys[reviews.labels == label]))
+    cuts = (np.array([0.7, 0.85]) * len(different)).astype(int)
+    for number, chosen_keys in enumerate(np.split(different, cuts)):
+        part_by_hand[np.isin(keys, chosen_keys)] = number
+
+splits = tables.split_table(reviews, seed=seed)
+for number, (name, dealt) in enumerate(splits._asdict().items()):
+    hand = reviews.labels[part_by_hand == number]
+    print(f"{name:11} by hand {len(hand):4}, {hand.mean():.1%} positive; ", end="")
+    print(f"split_table {len(dealt):4}, {dealt.labels.mean():.1%} positive")
+
+# %%
+sides = [{level(review) for review in part.texts} for part in splits]
+assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+assert all(abs(part.labels.mean() - reviews.labels.mean()) < 0.03 for part in splits)
+print("no text stands in two parts, and the classes have the same shares")
+
+# %% [markdown]
+# `split_table` deals out whole **blocks**: copies of a text or, where you name a `group_column`, all texts of one film,
+# customer or author. Ask what your rows have in common *before* you split: notebook 02 showed what forgetting the films does to a score.
+#
+# ## 5 Fine-tune
+#
+# The seven steps of notebook 06. The word embeddings and the two lowest layers stay frozen: with a few hundred sentences there
+# is little to teach them, and a step is shorter. Expect half a minute.
+
+# %%
+model = pretrained.load_classifier(num_classes=len(reviews.class_names), seed=seed)
+frozen = pretrained.freeze_below(model, 2)
+encoded = [text.encode_wordpieces(part, tokenizer, max_tokens=max_tokens) for part in splits]
+untrained = training.evaluate(model, encoded[1])
+settings = training.Settings(num_epochs=1 if smoke else 4, learning_rate=2e-4, seed=seed)
+print(f"frozen {frozen:,} of {pretrained.count_parameters(model).total:,} parameters")
+
+# %% tags=["nbval-ignore-output"]
+panel = widgets.TrainingPanel()
+display(panel.view)
+history = training.fit(model, encoded[0], encoded[1], settings, on_progress=panel)
+best = max(record.validation_accuracy for record in history.records)
+print(f"validation accuracy: untrained {untrained.accuracy:.3f}, best epoch {best:.3f}")
+
+# %% [markdown]
+# ## 6 Judge it, beside rivals, with intervals
+#
+# `cards.judge` scores three models on the test part: always the commonest class, TF-IDF with logistic regression trained on the
+# same training part, and ours. Intervals come from drawing blocks with replacement. For macro F1 by hand:
+
+# %%
+run = cards.Run(table, splits, model, tokenizer, "embedded", max_tokens, settings, history)
+judgement = cards.judge(run)
+test, predictions = splits.test, judgement.predictions[cards.TUNED]
+members = [np.flatnonzero(test.blocks == block) for block in np.unique(test.blocks)]
+draws = []
+for _ in range(500):
+    drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+    draws.append(evaluation.macro_f1(predictions[drawn], test.labels[drawn]))
+low, high = np.quantile(draws, [0.025, 0.975])
+
+packaged = judgement.macro_f1[cards.TUNED]
+assert np.isclose(packaged.estimate, evaluation.macro_f1(predictions, test.labels))
+assert abs(packaged.low - low) < 0.04 and abs(packaged.high - high) < 0.04
+print("macro F1 and its interval: by hand = packaged, within the luck of drawing")
+
+# %% tags=["nbval-ignore-output"]
+print(judgement.report())
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(9.5, 2.6))
+plots.bars_with_intervals(axes[0], judgement.accuracy)
+plots.bars_with_intervals(axes[1], judgement.macro_f1, unit="macro F1")
+axes[1].set_yticklabels([])
+axes[0].set_title(f"{len(test)} test texts leave wide intervals")
+axes[1].set_title("Macro F1 exposes the lazy answer")
+plots.show(fig, alt="Accuracy, left, and macro F1, right, with wide 95 percent intervals for three models; always answering the commonest class has "
+           "about 0.7 accuracy and a macro F1 of about 0.4.")  # fmt: skip
+
+# %% [markdown]
+# Read the verdict under the table, not the second digit after the point. With a test part of this size an interval is more
+# than ten points wide. Where two of them overlap, the gain on the same texts, with an interval of its own, is sharper; and
+# when that still holds zero, the honest answer is that *this test cannot tell*. An interval shrinks with the root of the
+# number of test texts: four times the texts, half the width.
+#
+# **Does the interval hold?** In life you never learn. Here we may look, since our file was cut from a larger set: over a
+# thousand fresh sentences, mixed seven to three as in the table.
+
+# %%
+source = data.load_splits("rotten_tomatoes", test_size=200 if smoke else None).test
+ups, downs = (np.flatnonzero(source.labels == label) for label in (1, 0))
+fresh = source.take(np.concatenate([ups, downs[: int(len(ups) * 3 / 7)]]))
+fresh_encoded = text.encode_wordpieces(fresh, tokenizer, max_tokens=max_tokens)
+fresh_result = training.evaluate(model, fresh_encoded)
+print(f"{len(fresh):,} fresh sentences, {fresh.labels.mean():.1%} positive")
+
+# %% tags=["nbval-ignore-output"]
+promised = judgement.accuracy[cards.TUNED]
+inside = "inside" if promised.low <= fresh_result.accuracy <= promised.high else "outside"
+print(f"promised {promised}; on fresh sentences {fresh_result.accuracy:.3f}, which is {inside}")
+
+# %%
+majority = max(fresh.labels.mean(), 1 - fresh.labels.mean())
+if not smoke:
+    assert fresh_result.accuracy > majority
+print("better than the commonest class on fresh sentences" if not smoke else "not measured in the smoke profile")
+
+# %% [markdown]
+# A 95 % interval is wrong once in twenty times, so one look proves little. But it is a promise that can be checked, and a bare number is
+# not.
+#
+# ## 7 Read the errors
+
+# %%
+fig, ax = plt.subplots(figsize=(4.6, 3))
+counts = evaluation.confusion(predictions, test.labels, num_classes=len(reviews.class_names))
+plots.confusion_matrix(ax, counts, reviews.class_names)
+ax.set_title("Where the test texts end up")
+plots.show(fig, alt="Table of true class against predicted class on the test part, two by two, with the number of texts in each cell; most "
+           "stand on the diagonal, and the positive row holds more than the negative one.")  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+for name, row in zip(reviews.class_names, counts, strict=True):
+    right = row[reviews.class_names.index(name)]
+    print(f"{name}: {right} of {row.sum()} found ({right / row.sum():.0%})")
+
+# %% [markdown]
+# Compare the two rows: on a lopsided table a model can miss much of the rare class and keep a good accuracy. Then read what
+# the model is sure of and wrong about. Each line is a question to you: is the label right?
+
+# %% tags=["nbval-ignore-output"]
+mistakes = cards.confident_mistakes(run, judgement)
+for mistake in mistakes[:4].itertuples():
+    print(f"line {mistake.row}: says {mistake.predicted} ({mistake.confidence:.0%}),", end=" ")
+    print(f"labelled {mistake.label}:\n   {mistake.text}")
+
+# %% [markdown]
+# The line numbers lead back to the file. Mend a wrong label there, never in the notebook, and run again.
+#
+# ## 8 Hand it over: a folder with a card
+#
+# A model without a description is a riddle. `save_run` writes the weights as `safetensors`, the tokenizer with its limit, and a
+# **model card** in the hub's format: what it was trained on, how well it does and against whom, what it is not for.
+
+# %%
+home = cards.save_run(run, judgement, folder / "film-sentences")
+print(*sorted(path.name for path in home.iterdir()), sep="\n")
+
+# %% tags=["nbval-ignore-output"]
+card = (home / "README.md").read_text(encoding="utf-8")
+start = card.index("## How good it is")
+print(card[start : start + 900])
+
+# %% [markdown]
+# The folder is written under another name and renamed when it is complete, so a folder with the right name is a whole one. It is never
+# overwritten:
+
+# %%
+try:
+    cards.save_run(run, judgement, home)
+except FileExistsError as error:
+    print(error)
+
+# %% [markdown]
+# Does the folder hold what we judged? Ask a program that knows nothing of this course.
+
+# %%
+from transformers import pipeline
+from transformers.utils import logging
+
+logging.disable_progress_bar()
+classify = pipeline("text-classification", model=str(home), device="cpu")
+answers = classify(list(test.texts[:8]), truncation=True, top_k=1)
+expected = judgement.probabilities[:8].max(axis=1)
+np.testing.assert_allclose([answer[0]["score"] for answer in answers], expected, atol=1e-4)
+print("plain transformers gives the same probabilities")
+
+# %% [markdown]
+# ### The same from the shell
+#
+# Everything above in one command, for your own file:
+#
+# ```
+# course finetune reviews.csv --text-column review --label-column sentiment --out film-sentences
+# ```
+#
+# It prints the report of section 2 and a rough estimate of the minutes, trains with a progress bar, and ends with the verdict and the folder.
+# Ctrl+C ends the training early: the best weights so far are kept, judged and saved, and the card says that the run was stopped. If
+# the machine dies, `film-sentences.unfinished` holds the best epoch, and the next run names it instead of writing over it.
+# A slip of the finger costs one line:
+
+
+# %%
+def shell(*arguments: str) -> str:
+    command = [sys.executable, "-m", "course_utils.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    return f"{done.stdout}{done.stderr}(exit status {done.returncode})"
+
+
+print(shell("finetune", str(path), "--text-column", "reveiw", "--label-column", "sentiment"))
+
+# %% [markdown]
+# And `course predict` lets the model answer, for a text or for a whole file (`course predict FOLDER new.csv --text-column review`):
+
+# %% tags=["nbval-ignore-output"]
+asked = ("--text", "a warm and funny film .", "--text", "two hours i will never get back .")
+print(shell("predict", home.as_posix(), *asked))
+
+# %% [markdown]
+# ## 9 Classic bug: copies on both sides of the split
+#
+# Tables collect copies: a form sent twice, two exports joined, one review posted under ten products. A random split puts
+# some of them on both sides, and the test becomes a memory test. How much does it flatter? We copy 400 of our sentences twice, shout one
+# copy and space the other, and split ten times: at random, and with copies together. The model is the linear one, which
+# trains in a second; the truth is known from the fresh sentences.
+
+# %%
+_, plain = np.unique(keys, return_index=True)  # one row of each text
+copied = rng.choice(plain, size=40 if smoke else 400, replace=False)
+shouted = [reviews.texts[i].upper() for i in copied]
+spaced = [reviews.texts[i].replace(" ", "  ") for i in copied]
+texts = (*(reviews.texts[i] for i in plain), *shouted, *spaced)
+source_row = np.concatenate([plain, copied, copied])  # the block of each text: the row it came from
+numbers, labels = np.arange(len(texts)), reviews.labels[source_row]
+doubled = data.Reviews(texts, labels, numbers, source_row, reviews.class_names)
+print(f"{len(doubled):,} rows, {len(plain):,} different texts")
+
+
+# %%
+def linear_scores(parts: data.Splits) -> list[float]:
+    vectoriser = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    features = vectoriser.fit_transform(parts.train.texts)
+    linear = LogisticRegression(C=4, max_iter=1000).fit(features, parts.train.labels)
+    ask = (parts.test, fresh)
+    return [linear.score(vectoriser.transform(given.texts), given.labels) for given in ask]
+
+
+# %%
+num_splits = 3 if smoke else 10
+scores = {"copies together": [], "copies scattered": []}
+for number in range(num_splits):
+    together = tables.split_table(doubled, seed=number)
+    order = np.random.default_rng(number).permutation(len(doubled))
+    cuts = np.cumsum([len(part) for part in together])[:2]
+    scattered = data.Splits(*(doubled.take(indices) for indices in np.split(order, cuts)))
+    scores["copies together"].append(linear_scores(together))
+    scores["copies scattered"].append(linear_scores(scattered))
+scores = {name: np.array(values) for name, values in scores.items()}  # (splits, 2): own test, fresh
+
+# %% [markdown]
+# Each dot below is one split. The circles are what a report would have said, the squares what it is worth.
+
+# %%
+fig, ax = plt.subplots(figsize=(7.5, 2.6))
+own, truth = (np.stack([values[:, column] for values in scores.values()]) for column in (0, 1))
+heights = np.repeat([[0], [1]], num_splits, axis=1)  # (2, splits), a row of dots for each kind
+for values, lift, mark, colour, name in (
+    (own, -0.12, "o", plots.COLOURS[1], "its own test part"),
+    (truth, 0.12, "s", plots.COLOURS[0], "fresh sentences"),
+):
+    ax.plot(values.ravel(), heights.ravel() + lift, mark, color=colour, label=name)
+ax.set_yticks(range(len(scores)), list(scores))
+ax.set(ylim=(1.6, -0.6), xlabel="accuracy")
+ax.set_title("Scattered copies promise what fresh sentences do not keep")
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+plots.show(fig, alt="Accuracy of the linear model for ten splits of two kinds. With copies together, the model's own test part and fresh sentences "
+           "agree roughly; with copies scattered, its own test part scores far higher than the fresh sentences.")  # fmt: skip
+
+# %% tags=["approx"]
+flattery = {name: float((values[:, 0] - values[:, 1]).mean()) for name, values in scores.items()}
+if not smoke:
+    assert flattery["copies scattered"] > flattery["copies together"] + 0.03
+for name, values in scores.items():
+    own_mean, fresh_mean = values.mean(axis=0)
+    print(f"{name:16}: own test part {own_mean:.3f}, fresh sentences {fresh_mean:.3f}")
+
+# %% [markdown]
+# Nothing crashes, the curves look fine, and the number is simply not true. The guard is the assertion of section 4. It costs a
+# line.
+#
+# ## 10 A checklist for your own data
+#
+# **Before training**
+#
+# 1. Where do the rows come from, and what do they share: a film, a customer, an author, a day? That is your `group_column`.
+# 2. Who gave the labels, and would a second person agree? Label fifty texts again yourself. Your agreement is the ceiling.
+# 3. Read the report of faults, and open `set_aside.csv`. Is one class set aside more often than another?
+# 4. Read ten texts of each class. Does something give the label away that will not be there tomorrow: a signature, a date, a name?
+# 5. What does the commonest class score? What does TF-IDF?
+#
+# **Before believing a number**
+#
+# 6. Was the test part used for any choice? Then it has become a validation part: get a new one.
+# 7. Does the interval of the *gain* leave out zero? If not, you do not know.
+# 8. Is the score of each class good enough, or only that of the large one?
+# 9. Have you read the surest mistakes, and were they the model's or the labels'?
+# 10. Will tomorrow's texts look like these? Test on the newest ones, not on a random share.
+#
+# **Before handing it over**
+#
+# 11. Does another program load the folder and give the same answers?
+# 12. Does the card say what the model is *not* for? Are private texts gone from it?
+#
+# ## Summary
+#
+# * A table is guilty until counted: encodings, empty cells, copies, contradictions, spellings, tiny classes. Nothing is dropped in
+#   silence.
+# * Copies and groups stay on one side of the split; classes keep their shares.
+# * A model is judged beside the commonest class and a linear model, with intervals; "this test cannot tell" is a result.
+# * What you hand over is a folder that loads anywhere, with a card that says what it is worth.
+#
+# **To think about.** Your linear model and your fine-tuned one cannot be told apart on 150 test texts. You may label 500 more texts. Would you add them to
+# the training part or to the test part? What would each choice teach you?
+#
+# **Next:** your own table. `course finetune --help` shows what can be set, and notebook 06 what happens inside.
