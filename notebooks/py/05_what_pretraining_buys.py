@@ -478,8 +478,7 @@ saved = unigram_price - unseen_loss(small_bert)
 evaluation.check_band("05 nats that pretraining saves over the unigram price, unseen words", saved)
 
 # %%
-if profile.name != "smoke":
-    assert saved > 0
+assert saved > 0 or profile.name == "smoke"
 print("below the unigram price" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %% [markdown]
@@ -543,9 +542,7 @@ plots.show(fig, alt="Test accuracy of the probe with intervals for three small n
 
 # %%
 over_random = evaluation.difference_interval(small_correct["after pretraining"], small_correct["all random"], blocks)
-if profile.name != "smoke":
-    assert over_random.low > 0
-print("learned words beat random ones" if profile.name != "smoke" else "not measured in the smoke profile")
+assert over_random.low > 0 or profile.name == "smoke"
 
 # %%
 over_start = evaluation.difference_interval(
@@ -696,8 +693,7 @@ over_words = evaluation.difference_interval(correct["MiniLM, best layer"], corre
 evaluation.check_band("05 frozen MiniLM minus TF-IDF at 1,024 labels", over_words.estimate)
 
 # %%
-if profile.name != "smoke":
-    assert gain.low > 0 and over_words.low > 0
+assert min(gain.low, over_words.low) > 0 or profile.name == "smoke"
 print("both gains are larger than their noise" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %% [markdown]
@@ -733,7 +729,6 @@ def sentence_with(part: str) -> str:
     return next(s for s in re.split(r"(?<=[.!?]) +|<br />", review) if part in s)
 
 
-# %%
 found = {word: [sentence_with(part) for parts in kinds.values() for part in parts] for word, kinds in senses.items()}
 print("light, for example:", found["light"][7], "|", found["light"][12])
 
@@ -749,14 +744,14 @@ def vectors_of(word: str) -> torch.Tensor:
 
 
 # %%
-sense = np.repeat([0, 1], 8)
+sense = np.repeat([0, 1], 8)  # two meanings, eight sentences each
 in_context = {word: vectors_of(word) for word in senses}
 
 # %% [markdown]
 # Two directions of the last layer, one picture for each word:
 
 # %%
-titles = {"light": "Two meanings of light, two groups", "score": "Two meanings of score, in part one"}
+titles = {"light": "Two meanings of light, two groups", "score": "Two meanings of score, partly mixed"}
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
 for ax, (word, states) in zip(axes, in_context.items(), strict=True):
     centred = states[-1] - states[-1].mean(0)  # (n, D), last layer
@@ -805,8 +800,7 @@ for name, (_, megabytes) in pretrained.HUB.items():
 # same start for the same number of steps, one with the bug.
 
 # %% tags=["nbval-ignore-output"]
-num_steps = min(profile.pretraining_steps, 250)
-reported, price = {}, {}
+num_steps, reported, price = min(profile.pretraining_steps, 250), {}, {}
 for name, everywhere in (("chosen places", False), ("every place", True)):
     model = copy.deepcopy(at_start).train()
     reported[name] = np.mean(pretrain(model, num_steps, everywhere)[-20:])
@@ -821,8 +815,7 @@ print(f"the guesser who does not read pays {unigram_price:.2f}")
 # What must hold whatever the seed:
 
 # %%
-if profile.name != "smoke":
-    assert price["every place"] - reported["every place"] > 1
+assert price["every place"] - reported["every place"] > 1 or profile.name == "smoke"
 print("the curve of the bug is more than a nat too low" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %%
