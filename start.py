@@ -382,7 +382,8 @@ def make_torchtext_environment(python):
 
 def torchtext_is_made():
     """Return whether the kernel's environment is there and up to date."""
-    return is_made_from(KERNEL_STAMP, torchtext_fingerprint(), venv_program("python", KERNEL))
+    python = venv_program("python", KERNEL)
+    return os.path.exists(KERNEL_STAMP) and is_made_from(KERNEL_STAMP, torchtext_fingerprint(), python)
 
 
 def set_up_torchtext():
