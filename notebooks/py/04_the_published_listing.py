@@ -75,6 +75,7 @@ from torchtext.data import get_tokenizer
 from torchtext.datasets import IMDB
 from torchtext.vocab import Vectors, build_vocab_from_iterator, vocab
 
+# %%
 torch.set_num_threads(1)  # the matrices below are small: a second core would mostly wait for the first
 plots.use_style()
 profile, seed = runtime.get_profile(), runtime.get_seed()
