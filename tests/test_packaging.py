@@ -254,6 +254,7 @@ def data_card():
     return (ROOT / "docs" / "DATA_CARD.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["imdb", "rotten_tomatoes"])
 def test_the_data_card_counts_rows_and_words(data_card, source):
     reviews = data.load_reviews(source)
@@ -314,6 +315,7 @@ def test_the_model_card_counts_parameters_and_bytes():
 # --- what starts quickly
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [

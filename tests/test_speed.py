@@ -58,12 +58,14 @@ def two_sides(clock):
     return speed.Comparison("How long?", "everything", sides, tokens=600, texts=30)
 
 
+@pytest.mark.slow
 def test_sides_run_in_turn_with_the_seed_of_the_round_and_the_order_turns_round(clock):
     speed.measure(two_sides(clock), 3)
     ours, theirs = "ours", "theirs"
     assert clock.ran == [(ours, 0), (theirs, 0), (theirs, 1), (ours, 1), (ours, 2), (theirs, 2)]
 
 
+@pytest.mark.slow
 def test_medians_ranges_and_ratios_within_rounds_by_hand(clock, monkeypatch):
     monkeypatch.setattr(runtime, "EFFICIENCY", 0.5)
     comparison = two_sides(clock)
@@ -105,6 +107,7 @@ def test_every_comparison_is_listed_and_an_unknown_one_lists_them(capsys):
     assert end.value.code == 2 and "no comparison lstn" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_comparison_measured_anew_replaces_its_own_record_only(clock, monkeypatch, tmp_path):
     sized = []
     makers = {name: (lambda sizes: sized.append(sizes) or two_sides(clock), "") for name in ("first", "second", "long")}
@@ -122,6 +125,7 @@ def test_a_comparison_measured_anew_replaces_its_own_record_only(clock, monkeypa
     assert list(json.loads(out.read_text())["comparisons"]) == ["first", "second", "long"]
 
 
+@pytest.mark.slow
 def test_the_table_of_the_readme_holds_what_was_measured(clock, monkeypatch, tmp_path):
     tool = load(ROOT / "tools" / "readme.py")
     monkeypatch.setattr(tool, "ROOT", tmp_path)

@@ -157,6 +157,7 @@ def test_machines_without_a_release_are_told(system, machine, there):
             start.check_torchtext_machine(system, machine)
 
 
+@pytest.mark.slow
 def test_in_the_wrong_kernel_notebook_04_says_one_sentence():
     notebook = nbformat.read(ROOT / "notebooks" / "04_the_published_listing.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if "class WrongKernel" in cell.source)
