@@ -79,7 +79,8 @@ def lab_server(*, dark: bool = False, profile: str = "smoke", patience: float = 
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        shutil.copytree(ROOT / "notebooks", folder / "course" / "notebooks")
+        for part in ("notebooks", "docs"):
+            shutil.copytree(ROOT / part, folder / "course" / part)
         port, token = free_port(), secrets.token_hex(16)
         options = {"root_dir": folder / "course", "port": port, "port_retries": 0, "ip": "127.0.0.1", "allow_root": True}
         command = [sys.executable, "-m", "jupyterlab", *LAB, "--no-browser", "--LabApp.expose_app_in_browser=True"]
