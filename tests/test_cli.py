@@ -219,7 +219,9 @@ def test_ctrl_c_in_the_shell_keeps_the_best_and_ends_well(desk):
         pytest.skip("no SIGINT to one process")
     command = [sys.executable, "-m", "course_utils.cli", "finetune", "films.csv", *COLUMNS, "--epochs", "500"]
     with open(desk / "log", "wb") as log:
-        process = subprocess.Popen([*command, "--max-tokens", "8"], cwd=desk, stdout=log, stderr=log, env=_with_bars())
+        listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a runner in the background ignores it
+        options = {"cwd": desk, "stdout": log, "stderr": log, "env": _with_bars(), "preexec_fn": listen}
+        process = subprocess.Popen([*command, "--max-tokens", "8"], **options)
         while b"step" not in (desk / "log").read_bytes() and process.poll() is None:
             time.sleep(0.1)
         time.sleep(1)
