@@ -112,6 +112,17 @@ def test_a_missing_notebook_is_found(course):
     assert tool.differences() == ["01_first.ipynb is missing: python tools/notebooks.py build 01"]
 
 
+def test_seconds_are_added_up_by_section():
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    cells = [
+        markdown("# 01 · First"), code("import sys"),
+        markdown("## 1 One\n\nWords."), code("2"), markdown("### Part"), code("3"),
+        markdown("The end of one.\n\n## 2 Two\n\n## 3 Three"), code("## no heading\n4"),
+    ]  # fmt: skip
+    seconds = {1: 0.5, 3: 1.0, 5: 2.0, 7: 4.0}
+    assert tool.section_seconds(cells, seconds) == {"start": 0.5, "1 One": 3.0, "2 Two": 0.0, "3 Three": 4.0}
+
+
 def test_a_number_that_is_not_there_lists_those_that_are(course):
     with pytest.raises(SystemExit, match=r"No notebook starts with 07. There are: 01_first"):
         tool.scripts(["07"])
@@ -129,6 +140,7 @@ def test_a_build_executes_keeps_outputs_and_notes_what_it_cost(course, monkeypat
     assert tool.differences() == []
     cost = json.loads((course / "bench" / "times.json").read_text())["notebooks"]["01_first"]
     assert 0 <= cost["slowest_cell_seconds"] <= cost["seconds"] and cost["peak_mib"] > 10
+    assert list(cost["section_seconds"]) == ["start"] and cost["section_seconds"]["start"] <= cost["seconds"]
 
 
 @pytest.mark.slow

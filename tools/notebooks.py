@@ -85,6 +85,18 @@ def read(script: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def section_seconds(cells: list, seconds: dict[int, float]) -> dict[str, float]:
+    """Return the seconds of each section, by its heading of second level; what stands above the first is "start"."""
+    heading, total = "start", {"start": 0.0}
+    for index, cell in enumerate(cells):
+        found = [line[3:].strip() for line in cell.source.splitlines() if line.startswith("## ")]
+        if cell.cell_type == "markdown" and found:  # several headings in one cell: its code follows the last
+            total |= dict.fromkeys(found, 0.0)
+            heading = found[-1]
+        total[heading] += seconds.get(index, 0.0)
+    return {name: round(value, 1) for name, value in total.items()}
+
+
 class PeakMemory(threading.Thread):
     """Watches the most memory, in MiB, that a process holds for itself.
 
@@ -107,7 +119,7 @@ class PeakMemory(threading.Thread):
 
 
 def execute(notebook: nbformat.NotebookNode) -> dict:
-    """Execute a notebook in place and return its seconds, its slowest cell and its peak memory."""
+    """Execute a notebook in place and return its seconds, in all and by section, its slowest cell and its peak memory."""
     started: dict[int, float] = {}
     seconds: dict[int, float] = {}
     client = NotebookClient(
@@ -136,6 +148,7 @@ def execute(notebook: nbformat.NotebookNode) -> dict:
         "slowest_cell_seconds": round(seconds[slowest], 1),
         "slowest_cell": notebook.cells[slowest].source.splitlines()[0][:70],
         "peak_mib": round(watcher.peak),
+        "section_seconds": section_seconds(notebook.cells, seconds),
     }
 
 
