@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import time
 from collections.abc import Callable, Sequence
@@ -160,3 +161,11 @@ def prediction_box(predict: Callable[[str], np.ndarray], class_names: Sequence[s
     box.observe(classify, "value")
     classify()
     return LiveBox([box, button, answer])
+
+
+def answer_buttons(exercise_id: str, letters: Sequence[str], respond: Callable[[str, str], str]) -> w.VBox:
+    """Return a button for each letter, and below them what `respond` says to the one that is pressed."""
+    buttons, answer = w.ToggleButtons(options=list(letters), index=None, description=exercise_id), w.HTML()
+    buttons.style.button_width = "4em"
+    buttons.observe(lambda change: _described(answer, html.escape(respond(exercise_id, change["new"]))), "value")
+    return LiveBox([buttons, answer])

@@ -1,0 +1,283 @@
+"""Exercises of notebook 01, minimise the loss."""
+
+import numpy as np
+
+from . import Case, Exercise, Mistake
+
+LOG3 = np.log(3)  # sigmoid(log 3) = 3/4
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def descends_without_reset(start, learning_rate, num_steps):
+    import torch
+
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        loss = 0.5 * (w**2).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= learning_rate * w.grad
+    return w.detach()
+
+
+def descends_on_the_mean_gradient(start, learning_rate, num_steps):
+    gradients, w = [], np.array(start)
+    for _ in range(num_steps):
+        gradients.append(w)
+        w = w - learning_rate * np.mean(gradients, axis=0)
+    return w
+
+
+EXERCISES = [
+    Exercise(
+        id="01.1",
+        kind="complete",
+        title="the gradient of cross-entropy",
+        cases=(
+            Case(
+                "my_gradient(w=[0, 0], X=[[1, 2]], y=[1])",
+                (np.array([0.0, 0.0]), np.array([[1.0, 2.0]]), np.array([1.0])),
+                [-0.5, -1.0],
+            ),
+            Case(
+                "my_gradient(w=[0, 0], X=[[1, 0], [0, 1]], y=[1, 0])",
+                (np.array([0.0, 0.0]), np.eye(2), np.array([1.0, 0.0])),
+                [-0.25, 0.25],
+            ),
+            Case(
+                "my_gradient(w=[log 3, 0], X=[[1, 1], [1, -1]], y=[0, 1])",
+                (np.array([LOG3, 0.0]), np.array([[1.0, 1.0], [1.0, -1.0]]), np.array([0.0, 1.0])),
+                [0.25, 0.5],
+            ),
+            Case(
+                "my_gradient(w=[0], X=[[2], [2], [2], [2]], y=[1, 1, 1, 0])",
+                (np.array([0.0]), np.full((4, 1), 2.0), np.array([1.0, 1.0, 1.0, 0.0])),
+                [-0.5],
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda w, X, y: X.T @ (sigmoid(X @ w) - y),
+                "the sum over the examples. L is their mean, so divide by n; otherwise more data would mean longer steps.",
+            ),
+            Mistake(
+                lambda w, X, y: X.T @ (y - sigmoid(X @ w)) / len(y),
+                "the sign is turned round. The error is what the model says minus what is true; with this sign gradient "
+                "descent would climb.",
+            ),
+            Mistake(
+                lambda w, X, y: X.T @ (X @ w - y) / len(y),
+                "the logit X w was taken for the probability. The sigmoid is missing.",
+            ),
+            Mistake(
+                lambda w, X, y: 2 / len(y) * X.T @ (sigmoid(X @ w) - y),
+                "a factor 2, which comes from the square in the squared error. Cross-entropy has none.",
+            ),
+            Mistake(
+                (
+                    lambda w, X, y: X.T @ ((sigmoid(X @ w) - y) * sigmoid(X @ w) * (1 - sigmoid(X @ w))) / len(y),
+                    lambda w, X, y: 2 * X.T @ ((sigmoid(X @ w) - y) * sigmoid(X @ w) * (1 - sigmoid(X @ w))) / len(y),
+                ),
+                "the slope of the sigmoid, p (1 - p), is still in it. That is the gradient of the squared error; in "
+                "cross-entropy the logarithm cancels this factor.",
+            ),
+            Mistake(
+                lambda w, X, y: sigmoid(X @ w) - y,
+                "these are the errors, one for each example. Multiply each by its inputs x and take the mean: one number "
+                "for each parameter.",
+            ),
+        ),
+        hints=(
+            "first the probabilities, one for each example; then the errors; then one number for each parameter.",
+            "the formula of section 3 has four parts: 1/n, the transposed X, the sigmoid of X w, and y.",
+            "X.T @ (probabilities - y) / n, where probabilities = descent.sigmoid(X @ w).",
+        ),
+        after="Error times input, averaged: the same formula trains the last layer of BERT.",
+    ),
+    Exercise(
+        id="01.2",
+        kind="predict",
+        title="a rate ten times as large",
+        expected=-64.0,
+        mistakes=(
+            Mistake(
+                64.0, "The size is right. Look at the sign: 1 - 10 eta is negative, so each step jumps to the other side."
+            ),
+            Mistake(0.125, "That is the fair rate 0.05, where each step halves w_1. With 0.5 the factor is another one."),
+            Mistake(-4.0, "That is where one step leads. Two more follow."),
+            Mistake(
+                (-14.0, -12.0),
+                "It looks like adding the same step three times. The gradient is taken anew at each position.",
+            ),
+        ),
+        hints=(
+            "each step multiplies w_1 by the same factor.",
+            "the factor is 1 - 10 eta, with eta = 0.5.",
+            "the factor is -4, three times.",
+        ),
+        after="Past the cliff the distance grows with every step, and the side changes: that is the rising curve in the figure.",
+    ),
+    Exercise(
+        id="01.3",
+        kind="choice",
+        title="why 0.21 rises and 0.19 falls",
+        question="Two rates lie close together, and one walk descends while the other diverges. Why?",
+        expected="c",
+        options={
+            "a": (
+                "0.21 starts further from the lowest point",
+                "All four walks start in the same place, the ring in the left picture.",
+            ),
+            "b": (
+                "40 steps are too few for 0.21; with more it would come down",
+                "Its curve rises from step to step, and each step multiplies the distance by the same factor. More steps "
+                "only take it further away.",
+            ),
+            "c": (
+                "in the steep direction each step multiplies the distance by 1 - 10 eta, which is above 1 in size only for 0.21",
+                "The sizes are 0.9 and 1.1: with 0.19 the zigzag shrinks, with 0.21 it grows.",
+            ),
+            "d": (
+                "in the flat direction the step of 0.21 is too long",
+                "In the flat direction the factor is 1 - eta = 0.79, which is comfortable. The steep direction sets the limit.",
+            ),
+        },
+        hints=("read the line |1 - 10 rate| below the figure.",),
+    ),
+    Exercise(
+        id="01.4",
+        kind="complete",
+        title="one step with momentum",
+        cases=(
+            Case(
+                "momentum_step(w=[1], v=[0], g=[2], learning_rate=0.1, momentum=0.9)",
+                (np.array([1.0]), np.array([0.0]), np.array([2.0]), 0.1, 0.9),
+                [[0.8], [2.0]],
+            ),
+            Case(
+                "momentum_step(w=[1], v=[1], g=[0], learning_rate=0.1, momentum=0.9)",
+                (np.array([1.0]), np.array([1.0]), np.array([0.0]), 0.1, 0.9),
+                [[0.91], [0.9]],
+            ),
+            Case(
+                "momentum_step(w=[0, 1], v=[2, -2], g=[1, 1], learning_rate=0.5, momentum=0.5)",
+                (np.array([0.0, 1.0]), np.array([2.0, -2.0]), np.array([1.0, 1.0]), 0.5, 0.5),
+                [[-1.0, 1.0], [2.0, 0.0]],
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda w, v, g, learning_rate, momentum: (w - learning_rate * v, momentum * v + g),
+                "the step uses the old velocity. First v takes up the new gradient, then w moves by it.",
+            ),
+            Mistake(
+                lambda w, v, g, learning_rate, momentum: (
+                    w - learning_rate * (momentum * v + (1 - momentum) * g),
+                    momentum * v + (1 - momentum) * g,
+                ),
+                "a running mean, with 1 - momentum before the gradient. That is what Adam keeps; momentum adds the whole "
+                "gradient, so that a steady slope builds up speed.",
+            ),
+            Mistake(
+                lambda w, v, g, learning_rate, momentum: (w + learning_rate * (momentum * v + g), momentum * v + g),
+                "the step goes up the slope. Subtract it.",
+            ),
+            Mistake(
+                lambda w, v, g, learning_rate, momentum: (w - learning_rate * (momentum * v + g), v),
+                "w is right, but the old velocity is given back. Without the new one nothing is remembered.",
+            ),
+            Mistake(
+                lambda w, v, g, learning_rate, momentum: (
+                    w - momentum * v - learning_rate * g,
+                    momentum * v + learning_rate * g,
+                ),
+                "the learning rate stands inside the velocity. With a constant rate both ways walk alike if all use the same "
+                "one; here, as in torch.optim, v adds up plain gradients and the rate comes in when w moves.",
+            ),
+            Mistake(
+                lambda w, v, g, learning_rate, momentum: w - learning_rate * (momentum * v + g),
+                "only w is given back. The next step needs the new velocity too: return w, v.",
+            ),
+        ),
+        hints=(
+            "two lines, in the order of the two formulas.",
+            "the new v goes into the new w, and both are returned.",
+            "v = momentum * v + g, then w = w - learning_rate * v, then return w, v.",
+        ),
+        after="With momentum 0 this is gradient descent again.",
+    ),
+    Exercise(
+        id="01.5",
+        kind="debug",
+        title="a loop that swings",
+        given=descends_without_reset,
+        cases=(
+            Case("bare_descent([1.0], learning_rate=0.5, num_steps=1)", ([1.0], 0.5, 1), [0.5]),
+            Case("bare_descent([1.0], learning_rate=0.5, num_steps=2)", ([1.0], 0.5, 2), [0.25]),
+            Case("bare_descent([1.0], learning_rate=0.5, num_steps=3)", ([1.0], 0.5, 3), [0.125]),
+            Case("bare_descent([16.0, -8.0], learning_rate=0.25, num_steps=2)", ([16.0, -8.0], 0.25, 2), [9.0, -4.5]),
+        ),
+        mistakes=(
+            Mistake(
+                lambda start, learning_rate, num_steps: start,
+                "nothing moves: the gradient is reset between backward and the step, so the step finds zeros.",
+            ),
+            Mistake(
+                descends_on_the_mean_gradient,
+                "the old gradients are still there, only averaged. A step must use the gradient of this position alone.",
+            ),
+            Mistake(
+                lambda start, learning_rate, num_steps: (1 - learning_rate / 2) ** num_steps * np.array(start),
+                "the rate was halved. That may hide the swinging, but even the first step is too short now.",
+            ),
+        ),
+        hints=(
+            "one step is right and two are not. What is left over from the first?",
+            "backward adds to w.grad. Who empties it?",
+            "after the step, w.grad.zero_() (or w.grad = None).",
+        ),
+        after="The optimiser's zero_grad does this for all parameters at once.",
+    ),
+    Exercise(
+        id="01.q1",
+        kind="choice",
+        title="an untrained classifier",
+        question="A classifier of ten classes that knows nothing should start with which loss, in nats?",
+        expected="b",
+        options={
+            "a": ("log 2, about 0.69", "That is the price for two classes: a probability of one half."),
+            "b": ("log 10, about 2.30", "Each class gets a tenth, and -log(1/10) = log 10."),
+            "c": (
+                "0.9, for nine of ten answers are wrong",
+                "That is the error rate. Cross-entropy is -log of a probability.",
+            ),
+        },
+    ),
+    Exercise(
+        id="01.q2",
+        kind="choice",
+        title="checking a gradient",
+        question="Your formula for the gradient and finite differences differ by a factor of exactly n. What is likeliest?",
+        expected="a",
+        options={
+            "a": ("one of them is of the sum of the losses, the other of their mean", "A factor of n is the mark of it."),
+            "b": ("the nudge is too large", "That makes errors that change with the nudge, not a factor of exactly n."),
+            "c": ("rounding errors", "They are small and irregular. A clean factor is an error in the formula."),
+        },
+    ),
+    Exercise(
+        id="01.q3",
+        kind="choice",
+        title="batches",
+        question="You want half the noise in the gradient of a batch of 32. How many examples do you need?",
+        expected="c",
+        options={
+            "a": ("48", "The noise falls with the root of the size: 48 leaves four fifths of it."),
+            "b": ("64", "Twice the batch leaves 1 / root of 2, about 0.71 of the noise."),
+            "c": ("128", "Four times the work for half the noise: that is why batches stay small."),
+        },
+    ),
+]
