@@ -152,7 +152,8 @@ def speed() -> str:
         **c["measured"]) for c in comparisons})  # fmt: skip
     rounds = sorted({str(c["rounds"]) for c in comparisons})
     measured = f"Medians and ranges of {' or '.join(rounds)} rounds, sides in turn, on {'; '.join(places)}."
-    return "\n".join([*lines, "", measured, "", *notes, *reached])
+    folded = ["<details><summary>What each comparison rests on</summary>", "", *notes, *reached, "", "</details>"]
+    return "\n".join([*lines, "", measured, "", *folded])
 
 
 PARTS = {"map": course_map, "symbols": symbols, "results": results, "listing": listing, "speed": speed}
