@@ -4,7 +4,8 @@
     python bench/bands.py 03 --seeds 5 6 7   more seeds, added to those measured before
 
 Every `evaluation.check_band(name, value)` that a notebook reaches is recorded, seed by seed, in
-bench/results/band_values.jsonl; a band is made from all values of a claim (`evaluation.make_band`).
+bench/results/band_values.jsonl; a band is made from all values of a claim (`evaluation.make_band`). The seconds that
+`evaluation.compare_run` is told are recorded too, and kept where the run had the machine to itself (one job).
 """
 
 from __future__ import annotations
@@ -58,20 +59,30 @@ def forget(number: str, seed: int) -> None:
     VALUES.write_text("".join(json.dumps(line) + "\n" for line in kept))
 
 
+def forget_times(runs: list[tuple[str, int]]) -> None:
+    """Drop the seconds of runs that shared the cores: nobody who has a machine to themselves would see them."""
+    shared = [line for line in recorded() if any(line["name"].startswith(n) and line["seed"] == s for n, s in runs)]
+    lines = [{k: v for k, v in line.items() if line not in shared or k != "seconds"} for line in recorded()]
+    VALUES.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def make() -> None:
     """Write bands.json from the recorded values; a claim with fewer than five seeds gets no band."""
-    claims: dict[str, dict[int, float]] = defaultdict(dict)
+    claims: dict[str, dict[int, dict]] = defaultdict(lambda: defaultdict(dict))
     for line in recorded():
-        claims[line["name"]][line["seed"]] = line["value"]
+        claims[line["name"]][line["seed"]] |= line
     bands = {}
     for name, by_seed in sorted(claims.items()):
         if len(by_seed) < 5:
             print(f"{name}: only {len(by_seed)} seeds, no band")
             continue
         seeds = sorted(by_seed)
-        values = [round(by_seed[seed], 4) for seed in seeds]
+        values = [round(by_seed[seed]["value"], 4) for seed in seeds]
+        seconds = [round(by_seed[seed]["seconds"], 1) for seed in seeds if "seconds" in by_seed[seed]]
         low, high = make_band(values)
-        bands[name] = {"low": low, "high": high, "values": values, "seeds": seeds}
+        bands[name] = {"low": low, "high": high, "values": values, "seeds": seeds} | (
+            {"seconds": seconds} if seconds else {}
+        )
         print(f"{name}: {low} to {high} from {values}")
     measured = {"date": date.today().isoformat(), "hardware": f"{os.cpu_count()} cores, {platform.machine()}"}
     BANDS.write_text(json.dumps({"measured": measured, "profiles": {"workshop": bands}}, indent=1) + "\n")
@@ -90,6 +101,8 @@ def main() -> None:
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.jobs))
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         failures = [(run, error) for run, error in zip(runs, pool.map(attempt, runs), strict=True) if error]
+    if options.jobs > 1:
+        forget_times(runs)
     make()
     sys.exit("\n".join(f"notebook {run[0]}, seed {run[1]}: {error}" for run, error in failures) or None)
 

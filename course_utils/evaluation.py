@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -88,6 +90,16 @@ def _bands() -> dict:
     return json.loads(Path(__file__).with_name("bands.json").read_text())
 
 
+def _record(name: str, value: float, seconds: float | None = None) -> bool:
+    """Write a line to the file that `COURSE_RECORD_BANDS` names, if it names one; return whether it does."""
+    record = os.environ.get("COURSE_RECORD_BANDS") if get_profile().name != "smoke" else None
+    if record:
+        line = {"name": name, "value": float(value), "seed": get_seed()} | ({"seconds": seconds} if seconds else {})
+        with open(record, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    return bool(record)
+
+
 def check_band(name: str, value: float) -> str:
     """Return a sentence that says `value` lies in the band measured for this claim and profile.
 
@@ -102,9 +114,7 @@ def check_band(name: str, value: float) -> str:
     profile = get_profile().name
     if profile == "smoke":
         return f"{name}: the smoke profile trains on too little to be held to a band."
-    if record := os.environ.get("COURSE_RECORD_BANDS"):
-        with open(record, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": name, "value": float(value), "seed": get_seed()}) + "\n")
+    if _record(name, value):
         return f"{name}: recorded."
     bands = _bands()["profiles"].get(profile, {})
     if not bands:
@@ -134,3 +144,50 @@ def make_band(values: list[float], *, smallest: float = 0.005) -> tuple[float, f
     spread = stats.t.ppf(0.995, len(values) - 1) * np.std(values, ddof=1) * np.sqrt(1 + 1 / len(values))
     half, centre = max(float(spread), smallest), float(np.mean(values))
     return round(centre - half, 4), round(centre + half, 4)
+
+
+class Comparison(NamedTuple):
+    """A run beside the stored runs of its claim: in words, and the numbers that `plots.compared_run` draws."""
+
+    sentence: str
+    value: float
+    values: tuple[float, ...] = ()  # of the stored seeds; none where nothing is stored for this profile
+    band: tuple[float, float] | None = None  # where the next seed should fall (99 %)
+
+
+_MEANING = {
+    "inside": "a difference of this size shows nothing. For smaller gains, train both ways with several seeds.",
+    "below": "this is something else. Every cell run once and in order? No early stop? Labels, mask, learning rate?",
+    "above": "this is something else. The same test part? No copy of it in the training part? Nothing chosen on it?",
+}
+
+
+def compare_run(name: str, value: float, *, seconds: float | None = None) -> Comparison:
+    """Return where a run stands among the stored seeds of a claim, and what a difference of that size means.
+
+    The stored times come from an idle machine; builds of one notebook on it differed by a factor of 1.3. In record
+    mode (`check_band`) value and seconds are written down instead.
+
+    Args:
+        name: of the claim, as for `check_band`; one that is not stored for this profile is said to be so.
+        value: what the run reached, for example its test accuracy.
+        seconds: what its training took.
+    """
+    profile, kept = get_profile().name, _bands()
+    band = kept["profiles"].get(profile, {}).get(name)
+    if _record(name, value, seconds) or band is None:
+        return Comparison(f"{name}: {value:.3f}. Nothing is stored for it in the {profile} profile.", value)
+    values, low, high, mean = band["values"], band["low"], band["high"], np.mean(band["values"])
+    side = "above" if value >= mean else "below"
+    sentence = (
+        f"{name}: {value:.3f}, {abs(value - mean):.3f} {side} the mean of {len(values)} stored seeds.\n"
+        f"They lie at {min(values):.3f} to {max(values):.3f}, and a seed moves it by up to {(high - low) / 2:.3f} (99 %): "
+        + _MEANING["inside" if low <= value <= high else side]
+    )
+    if seconds and "seconds" in band:
+        usual, there = np.median(band["seconds"]), kept["measured"]["hardware"]
+        reading = "as usual" if 1 / 1.5 < seconds / usual < 1.5 else "what else is running, or was left out?"
+        if there != f"{os.cpu_count()} cores, {platform.machine()}":
+            reading = "another machine, so the factor compares machines, not runs"
+        sentence += f"\nTraining took {seconds:.0f} s, {seconds / usual:.2f} times the {usual:.0f} s on {there}: {reading}."
+    return Comparison(sentence, value, tuple(values), (low, high))

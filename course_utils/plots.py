@@ -16,7 +16,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .evaluation import Interval
+from .evaluation import Comparison, Interval
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
@@ -189,3 +189,14 @@ def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:
     axes[1].plot(epochs, [record.validation_accuracy for record in history.records], "s--", color=COLOURS[1])
     axes[1].set(xlabel="epoch", ylabel="validation accuracy", xticks=epochs)
     return axes
+
+
+def compared_run(ax: Axes, comparison: Comparison) -> Axes:
+    """Draw a run as a diamond above the stored seeds, circles, over the shaded band where the next seed should fall."""
+    if comparison.values:
+        ax.axvspan(*comparison.band, color=COLOURS[5], alpha=0.25, label="band")
+        ax.plot(comparison.values, [0] * len(comparison.values), "o", color=COLOURS[0], markersize=8, label="stored seeds")
+    ax.plot(comparison.value, 1, "D", color=COLOURS[1], markersize=9, label="this run")
+    ax.set(yticks=[], ylim=(-0.8, 1.8))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax

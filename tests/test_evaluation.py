@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import platform
 
 import numpy as np
 import pytest
@@ -151,3 +153,87 @@ def test_the_bands_that_are_kept_hold_their_own_values_and_are_tight_enough_to_m
             assert len(band["values"]) >= 5, name
             assert band["low"] <= min(band["values"]) and max(band["values"]) <= band["high"], name
             assert (band["low"], band["high"]) == pytest.approx(evaluation.make_band(band["values"]), abs=2e-4), name
+
+
+# --- a run beside the stored ones
+
+STORED = {"low": 0.75, "high": 0.85, "values": [0.78, 0.79, 0.80, 0.81, 0.82], "seconds": [90.0, 100.0, 130.0]}
+HERE = f"{os.cpu_count()} cores, {platform.machine()}"
+
+
+@pytest.fixture
+def stored(monkeypatch):
+    """Return a function that stores a band for the workshop profile, measured on the hardware that is named."""
+
+    def store(hardware: str = HERE, band: dict = STORED) -> None:
+        kept = {"measured": {"hardware": hardware}, "profiles": {"workshop": {"06 accuracy": band}}}
+        monkeypatch.setattr(evaluation, "_bands", lambda: kept)
+
+    monkeypatch.setenv("COURSE_PROFILE", "workshop")
+    store()
+    return store
+
+
+@pytest.mark.parametrize(
+    ("value", "stands", "means"),
+    [
+        (0.81, "0.810, 0.010 above the mean of 5 stored seeds", "shows nothing"),
+        (0.79, "0.790, 0.010 below the mean of 5 stored seeds", "shows nothing"),
+        (0.8, "0.800, 0.000 above the mean", "shows nothing"),
+        (0.85, "0.850, 0.050 above the mean", "shows nothing"),  # the end of the band belongs to it
+        (0.8501, "0.850, 0.050 above the mean", "something else. The same test part?"),
+        (0.95, "0.950, 0.150 above the mean", "something else. The same test part?"),
+        (0.5, "0.500, 0.300 below the mean", "something else. Every cell run once"),
+        (float("nan"), "nan, nan below the mean", "something else. Every cell run once"),
+    ],
+)
+def test_a_run_is_placed_among_the_seeds_and_told_what_the_distance_means(stored, value, stands, means):
+    compared = evaluation.compare_run("06 accuracy", value)
+    assert compared.sentence.startswith(f"06 accuracy: {stands}") and means in compared.sentence
+    assert "0.780 to 0.820, and a seed moves it by up to 0.050 (99 %)" in compared.sentence
+    assert "Training took" not in compared.sentence
+    assert compared.values == (0.78, 0.79, 0.80, 0.81, 0.82) and compared.band == (0.75, 0.85)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (110.0, "Training took 110 s, 1.10 times the 100 s on"),
+        (149.0, "1.49 times the 100 s on {}: as usual."),
+        (151.0, "1.51 times the 100 s on {}: what else is running"),
+        (67.0, "0.67 times the 100 s on {}: as usual."),
+        (66.0, "0.66 times the 100 s on {}: what else is running, or was left out?"),
+    ],
+)
+def test_the_time_is_held_to_the_median_of_the_stored_times(stored, seconds, says):
+    assert says.format(HERE) in evaluation.compare_run("06 accuracy", 0.8, seconds=seconds).sentence
+
+
+def test_on_other_hardware_a_factor_compares_machines(stored):
+    stored("64 cores, abacus")
+    sentence = evaluation.compare_run("06 accuracy", 0.8, seconds=10.0).sentence
+    assert "0.10 times the 100 s on 64 cores, abacus: another machine" in sentence and "as usual" not in sentence
+
+
+def test_where_no_time_is_stored_none_is_compared(stored):
+    stored(band={name: value for name, value in STORED.items() if name != "seconds"})
+    assert "Training took" not in evaluation.compare_run("06 accuracy", 0.8, seconds=10.0).sentence
+
+
+@pytest.mark.parametrize(("profile", "name"), [("smoke", "06 accuracy"), ("full", "06 accuracy"), ("workshop", "my own")])
+def test_where_nothing_is_stored_it_says_so(stored, monkeypatch, profile, name):
+    monkeypatch.setenv("COURSE_PROFILE", profile)
+    compared = evaluation.compare_run(name, 0.8, seconds=10.0)
+    assert compared.sentence == f"{name}: 0.800. Nothing is stored for it in the {profile} profile."
+    assert compared.values == () and compared.band is None
+
+
+def test_record_mode_writes_the_seconds_too_but_not_in_smoke(stored, monkeypatch, tmp_path):
+    file = tmp_path / "values.jsonl"
+    monkeypatch.setenv("COURSE_RECORD_BANDS", str(file))
+    assert "Nothing is stored" in evaluation.compare_run("06 accuracy", 0.8, seconds=12.5).sentence
+    monkeypatch.setenv("COURSE_PROFILE", "smoke")
+    evaluation.compare_run("06 accuracy", 0.1, seconds=1.0)
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [
+        {"name": "06 accuracy", "value": 0.8, "seed": 0, "seconds": 12.5}
+    ]

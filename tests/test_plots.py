@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from course_utils import descent, plots
-from course_utils.evaluation import Interval
+from course_utils.evaluation import Comparison, Interval
 from course_utils.training import EpochRecord, History
 
 
@@ -171,3 +171,18 @@ def test_training_curves_stand_where_they_were_measured(num_records):
     assert validation.get_xydata().tolist() == [[2, 0.5], [4, pytest.approx(0.4)]][:num_records]
     assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([0.8, 0.9][:num_records])
     assert "nats" in axes[0].get_ylabel()
+
+
+def test_a_compared_run_stands_above_the_stored_seeds_and_is_told_by_shape_as_well(ax):
+    plots.compared_run(ax, Comparison("words", 0.9, (0.7, 0.8), (0.6, 1.0)))
+    seeds, run = ax.lines
+    assert list(seeds.get_xdata()) == [0.7, 0.8] and list(run.get_xdata()) == [0.9]
+    assert seeds.get_marker() != run.get_marker() and run.get_ydata()[0] > max(seeds.get_ydata())
+    (band,) = ax.patches
+    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.6, 1.0))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["band", "stored seeds", "this run"]
+
+
+def test_a_run_with_nothing_stored_stands_alone(ax):
+    plots.compared_run(ax, Comparison("words", 0.9))
+    assert len(ax.lines) == 1 and not ax.patches

@@ -1,0 +1,51 @@
+"""bench/bands.py: from recorded lines to bands, with times of runs that had the machine to themselves."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).parents[1] / "bench" / "bands.py"
+spec = importlib.util.spec_from_file_location("bands_tool", PATH)
+assert spec and spec.loader
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Point the tool at files of its own and return a function that records lines."""
+    monkeypatch.setattr(tool, "VALUES", tmp_path / "values.jsonl")
+    monkeypatch.setattr(tool, "BANDS", tmp_path / "bands.json")
+
+    def write(*lines: dict) -> None:
+        tool.VALUES.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    return write
+
+
+def claim(seed: int, **more) -> dict:
+    return {"name": "06 accuracy", "value": 0.8 + seed / 100, "seed": seed, **more}
+
+
+def test_values_and_times_of_a_seed_are_joined_and_the_last_value_counts(files):
+    others = [claim(seed) for seed in (1, 2, 3, 4)]
+    files({**claim(0), "value": 0.1}, *others, claim(0, seconds=12.34), {"name": "06 rare", "value": 1.0, "seed": 0})
+    tool.make()
+    (bands,) = json.loads(tool.BANDS.read_text())["profiles"].values()
+    assert list(bands) == ["06 accuracy"]  # one seed makes no band
+    assert bands["06 accuracy"]["values"] == [0.8, 0.81, 0.82, 0.83, 0.84]
+    assert bands["06 accuracy"]["seeds"] == [0, 1, 2, 3, 4] and bands["06 accuracy"]["seconds"] == [12.3]
+
+
+def test_a_claim_without_times_has_none(files):
+    files(*(claim(seed) for seed in range(5)))
+    tool.make()
+    assert "seconds" not in json.loads(tool.BANDS.read_text())["profiles"]["workshop"]["06 accuracy"]
+
+
+def test_times_of_runs_that_shared_the_cores_are_dropped_and_values_stay(files):
+    files(claim(0, seconds=1.0), claim(1, seconds=2.0))
+    tool.forget_times([("06", 1), ("03", 0)])
+    assert tool.recorded() == [claim(0, seconds=1.0), claim(1)]
