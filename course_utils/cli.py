@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from . import __version__
@@ -26,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The Fine-Tuning Course: from a loss to BERT, in notebooks.")
     parser.add_argument("--version", action="version", version=f"course {__version__}")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("doctor", help="say what this machine offers the course, and what to mend")
+    doctor = actions.add_parser("doctor", help="say what this machine offers the course, and what to mend")
+    doctor.add_argument("--room", action="store_true", help="print one line for a whole room to compare")
+    doctor.add_argument("--json", action="store_true", help="print everything that was found, for a program")
     lab = actions.add_parser("lab", help="open the course in JupyterLab")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     test = actions.add_parser("test", help="run the tests")
@@ -72,10 +76,12 @@ def course_folder(start: Path | None = None) -> Path:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from .runtime import doctor
+    from .runtime import doctor, room_line
 
     findings = doctor()
-    for finding in findings:
+    if options.room or options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1) if options.json else room_line(findings))
+    for finding in findings if not (options.room or options.json) else ():
         print(f"{'ok  ' if finding.ok else 'MEND'} {finding.topic:<13} {finding.detail}")
         if not finding.ok:
             print(f"     to mend it: {finding.remedy}")

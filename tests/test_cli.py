@@ -1,5 +1,7 @@
 """The `course` command: answers at once, says what is there, and fails when a part of it failed."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,37 @@ def test_the_doctor_shows_problems_with_their_remedy_and_in_its_status(monkeypat
     assert cli.main(["doctor"]) == (0 if ok else 1)
     printed = capsys.readouterr().out
     assert "ok   torch" in printed and ("to mend it: free some space" in printed) is not ok
+
+
+LIBRARIES = ("torch", "transformers", "ipywidgets", "jupyterlab")
+
+
+def room_of(capsys, monkeypatch, *more: Finding, torch: str = "2.15.0+cpu") -> tuple[int, str]:
+    """Return the status and the line of `course doctor --room` on a machine where this was found."""
+    versions = [Finding(name, True, torch if name == "torch" else "1.0") for name in LIBRARIES]
+    findings = [*versions, Finding("reviews", True, "verified: reviews.csv"), Finding("memory", True, "3.1 GiB free"), *more]
+    monkeypatch.setattr(runtime, "doctor", lambda: findings)
+    return cli.main(["doctor", "--room"]), capsys.readouterr().out
+
+
+def test_a_room_sees_one_line_with_the_same_code_where_versions_and_files_agree(monkeypatch, capsys):
+    status, line = room_of(capsys, monkeypatch)
+    assert status == 0 and re.fullmatch(r"OK [0-9A-F]{3}\n", line)
+    assert room_of(capsys, monkeypatch, Finding("cores", True, "64"), torch="2.15.0+cu130") == (0, line)
+    assert room_of(capsys, monkeypatch, torch="2.14.0")[1] != line
+    assert room_of(capsys, monkeypatch, Finding("checkpoint", True, "verified: model"))[1] != line
+
+
+def test_a_room_sees_what_is_not_ready(monkeypatch, capsys):
+    bad = (Finding("disk", False, "0.1 GiB free", "free some"), Finding("checkpoint", False, "gone", "install it"))
+    assert room_of(capsys, monkeypatch, *bad) == (1, "NOT READY disk checkpoint\n")
+
+
+def test_a_program_gets_all_that_the_doctor_found(monkeypatch, capsys):
+    finding = Finding("disk", False, "0.1 GiB free", "free some space")
+    monkeypatch.setattr(runtime, "doctor", lambda: [finding])
+    assert cli.main(["doctor", "--json"]) == 1
+    assert [Finding(**found) for found in json.loads(capsys.readouterr().out)] == [finding]
 
 
 def test_a_bad_profile_is_one_line_and_not_a_traceback(monkeypatch, capsys):
