@@ -1,0 +1,176 @@
+"""The instructor's kit: run-sheets that are up to date, plans that fit, and a learner edition that gives nothing away."""
+
+import importlib.util
+import re
+import sys
+import tomllib
+from collections import namedtuple
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+ROOT = Path(__file__).resolve().parents[1]
+spec = importlib.util.spec_from_file_location("workshop_tool", ROOT / "tools" / "workshop.py")
+assert spec and spec.loader
+tool = sys.modules["workshop_tool"] = importlib.util.module_from_spec(spec)  # dataclasses look for their module there
+spec.loader.exec_module(tool)
+
+PLAN = tomllib.loads((ROOT / "workshop" / "plan.toml").read_text(encoding="utf-8"))
+RATES = {"words_a_minute": 60, "code_lines_a_minute": 6, "figure_minutes": 2, "exercise_minutes": 8, "quiz_minutes": 3}
+NOTES = sorted((ROOT / "workshop" / "notes").glob("*.md"))
+PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def code(source: str, *tags: str, outputs=()):
+    return new_code_cell(source, metadata={"tags": list(tags)}, outputs=list(outputs), execution_count=1)
+
+
+CHECK = 'checks.check("01.1", slope)'
+EXERCISE = [
+    new_markdown_cell("# 01 · First\n\n[![Open in Colab](a.svg)](b) · [terms](../docs/GLOSSARY.md)\n\nWords."),
+    code("import sys", "nbval-skip"),
+    new_markdown_cell("## 1 One\n\n" + "word " * 120 + "[terms](../docs/GLOSSARY.md)"),
+    code("a = 1\n\nplots.show(fig)", outputs=[new_output("stream", text="7\n")]),
+    new_markdown_cell("## 2 Do it"),
+    code("def slope(w):\n    ...  # yours", "exercise"),
+    code(CHECK, "check"),
+    code("# @title Solution\ndef slope(w):\n    return 2 * w", "solution"),
+    code('checks.check("01.1", slope, mine=False)', "check"),
+    code('checks.quiz("01")', "check"),
+]
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course of one notebook with one exercise, and a folder for its kit."""
+    notebook = new_notebook(cells=EXERCISE, metadata={"widgets": {}})
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook, tmp_path / "notebooks" / "01_first.ipynb")
+    (tmp_path / "times.json").write_text('{"notebooks": {"01_first": {"section_seconds": {"1 One": 90.0}}}}')
+    monkeypatch.setattr(tool, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(tool, "WORKSHOP", tmp_path / "workshop")
+    monkeypatch.setattr(tool, "TIMES", tmp_path / "times.json")
+    return tmp_path
+
+
+# --- minutes and run-sheets
+
+
+def test_a_section_is_counted_without_its_solution_and_its_second_check(course):
+    one, two = tool.sections(course / "notebooks" / "01_first.ipynb")
+    assert (one.heading, one.name, one.words, one.code_lines, one.figures) == ("1 One", "One", 126, 2, 1)
+    assert (two.exercises, two.quizzes, two.code_lines, two.run_seconds) == (1, 1, 2, None)
+
+
+def test_minutes_add_up_and_are_rounded_up():
+    section = tool.Section("01_first", "1 One", 90, 12, 1, 1, 0, run_seconds=60)
+    assert section.minutes(RATES, 0) == 7  # 1.5 read, 2 code, 2 figure, 1 running
+    assert section.minutes(RATES, 1) == 15
+    assert tool.Section("01_first", "Summary", 3, 0, 0, 0, 0, None).minutes(RATES, 0) == 1
+
+
+def test_extras_are_added_while_there_is_time_and_skipped_from_the_last(course):
+    part = {"minutes": 60, "block": [{"notebook": "01", "core": ["Do it"], "extra": ["One"], "exercises": 1}]}
+    plan = {"rates": RATES, "pauses": {"arrive": 5, "questions": 5, "questions_after": 30, "break": 15}}
+    items, left = tool.schedule(part, plan, first=True)
+    assert [(item.section.name, item.skip, item.solved) for item in items] == [("One", 1, 0), ("Do it", 0, 1)]
+    assert sum(item.minutes for item in items) + left == 60 - 15 - 5
+    shorter, _ = tool.schedule(part | {"minutes": 34}, plan, first=True)
+    assert [item.section.name for item in shorter] == ["Do it"]
+
+
+def test_a_section_that_is_not_there_is_named(course):
+    with pytest.raises(ValueError, match=r"'Three', which 01_first does not have"):
+        tool.find(tool.sections(course / "notebooks" / "01_first.ipynb"), "Three")
+
+
+def test_a_notebook_that_is_not_there_is_left_out(course):
+    part = {"minutes": 60, "block": [{"notebook": "99", "core": ["Nothing"], "extra": [], "exercises": 0}]}
+    items, left = tool.schedule(part, PLAN, first=False)
+    assert items == [] and left > 0
+
+
+def test_wrong_answers_become_common_mistakes(monkeypatch):
+    mistake, exercise = namedtuple("Mistake", "says"), namedtuple("Exercise", "id title mistakes")
+    known = (mistake("the sum, 0.5 too large. Divide by n."), mistake("the sign"))
+    listed = [exercise("01.1", "the gradient", known), exercise("01.2", "a guess", ())]
+    monkeypatch.setattr(tool.importlib, "import_module", lambda name: namedtuple("Module", "EXERCISES")(listed))
+    assert tool.misunderstandings("01") == ["01.1 the gradient: the sum, 0.5 too large; the sign."]
+
+
+def test_a_notebook_without_exercises_has_no_common_mistakes():
+    assert tool.misunderstandings("99") == []
+
+
+@pytest.mark.parametrize("sheet", PLAN["sheet"], ids=lambda sheet: sheet["name"])
+def test_every_part_of_a_plan_fits_its_minutes(sheet):
+    for number, part in enumerate(sheet["part"]):
+        items, left = tool.schedule(part, PLAN, first=number == 0)
+        assert left >= 0, f"{part['name']}: the core alone takes {-left} minutes too many"
+        planned = tool.timetable(part, items, PLAN, first=number == 0)[-1]
+        taken, whole = map(int, re.findall(r"\d+", planned))
+        assert 0 < taken <= whole == part["minutes"]
+
+
+def test_the_run_sheets_in_git_are_those_that_the_tool_writes():
+    old = [path.name for path, text in tool.pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    assert old == [], "type: python tools/workshop.py sheets"
+
+
+# --- speaker notes
+
+
+@pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem[:2])
+def test_speaker_notes_fill_a_page_and_speak_of_their_notebook(path):
+    text = path.read_text(encoding="utf-8")
+    notebook = ROOT / "notebooks" / f"{path.stem}.ipynb"
+    script = ROOT / "notebooks" / "py" / f"{path.stem}.py"
+    assert script.exists(), "notes of a notebook that is not there"
+    parts = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert parts == ["The one idea", "Do this live", "Ask this", "Where people get stuck"]
+    assert 150 <= len(text.split()) <= 520
+    if notebook.exists():
+        numbers = {section.heading.split()[0] for section in tool.sections(notebook)}
+        named = set(re.findall(r"\b[Ss]ections? (\d+)", text))
+        assert named and named <= numbers
+
+
+# --- the learner edition
+
+
+def test_the_learner_edition_drops_the_solution_its_check_and_all_outputs(course):
+    tool.write_learner()
+    cells = nbformat.read(course / "workshop" / "learner" / "01_first.ipynb", as_version=4).cells
+    assert [tags(cell) for cell in cells if cell.cell_type == "code"] == [
+        *(["nbval-skip"], [], ["exercise"], ["check"], ["check"])
+    ]
+    assert "mine=False" not in cells[-2].source and "quiz" in cells[-1].source
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in cells if cell.cell_type == "code")
+    assert cells[0].source == "# 01 · First\n\n[terms](../../docs/GLOSSARY.md)\n\nWords."
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem[:2])
+def test_a_learner_edition_is_its_notebook_without_what_gives_the_answers_away(path):
+    full = nbformat.read(path, as_version=4)
+    edition = tool.learner(full)
+    nbformat.validate(edition)
+    assert "widgets" not in edition.metadata and not any("solution" in tags(cell) for cell in edition.cells)
+    rest = iter(full.cells)
+    for cell in edition.cells:  # every cell is a cell of the notebook, in the same order
+        twin = next(other for other in rest if other.id == cell.id)
+        assert cell.cell_type == "markdown" or cell.source == twin.source
+    for tag in ("exercise", "nbval-skip"):
+        assert sum(tag in tags(cell) for cell in edition.cells) == sum(tag in tags(cell) for cell in full.cells)
+    checks = [cell.source for cell in full.cells if "check" in tags(cell) and "mine=False" not in cell.source]
+    assert [cell.source for cell in edition.cells if "check" in tags(cell)] == checks
+    plain = [cell for cell in full.cells if not set(tags(cell)) & {"solution", "check"}]
+    assert len([cell for cell in edition.cells if "check" not in tags(cell)]) == len(plain)
+    shown = "\n".join(cell.source for cell in edition.cells)
+    for cell in full.cells:
+        assert "solution" not in tags(cell) or cell.source not in shown

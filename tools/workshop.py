@@ -1,0 +1,376 @@
+"""Make the instructor's kit in workshop/ from the notebooks, their measured times and workshop/plan.toml.
+
+    python tools/workshop.py            write run-sheets, the learner edition and the slides
+    python tools/workshop.py sheets     write the run-sheets and MINUTES.md alone (they are kept in git)
+    python tools/workshop.py learner    write workshop/learner/: the notebooks without solutions and without outputs
+    python tools/workshop.py slides     write workshop/slides/ (fetches reveal.js and MathJax once; see tools/slides.py)
+    python tools/workshop.py --check    say which run-sheets are out of date, and exit with 1 if any is
+
+Minutes are counted like this: prose and code at the rates of plan.toml, exercises at its allowance, and running at what
+bench/results/notebook_times.json has measured. Speaker notes are in workshop/notes/ and are written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import importlib
+import json
+import math
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+WORKSHOP = ROOT / "workshop"
+TIMES = ROOT / "bench" / "results" / "notebook_times.json"
+COUNTED = ("words", "code_lines", "figures", "exercises", "quizzes")
+BADGE = re.compile(r"^\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)(?: · )?", re.MULTILINE)
+LONG_RUN = 20  # seconds from which on it pays to start a cell first and to talk while it runs
+
+HOW_TO_READ = """\
+Times count from the start of each part. Sections that are not taught still have to be run: put the cursor into the section
+you jump to and choose *Run > Run All Above Selected Cell*. How minutes are counted is said in [MINUTES.md](MINUTES.md)."""
+HOW_COUNTED = """\
+The whole course, for plans of your own: change [plan.toml](plan.toml) and run `python tools/workshop.py`. Teaching is
+counted at {words_a_minute} words and {code_lines_a_minute} lines of code a minute, {figure_minutes} minutes for a figure or
+a widget, {exercise_minutes} for an exercise and {quiz_minutes} for a quiz. To these the seconds of running are added. They
+were measured when the notebook was last built, in the `workshop` profile; a dash stands where they were not."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands under one heading of a notebook."""
+
+    notebook: str  # its name, without .ipynb
+    heading: str  # as it stands there, with its number
+    words: int
+    code_lines: int
+    figures: int  # pictures and widgets, which are looked at and talked about
+    exercises: int
+    quizzes: int
+    run_seconds: float | None  # None: not measured
+
+    @property
+    def name(self) -> str:
+        """The heading without its number, by which plan.toml knows it."""
+        return re.sub(r"^\d+ ", "", self.heading)
+
+    def minutes(self, rates: dict, solved: int) -> int:
+        """Return the whole minutes that it takes, with `solved` of its exercises."""
+        counted = self.words / rates["words_a_minute"] + self.code_lines / rates["code_lines_a_minute"]
+        counted += self.figures * rates["figure_minutes"] + self.quizzes * rates["quiz_minutes"]
+        counted += solved * rates["exercise_minutes"]
+        return max(1, math.ceil(counted + (self.run_seconds or 0) / 60))
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def notebooks() -> dict[str, Path]:
+    """Return the notebooks that are there, by their two digits."""
+    return {path.name[:2]: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+
+
+def title(path: Path) -> str:
+    """Return "06 · Fine-tune BERT" for a notebook."""
+    return nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
+
+
+def sections(path: Path) -> list[Section]:
+    """Return the sections of a notebook; what stands above the first heading belongs to none of them."""
+    record = json.loads(TIMES.read_text(encoding="utf-8"))["notebooks"] if TIMES.exists() else {}
+    measured = record.get(path.stem, {}).get("section_seconds", {})
+    counts: dict[str, dict[str, int]] = {}
+    heading = ""
+    for cell in learner(nbformat.read(path, as_version=4)).cells:
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        if cell.cell_type == "markdown":
+            for line in lines:
+                if line.startswith("## "):
+                    heading = line[3:].strip()
+                if heading:
+                    counts.setdefault(heading, dict.fromkeys(COUNTED, 0))
+                    counts[heading]["words"] += len(re.findall(r"\w+", line))
+        elif heading:
+            counts[heading]["figures"] += bool(re.search(r"\bplots\.show\(|\bwidgets\.\w+\(", cell.source))
+            counts[heading]["exercises"] += "exercise" in tags(cell)
+            counts[heading]["quizzes"] += bool(re.search(r"\bquiz\w*\(", cell.source))
+            counts[heading]["code_lines"] += 0 if "check" in tags(cell) else len(lines)
+    return [Section(path.stem, head, **count, run_seconds=measured.get(head)) for head, count in counts.items()]
+
+
+# --- the learner edition
+
+
+def gives_away(cell) -> bool:
+    """Return whether a cell is a solution, or the check of one."""
+    return "solution" in tags(cell) or ("check" in tags(cell) and "mine=False" in cell.source)
+
+
+def learner(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return a copy without solutions, outputs and the badge (it leads to the edition that has solutions).
+
+    The check of a solution goes with it. Links lead out of workshop/learner/.
+    """
+    stripped = copy.deepcopy(notebook)
+    stripped.metadata.pop("widgets", None)
+    kept = [cell for cell in stripped.cells if not gives_away(cell)]
+    for cell in kept:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        else:
+            cell.source = BADGE.sub("", cell.source).replace("](../", "](../../")
+    stripped.cells = kept
+    return stripped
+
+
+def write_learner() -> None:
+    """Write workshop/learner/, anew."""
+    folder = WORKSHOP / "learner"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.ipynb"):
+        old.unlink()
+    for path in notebooks().values():
+        nbformat.write(learner(nbformat.read(path, as_version=4)), folder / path.name)
+    print(f"workshop/learner: {len(notebooks())} notebooks without solutions")
+
+
+# --- the run-sheets
+
+
+@dataclass(frozen=True)
+class Item:
+    """A section that is taught in a part of a run-sheet."""
+
+    section: Section
+    minutes: int
+    solved: int  # exercises solved in the room
+    skip: int  # 0: never; otherwise skipped as the 1st, 2nd, ...
+
+
+def find(all_sections: list[Section], name: str) -> Section:
+    """Return the section that plan.toml names.
+
+    Raises:
+        ValueError: the notebook has no such heading.
+    """
+    for section in all_sections:
+        if section.name == name:
+            return section
+    raise ValueError(f"plan.toml names the section {name!r}, which {all_sections[0].notebook} does not have.")
+
+
+def schedule(part: dict, plan: dict, *, first: bool) -> tuple[list[Item], int]:
+    """Return what is taught in one part, in the order of the notebooks, and the minutes left over.
+
+    All of "core" is taught; of "extra" what fits, in the order of the plan, one from each notebook in turn.
+    """
+    rates, pauses, there = plan["rates"], plan["pauses"], notebooks()
+    blocks = [(block, sections(there[block["notebook"]])) for block in part["block"] if block["notebook"] in there]
+    left = part["minutes"] - pauses["break"] - (pauses["arrive"] if first else 0)
+    left -= pauses["questions"] * (left // (2 * pauses["questions_after"]))
+    solved: dict[Section, int] = {}
+    core: set[Section] = set()
+    for block, every in blocks:
+        core |= {find(every, name) for name in block["core"]}
+        wanted = block["exercises"]
+        named = {find(every, name) for name in [*block["core"], *block["extra"]]}
+        for section in every:
+            solved[section] = min(wanted, section.exercises) if section in named else 0
+            wanted -= solved[section]
+    left -= sum(section.minutes(rates, solved[section]) for section in core)
+    added: list[Section] = []
+    for turn in range(max((len(block["extra"]) for block, _ in blocks), default=0)):
+        for block, every in blocks:
+            if turn < len(block["extra"]):
+                section = find(every, block["extra"][turn])
+                if (minutes := section.minutes(rates, solved[section])) <= left:
+                    added.append(section)
+                    left -= minutes
+    order = {section: len(added) - number for number, section in enumerate(added)}
+    taught = [section for _, every in blocks for section in every if section in core or section in order]
+    return [Item(s, s.minutes(rates, solved[s]), solved[s], order.get(s, 0)) for s in taught], left
+
+
+def clock(minutes: int) -> str:
+    return f"{minutes // 60}:{minutes % 60:02d}"
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def timetable(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[str]:
+    """Return the table of one part: when, how long, what, and what to watch."""
+    pauses, now, since, rested = plan["pauses"], 0, 0, False
+    lines = [row("at", "minutes", "what", "watch"), row("--:", "--:", "---", "---")]
+
+    def add(minutes: int, what: str, watch: str = "") -> None:
+        nonlocal now
+        lines.append(row(clock(now), minutes, what, watch))
+        now += minutes
+
+    if first:
+        add(
+            pauses["arrive"],
+            "Arrive: `course doctor --room`, open notebook 00",
+            "every screen says OK, all with the same code",
+        )
+    for item in items:
+        section = item.section
+        watch = [f"skip as no. {item.skip}"] if item.skip else []
+        if (section.run_seconds or 0) >= LONG_RUN:
+            watch.append(f"runs {section.run_seconds:.0f} s: start it, then talk")
+        if item.solved:
+            watch.append(f"{item.solved} exercise{'s' if item.solved > 1 else ''} here")
+        add(item.minutes, f"{section.notebook[:2]} · {section.heading}", "; ".join(watch))
+        last = item is items[-1]
+        if not rested and now >= 0.45 * part["minutes"] and not last:
+            add(pauses["break"], "**Break**", "the next notebook can run from its top meanwhile")
+            rested, since = True, now
+        elif now - since >= pauses["questions_after"] and not last:
+            add(pauses["questions"], "**Pause for questions**")
+            since = now
+    lines += ["", f"Planned: {now} of {part['minutes']} minutes."]
+    return lines
+
+
+def behind(items: list[Item]) -> list[str]:
+    """Return what to leave out when time runs short, in that order."""
+    extras = sorted((item for item in items if item.skip), key=lambda item: item.skip)
+    gained = 0
+    lines = []
+    for item in extras:
+        gained += item.minutes
+        lines.append(
+            f"{item.skip}. {item.section.notebook[:2]} · {item.section.heading} ({item.minutes}, in all {gained} minutes)"
+        )
+    return lines or ["Nothing: everything planned is core. Leave the exercises for home."]
+
+
+def untaught(items: list[Item]) -> list[str]:
+    """Return, for each notebook of a part, what is left for home, and how long it runs before the last section taught."""
+    lines = []
+    for name in dict.fromkeys(item.section.notebook for item in items):
+        taught = [item.section for item in items if item.section.notebook == name]
+        every = sections(NOTEBOOKS / f"{name}.ipynb")
+        above = every[: every.index(taught[-1])]
+        seconds = sum(section.run_seconds or 0 for section in above if section not in taught)
+        left = [section.heading for section in every if section not in taught and section.name != "Summary"]
+        runs = f" What lies between the sections taught runs {seconds:.0f} s." if seconds >= 1 else ""
+        lines.append(f"* {name[:2]}: {'; '.join(left) if left else 'nothing'}.{runs}")
+    return lines
+
+
+def misunderstandings(number: str) -> list[str]:
+    """Return a line for each exercise of a notebook with the wrong answers that its check knows."""
+    try:
+        listed = importlib.import_module(f"course_utils.exercises.nb{number}").EXERCISES
+    except ModuleNotFoundError:
+        return []
+    return [
+        f"{exercise.id} {exercise.title}: {'; '.join(first_sentence(mistake.says) for mistake in exercise.mistakes)}."
+        for exercise in listed
+        if exercise.mistakes
+    ]
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a message without its full stop."""
+    return re.split(r"\.(?:\s|$)", text, maxsplit=1)[0]
+
+
+def mistakes(items: list[Item]) -> list[str]:
+    """Return the common mistakes of a part's notebooks, and where its speaker notes are."""
+    lines = []
+    for name in dict.fromkeys(item.section.notebook for item in items):
+        notes = (
+            f"[speaker notes](notes/{name}.md)" if (WORKSHOP / "notes" / f"{name}.md").exists() else "no speaker notes yet"
+        )
+        bugs = [section.name for section in sections(NOTEBOOKS / f"{name}.ipynb") if section.name.startswith("Classic bug")]
+        shown = "; ".join(bug.partition(": ")[2] or bug for bug in bugs)
+        lines.append(f"* {name[:2]} ({notes}){f': {shown}' if shown else ''}")
+        lines += [f"    * {line}" for line in misunderstandings(name[:2])]
+    return lines
+
+
+def sheet(plan: dict, chosen: dict) -> str:
+    """Return one run-sheet in Markdown."""
+    lines = [f"# Run-sheet: {chosen['title'].lower()}", "", f"**The promise.** {chosen['promise']}", "", HOW_TO_READ]
+    for number, part in enumerate(chosen["part"]):
+        items, _ = schedule(part, plan, first=number == 0)
+        lines += ["", f"## {part['name']}", "", *timetable(part, items, plan, first=number == 0)]
+        lines += ["", "### When you are behind, skip in this order", "", *behind(items)]
+        lines += ["", "### Common mistakes", "", *mistakes(items)]
+        lines += ["", "### Left for home", "", *untaught(items)]
+    return "\n".join([*lines, ""])
+
+
+def minutes_page(plan: dict) -> str:
+    """Return the minutes of every section of every notebook."""
+    rates = plan["rates"]
+    lines = ["# Minutes, section by section", "", HOW_COUNTED.format(**rates)]
+    for path in notebooks().values():
+        every = sections(path)
+        lines += ["", f"## {title(path)}", ""]
+        lines += [row("section", "words", "lines", "figures", "exercises", "runs (s)", "minutes")]
+        lines += [row("---", *["--:"] * 6)]
+        total = 0
+        for section in every:
+            minutes = section.minutes(rates, section.exercises)
+            total += minutes
+            run = "-" if section.run_seconds is None else f"{section.run_seconds:.0f}"
+            lines.append(
+                row(section.heading, section.words, section.code_lines, section.figures, section.exercises, run, minutes)
+            )
+        lines.append(row("**all**", "", "", "", sum(section.exercises for section in every), "", f"**{total}**"))
+    return "\n".join([*lines, ""])
+
+
+def pages() -> dict[Path, str]:
+    """Return every generated page that is kept in git, by its path."""
+    plan = tomllib.loads((WORKSHOP / "plan.toml").read_text(encoding="utf-8"))
+    made = {WORKSHOP / f"run-sheet-{chosen['name']}.md": sheet(plan, chosen) for chosen in plan["sheet"]}
+    return made | {WORKSHOP / "MINUTES.md": minutes_page(plan)}
+
+
+def write_sheets() -> None:
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+    print(f"workshop: {', '.join(path.name for path in pages())}")
+    missing = [path.stem for path in notebooks().values() if not (WORKSHOP / "notes" / f"{path.stem}.md").exists()]
+    if missing:
+        print(f"workshop/notes: no speaker notes yet for {', '.join(missing)}")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=("all", "sheets", "learner", "slides"), default="all")
+    parser.add_argument("--check", action="store_true", help="write nothing; say which run-sheets are out of date")
+    options = parser.parse_args(arguments)
+    if options.check:
+        old = [path.name for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+        if old:
+            print(f"Out of date: {', '.join(old)}. Type: python tools/workshop.py sheets", file=sys.stderr)
+        return int(bool(old))
+    if options.part in ("all", "sheets"):
+        write_sheets()
+    if options.part in ("all", "learner"):
+        write_learner()
+    if options.part in ("all", "slides"):
+        sys.path.insert(0, str(ROOT / "tools"))
+        import slides
+
+        slides.write_slides(notebooks().values(), WORKSHOP / "slides")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
