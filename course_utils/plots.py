@@ -193,7 +193,7 @@ def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:
 
 def compared_run(ax: Axes, comparison: Comparison) -> Axes:
     """Draw a run as a diamond above the stored seeds, circles, over the shaded band where the next seed should fall."""
-    if comparison.values:
+    if comparison.band:
         ax.axvspan(*comparison.band, color=COLOURS[5], alpha=0.25, label="band")
         ax.plot(comparison.values, [0] * len(comparison.values), "o", color=COLOURS[0], markersize=8, label="stored seeds")
     ax.plot(comparison.value, 1, "D", color=COLOURS[1], markersize=9, label="this run")

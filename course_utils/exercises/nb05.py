@@ -1,0 +1,237 @@
+"""Exercises of notebook 05, what pretraining buys."""
+
+import math
+
+import torch
+
+from . import Case, Exercise, Mistake
+
+LOG2, LOG3, LOG4 = math.log(2), math.log(3), math.log(4)
+
+
+def labels_at_every_place(input_ids, chosen):
+    return input_ids.clone()
+
+
+def overwrites(input_ids, chosen):
+    input_ids[~chosen] = -100
+    return input_ids
+
+
+def labels_or_overwritten(result, arguments):
+    return "input_ids itself was overwritten" if bool((arguments[0] == -100).any()) else result
+
+
+EXERCISES = [
+    Exercise(
+        id="05.1",
+        kind="complete",
+        title="the probability of a hidden word",
+        cases=(
+            Case("probability_of(logits=[0, 0, 0, 0], token_id=2)", (torch.zeros(4), 2), 0.25),
+            Case("probability_of(logits=[log 3, 0, 0], token_id=0)", (torch.tensor([LOG3, 0.0, 0.0]), 0), 0.6),
+            Case("probability_of(logits=[log 3, 0, 0], token_id=1)", (torch.tensor([LOG3, 0.0, 0.0]), 1), 0.2),
+            Case("probability_of(logits=[log 2, log 2, log 4], token_id=2)", (torch.tensor([LOG2, LOG2, LOG4]), 2), 0.5),
+            Case("probability_of(logits=[-log 4, 0], token_id=0)", (torch.tensor([-LOG4, 0.0]), 0), 0.2),
+        ),
+        mistakes=(
+            Mistake(
+                lambda z, i: z[i].sigmoid(),
+                "the sigmoid of one logit, as if the question were yes or no. Here V words compete, and each logit counts "
+                "only beside the others.",
+            ),
+            Mistake(
+                lambda z, i: z.softmax(0).log()[i],
+                "the logarithm of the probability. Leave the logarithm out.",
+            ),
+            Mistake(
+                lambda z, i: -z.softmax(0).log()[i],
+                "the loss at this place, -log p. Asked for is p itself.",
+            ),
+            Mistake(
+                lambda z, i: z.exp()[i],
+                "e to the logit, not yet divided by the sum over all words. Probabilities add up to one.",
+            ),
+            Mistake(
+                lambda z, i: z.softmax(0),
+                "all V probabilities. Give the one of token_id.",
+            ),
+            Mistake(
+                lambda z, i: z[i] / z.sum(),
+                "a logit divided by the sum of the logits. They may be zero or negative: take e to the power of each first.",
+            ),
+            Mistake(
+                lambda z, i: z.exp()[i] / (z.exp().sum() - z.exp()[i]),
+                "the odds: this word against the others. The word itself belongs into the sum too.",
+            ),
+            Mistake(
+                lambda z, i: 1 / len(z),
+                "one in V, whatever the logits say: that is what a model that knows nothing answers.",
+            ),
+        ),
+        hints=(
+            "the formula p_j(v) above the last code cell, for one place j.",
+            "e to the power of every logit; then the share of one of them in the sum.",
+            "logits.exp()[token_id] / logits.exp().sum(), or logits.softmax(dim=0)[token_id].",
+        ),
+        after="Minus its logarithm is what this place adds to the loss.",
+    ),
+    Exercise(
+        id="05.2",
+        kind="predict",
+        title="who sees the future",
+        expected=(7, 10),
+        mistakes=(
+            Mistake(
+                ((6, 10),),
+                "The changed place itself notices too: from the new word GPT predicts what follows. Only the places before it do not.",
+            ),
+            Mistake(
+                ((3, 10), (4, 10)),
+                "Those are the places to the left. GPT looks to the left, so the change is seen from the right.",
+            ),
+            Mistake(((10, 7),), "The two are exchanged: the first number belongs to GPT, the second to BERT."),
+            Mistake(
+                (10, 10), "That would be two BERTs. In GPT no place may look to the right, so the first ones notice nothing."
+            ),
+            Mistake(((7, 9), (6, 9)), "BERT's own place counts as well: it reads the new word, and answers from it."),
+            Mistake(((7, 7),), "In BERT the places to the left look to the right as well."),
+            Mistake(((1, 1), (1, 10)), "A word is passed on through attention, so other places notice too."),
+        ),
+        hints=(
+            "write down ten dots and mark the fourth. Which of the others may look at it?",
+            "in BERT every place looks everywhere; in GPT a place looks at itself and to the left.",
+            "in GPT the fourth place notices and all to its right; count them.",
+        ),
+        after="This is why GPT can write one word after the other, and why BERT must be asked with a mask.",
+    ),
+    Exercise(
+        id="05.3",
+        kind="choice",
+        title="what the probe shows",
+        question="The probe reads some sentiment at layer 0, most at layers 4 and 5, less at the last. What may you say?",
+        expected="c",
+        options={
+            "a": (
+                "layer 5 knows more about sentiment than layer 4",
+                "Look at the shaded interval: neighbouring layers lie within each other's. This validation part cannot tell "
+                "them apart.",
+            ),
+            "b": (
+                "the last layer has forgotten what the words mean",
+                "It was tuned to put sentences about the same thing together. What a linear probe cannot read easily need not "
+                "be gone.",
+            ),
+            "c": (
+                "word vectors alone carry much of the verdict, and the layers above add to it",
+                "Layer 0 comes before any attention, and the probe is far above a coin there; the rise to the middle layers is "
+                "larger than the intervals.",
+            ),
+            "d": (
+                "fine-tuning should stop at layer 5, since the last layer does harm",
+                "The probe reads frozen states. When a model is fine-tuned, the last layer moves as well.",
+            ),
+        },
+        hints=("what stands at layer 0, and where would a coin be?",),
+    ),
+    Exercise(
+        id="05.4",
+        kind="debug",
+        title="labels that forget -100",
+        given=labels_at_every_place,
+        cases=(
+            Case(
+                "labels_for([[101, 7, 8, 102]], chosen at the 8)",
+                (torch.tensor([[101, 7, 8, 102]]), torch.tensor([[False, False, True, False]])),
+                [[-100, -100, 8, -100]],
+            ),
+            Case(
+                "labels_for([[5, 6], [7, 8]], chosen at the 5 and the 8)",
+                (torch.tensor([[5, 6], [7, 8]]), torch.tensor([[True, False], [False, True]])),
+                [[5, -100], [-100, 8]],
+            ),
+            Case(
+                "labels_for([[5, 6, 7]], chosen nowhere)",
+                (torch.tensor([[5, 6, 7]]), torch.tensor([[False, False, False]])),
+                [[-100, -100, -100]],
+            ),
+            Case(
+                "labels_for([[5, 6, 7]], chosen everywhere)",
+                (torch.tensor([[5, 6, 7]]), torch.tensor([[True, True, True]])),
+                [[5, 6, 7]],
+            ),
+        ),
+        observe=labels_or_overwritten,
+        mistakes=(
+            Mistake(
+                overwrites,
+                "the labels are right, but input_ids was changed on the way, and the model would read -100 as a word. Work "
+                "on a copy.",
+            ),
+            Mistake(
+                lambda ids, chosen: ids.masked_fill(chosen, -100),
+                "turned round: the chosen places are the ones that count, so they keep their word.",
+            ),
+            Mistake(
+                (lambda ids, chosen: ids.masked_fill(~chosen, 0), lambda ids, chosen: ids.masked_fill(~chosen, -1)),
+                "the other places got a number that does not stand for 'leave out'. 0 is a token like any other; "
+                "cross_entropy ignores -100.",
+            ),
+            Mistake(
+                lambda ids, chosen: ids[chosen],
+                "only the chosen words, without their places. The logits are (B, T, V), so the labels must be (B, T).",
+            ),
+        ),
+        hints=(
+            "at which places does the curve of section 11 get its answers for free?",
+            "every place that was not chosen must get -100; `~chosen` is True there.",
+            "input_ids.masked_fill(~chosen, -100) makes a new tensor.",
+        ),
+        after="With these labels cross_entropy(logits.flatten(0, 1), labels.flatten()) is the mean over the chosen places.",
+    ),
+    Exercise(
+        id="05.q1",
+        kind="choice",
+        title="who writes the answers",
+        question="In masked-language-model pretraining, where do the labels come from?",
+        expected="b",
+        options={
+            "a": ("people mark the sentiment of each sentence", "That is fine-tuning. Pretraining has no such labels."),
+            "b": ("from the text: the hidden words are the answers", "That is why it is called self-supervised."),
+            "c": (
+                "there are none, the loss needs no answers",
+                "The loss is a cross-entropy, which needs an answer at every place it counts.",
+            ),
+        },
+    ),
+    Exercise(
+        id="05.q2",
+        kind="choice",
+        title="an untrained language model",
+        question="A masked language model with 8,000 words knows nothing yet. About which loss does it start with, in nats?",
+        expected="a",
+        options={
+            "a": ("log 8,000, about 9.0", "8,000 equally likely words: the same rule as log C for a classifier."),
+            "b": ("log 2, about 0.7", "That is for two classes. Here every word of the vocabulary is a class."),
+            "c": (
+                "0.15 times log 8,000, about 1.3, since 15 % of the places count",
+                "The loss is the mean over the places that count, however few they are.",
+            ),
+        },
+    ),
+    Exercise(
+        id="05.q3",
+        kind="choice",
+        title="too good to be true",
+        question="After 200 steps of your own pretraining the curve stands at 0.3 nats. What do you suspect first?",
+        expected="c",
+        options={
+            "a": ("the learning rate is too small", "Then the loss would hardly have moved from log V."),
+            "b": ("nothing: the model is excellent", "A hidden word costs even large models more than that. Measure again."),
+            "c": (
+                "the loss counts places whose word stands in the input",
+                "Copying is learned in no time. Measure at covered places only.",
+            ),
+        },
+    ),
+]

@@ -1,0 +1,392 @@
+"""Exercises of notebook 06, fine-tune BERT."""
+
+import math
+from types import SimpleNamespace
+
+import torch
+from torch.nn.functional import cross_entropy, nll_loss
+
+from . import Case, Exercise, Mistake
+
+LOG2, LOG3 = math.log(2), math.log(3)
+
+
+class VotingModel:
+    """Stands in for a classifier: token 7 votes for class 1, every other token that it attends to for class 0."""
+
+    def __call__(self, input_ids, attention_mask=None, token_type_ids=None):
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        votes = torch.where(input_ids == 7, 1.0, -1.0) * mask
+        mean = votes.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        return SimpleNamespace(logits=torch.stack([-mean, mean], dim=1))  # (B, C)
+
+
+def batch_of(*rows):
+    """Return a padded batch (0 is padding) with its mask."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
+    return {"input_ids": ids, "attention_mask": (ids != 0).long()}
+
+
+def softmax_before_the_loss(logits, labels):
+    return cross_entropy(logits.softmax(dim=1), labels)
+
+
+def chosen_on_the_test_part(validation, test):
+    return max(test)
+
+
+def without_the_mask(model, batch):
+    return model(batch["input_ids"]).logits.argmax(dim=1)
+
+
+def fall(step, num_steps, warmup_steps):
+    return (num_steps - step) / (num_steps - warmup_steps)
+
+
+EXERCISES = [
+    Exercise(
+        id="06.1",
+        kind="predict",
+        title="the price of knowing nothing",
+        expected=math.log(5),
+        tolerance=0.005,
+        mistakes=(
+            Mistake(LOG2, "That is the price for two classes. The head has five rows now."),
+            Mistake(math.log2(5), "That is in bits. The course counts in nats, with the natural logarithm."),
+            Mistake(0.2, "That is the probability of the right class. The loss is minus its logarithm."),
+            Mistake(-math.log(5), "The size is right, but a loss of this kind is never negative: -log(1/5)."),
+            Mistake(0.8, "That is the share of wrong answers. Cross-entropy is minus the logarithm of a probability."),
+        ),
+        hints=(
+            "which probability does each of five classes get from a head that throws dice?",
+            "a fifth each. The loss is minus the logarithm of the right one's.",
+            "-log(1/5) = log 5; math.log(5) computes it.",
+        ),
+        after="Print it before every first training run: an untrained loss far from log C is a bug found early.",
+    ),
+    Exercise(
+        id="06.2",
+        kind="debug",
+        title="the softmax before the loss",
+        given=softmax_before_the_loss,
+        cases=(
+            Case("loss_of(logits=[[log 3, 0]], labels=[0])", (torch.tensor([[LOG3, 0.0]]), torch.tensor([0])), 0.28768),
+            Case("loss_of(logits=[[log 3, 0]], labels=[1])", (torch.tensor([[LOG3, 0.0]]), torch.tensor([1])), 1.38629),
+            Case(
+                "loss_of(logits=[[log 3, 0], [0, log 3]], labels=[0, 0])",
+                (torch.tensor([[LOG3, 0.0], [0.0, LOG3]]), torch.tensor([0, 0])),
+                0.83699,
+            ),
+            Case(
+                "loss_of(logits=[[0, 0, log 2]], labels=[2])", (torch.tensor([[0.0, 0.0, LOG2]]), torch.tensor([2])), 0.69315
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda logits, labels: nll_loss(logits.softmax(dim=1), labels),
+                "nll_loss takes the logarithms of probabilities and got probabilities. Use log_softmax, or hand the logits "
+                "to cross_entropy.",
+            ),
+            Mistake(
+                lambda logits, labels: cross_entropy(logits, labels, reduction="sum"),
+                "the sum over the batch. The loss is the mean, so that a larger batch does not mean longer steps.",
+            ),
+            Mistake(
+                lambda logits, labels: logits.log_softmax(dim=1)[torch.arange(len(labels)), labels].mean(),
+                "the sign: minus the logarithm.",
+            ),
+            Mistake(
+                (
+                    lambda logits, labels: nll_loss(logits.log_softmax(dim=0), labels),
+                    lambda logits, labels: cross_entropy(logits.softmax(dim=0), labels),
+                ),
+                "the softmax runs over the sentences of the batch (dim=0). The classes of one sentence compete: dim=1.",
+            ),
+            Mistake(
+                lambda logits, labels: cross_entropy(logits.sigmoid(), labels),
+                "a sigmoid in place of the softmax: still probabilities where logits belong.",
+            ),
+        ),
+        hints=(
+            "what does cross_entropy do with its first argument before anything else?",
+            "it takes the softmax. So what must it be given?",
+            "the logits themselves: cross_entropy(logits, labels).",
+        ),
+        after="With the bug the loss of two classes cannot fall below 0.313, however sure the model is.",
+    ),
+    Exercise(
+        id="06.3",
+        kind="complete",
+        title="the rate at a step",
+        cases=(
+            Case("rate_at(step=0, num_steps=20, warmup_steps=4, peak=1.0)", (0, 20, 4, 1.0), 0.2),
+            Case("rate_at(step=3, num_steps=20, warmup_steps=4, peak=1.0)", (3, 20, 4, 1.0), 0.8),
+            Case("rate_at(step=4, num_steps=20, warmup_steps=4, peak=1.0)", (4, 20, 4, 1.0), 1.0),
+            Case("rate_at(step=12, num_steps=20, warmup_steps=4, peak=1.0)", (12, 20, 4, 1.0), 0.5),
+            Case("rate_at(step=12, num_steps=20, warmup_steps=4, peak=0.1)", (12, 20, 4, 0.1), 0.05),
+            Case("rate_at(step=0, num_steps=10, warmup_steps=0, peak=1.0)", (0, 10, 0, 1.0), 1.0),
+        ),
+        mistakes=(
+            Mistake(
+                lambda step, num_steps, warmup_steps, peak: peak * min(1, (step + 1) / (warmup_steps + 1)),
+                "after the warm-up the rate stays at its peak. It should fall to zero.",
+            ),
+            Mistake(
+                lambda step, num_steps, warmup_steps, peak: (
+                    peak * (step / warmup_steps if step < warmup_steps else fall(step, num_steps, warmup_steps))
+                ),
+                "the first step has the rate zero, and so is lost. Count it: (step + 1) / (warmup_steps + 1).",
+            ),
+            Mistake(
+                lambda step, num_steps, warmup_steps, peak: (
+                    peak * ((step + 1) / warmup_steps if step < warmup_steps else fall(step, num_steps, warmup_steps))
+                ),
+                "the peak is reached one step early. It belongs to step warmup_steps: divide by warmup_steps + 1.",
+            ),
+            Mistake(
+                lambda step, num_steps, warmup_steps, peak: (
+                    peak * ((step + 1) / (warmup_steps + 1) if step < warmup_steps else (num_steps - step) / num_steps)
+                ),
+                "the fall is counted from the start of the run, so the rate jumps down after the warm-up. From the peak at "
+                "warmup_steps to zero at num_steps it takes num_steps - warmup_steps steps.",
+            ),
+            Mistake(
+                lambda step, num_steps, warmup_steps, peak: (
+                    (step + 1) / (warmup_steps + 1) if step < warmup_steps else fall(step, num_steps, warmup_steps)
+                ),
+                "the factor, between 0 and 1. The rate is the factor times peak.",
+            ),
+            Mistake(
+                lambda step, num_steps, warmup_steps, peak: peak * (num_steps - step) / num_steps,
+                "there is no warm-up: the rate falls from the first step.",
+            ),
+        ),
+        hints=(
+            "two straight lines: one for step < warmup_steps, one for the rest.",
+            "going up, the share of the peak is (step + 1) / (warmup_steps + 1).",
+            "going down, it is (num_steps - step) / (num_steps - warmup_steps).",
+        ),
+        after="training.rate_factor is this function without the peak.",
+    ),
+    Exercise(
+        id="06.4",
+        kind="choice",
+        title="reading the curves",
+        question="In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs to 0.70; "
+        "the validation accuracy stays at 0.81. What is going on?",
+        expected="b",
+        options={
+            "a": (
+                "the learning rate is ten times too small",
+                "Then the training loss would not have fallen to 0.05.",
+            ),
+            "b": (
+                "the model learns its sentences by heart, and its wrong answers become surer",
+                "Accuracy counts only which side of the fence an answer is on; the loss also charges for being sure and wrong.",
+            ),
+            "c": (
+                "the head is frozen, so nothing is learned",
+                "Then both losses would stay near log 2.",
+            ),
+            "d": (
+                "validation sentences stand in the training part",
+                "Then the validation loss would fall with the training loss.",
+            ),
+        },
+        hints=("the accuracy stays and the loss climbs: what does the loss see that the accuracy does not?",),
+    ),
+    Exercise(
+        id="06.5",
+        kind="debug",
+        title="the epoch that the test part chose",
+        given=chosen_on_the_test_part,
+        cases=(
+            Case(
+                "accuracy_to_report(validation=[0.80, 0.84, 0.83, 0.82], test=[0.79, 0.81, 0.85, 0.80])",
+                ([0.80, 0.84, 0.83, 0.82], [0.79, 0.81, 0.85, 0.80]),
+                0.81,
+            ),
+            Case(
+                "accuracy_to_report(validation=[0.7, 0.6, 0.6], test=[0.65, 0.9, 0.7])",
+                ([0.7, 0.6, 0.6], [0.65, 0.9, 0.7]),
+                0.65,
+            ),
+            Case(
+                "accuracy_to_report(validation=[0.5, 0.6, 0.9, 0.8], test=[0.52, 0.76, 0.7, 0.74])",
+                ([0.5, 0.6, 0.9, 0.8], [0.52, 0.76, 0.7, 0.74]),
+                0.7,
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda validation, test: test[-1],
+                "the last epoch. Validation says which epoch is kept, and that need not be the last.",
+            ),
+            Mistake(
+                lambda validation, test: max(validation),
+                "the best validation accuracy. It was picked for being high, so it flatters; report the test accuracy of "
+                "the epoch that it picks.",
+            ),
+            Mistake(
+                lambda validation, test: sum(test) / len(test),
+                "the mean over the epochs. One model is kept, so one epoch counts.",
+            ),
+            Mistake(
+                lambda validation, test: max(range(len(validation)), key=lambda epoch: validation[epoch]),
+                "the number of the epoch. Give the test accuracy that belongs to it.",
+            ),
+        ),
+        hints=(
+            "a choice was made in this function. Which part may be used for choices?",
+            "find the epoch with the best validation accuracy, and look up its test accuracy.",
+            "best = validation.index(max(validation)), then return test[best].",
+        ),
+        after="Three epochs flatter a little; a search over a hundred settings flatters a lot.",
+    ),
+    Exercise(
+        id="06.6",
+        kind="complete",
+        title="the mean over real words",
+        cases=(
+            Case(
+                "masked_mean(states=[[[1, 2], [3, 4], [9, 9]]], attention_mask=[[1, 1, 0]])",
+                (torch.tensor([[[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]])),
+                [[2.0, 3.0]],
+            ),
+            Case(
+                "masked_mean(states=[[[4], [6]], [[8], [100]]], attention_mask=[[1, 1], [1, 0]])",
+                (torch.tensor([[[4.0], [6.0]], [[8.0], [100.0]]]), torch.tensor([[1, 1], [1, 0]])),
+                [[5.0], [8.0]],
+            ),
+            Case(
+                "masked_mean(states=[[[1, 0], [5, 2]]], attention_mask=[[1, 1]])",
+                (torch.tensor([[[1.0, 0.0], [5.0, 2.0]]]), torch.tensor([[1, 1]])),
+                [[3.0, 1.0]],
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda states, mask: states.mean(dim=1),
+                "the mean over all T places, padding included.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[:, :, None]).mean(dim=1),
+                "the padding is zeroed but still counted: the sum is divided by T. Divide by the number of real words.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[:, :, None]).sum(dim=1),
+                "the sum over the real words. For the mean, divide by how many they are.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[:, :, None]).sum(dim=1) / mask.sum(),
+                "divided by the real words of the whole batch. Each sentence has its own number: sum the mask over dim=1.",
+            ),
+            Mistake(
+                lambda states, mask: states[:, 0],
+                "the state of the first token. BERT's own head reads that one; asked for is the mean.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[:, :, None]).sum(dim=(0, 1)) / mask.sum(),
+                "one mean over all sentences. Each sentence needs a vector of its own: (B, D).",
+            ),
+        ),
+        hints=(
+            "multiply padding away, add up over the places, divide by the number of real words of each sentence.",
+            "the mask needs a third axis to fit the states: attention_mask[:, :, None] is (B, T, 1).",
+            "(states * mask).sum(dim=1) / mask.sum(dim=1), with mask = attention_mask[:, :, None].",
+        ),
+        after="pretrained.sentence_features does this for a whole data set.",
+    ),
+    Exercise(
+        id="06.7",
+        kind="debug",
+        title="the mask that was not passed",
+        given=without_the_mask,
+        cases=(
+            Case(
+                "answers_of(model, ids [[7, 0, 0, 0], [7, 7, 5, 7]], padding 0)",
+                (VotingModel(), batch_of([7], [7, 7, 5, 7])),
+                [1, 1],
+            ),
+            Case("answers_of(model, ids [[7]])", (VotingModel(), batch_of([7])), [1]),
+            Case(
+                "answers_of(model, ids [[5, 0, 0], [7, 7, 0], [5, 5, 7]], padding 0)",
+                (VotingModel(), batch_of([5], [7, 7], [5, 5, 7])),
+                [0, 1, 0],
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda model, batch: model(batch["input_ids"], 1 - batch["attention_mask"]).logits.argmax(dim=1),
+                "the mask is turned round: the model now reads the padding and nothing else. 1 marks a word.",
+            ),
+            Mistake(
+                lambda model, batch: model(batch["input_ids"], batch["attention_mask"]).logits.argmax(dim=0),
+                "argmax over the sentences. Each sentence picks one of its classes: dim=1.",
+            ),
+            Mistake(
+                lambda model, batch: model(batch["input_ids"], batch["attention_mask"]).logits,
+                "the logits. The answer of a sentence is the number of its largest one.",
+            ),
+        ),
+        hints=(
+            "a sentence alone is answered rightly, in company not. What does the model see of the company?",
+            "how does the model know which of the ids are padding?",
+            'model(batch["input_ids"], attention_mask=batch["attention_mask"]).',
+        ),
+        after="The test that finds it in any model: the same answer alone and in company.",
+    ),
+    Exercise(
+        id="06.q1",
+        kind="choice",
+        title="what is new",
+        question="Which of the seven steps makes fine-tuning BERT different from training the LSTM of notebook 03?",
+        expected="a",
+        options={
+            "a": ("step 1: the parameters that we load", "The rest is the same; the rate is smaller because of it."),
+            "b": ("step 3: the loss", "Both use cross-entropy of the logits."),
+            "c": ("step 7: the test", "The same test part, the same intervals."),
+        },
+    ),
+    Exercise(
+        id="06.q2",
+        kind="choice",
+        title="a gain with its interval",
+        question="On the same test sentences: fine-tuned minus TF-IDF = 6.3 points (3.9 to 8.7). What does it say?",
+        expected="b",
+        options={
+            "a": (
+                "with another seed the gain would lie between 3.9 and 8.7 points",
+                "The interval comes from drawing sentences again, with one trained model. How far a seed moves it is another "
+                "question (section 11).",
+            ),
+            "b": (
+                "other sentences of this kind would hardly turn the gain of this model into a loss",
+                "The whole interval lies above zero.",
+            ),
+            "c": (
+                "nothing, as long as the two accuracies' own intervals overlap",
+                "Both models answered the same sentences, so the difference can be sharp where the two accuracies are not.",
+            ),
+        },
+    ),
+    Exercise(
+        id="06.q3",
+        kind="choice",
+        title="ten times the rate",
+        question="You fine-tune with a learning rate of 1e-3 in place of 1e-4. What should you expect?",
+        expected="c",
+        options={
+            "a": ("the same result in a tenth of the steps", "Rate and steps cannot be exchanged like that."),
+            "b": (
+                "only the head learns, the encoder stays",
+                "All parameters that are not frozen move, and ten times as far.",
+            ),
+            "c": (
+                "the first steps may throw away what pretraining found, and the loss may stay near log 2",
+                "The parameters are good already, so the steps must be short. If your curve is flat at log 2, lower the rate.",
+            ),
+        },
+    ),
+]

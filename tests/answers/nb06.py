@@ -1,0 +1,139 @@
+"""Answers to the exercises of notebook 06 that people give: right ones, and wrong ones with words of what they are told."""
+
+import math
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, nll_loss
+
+
+def loss_by_loop(logits, labels):
+    losses = [math.log(sum(math.exp(z) for z in row)) - row[y] for row, y in zip(logits.tolist(), labels, strict=True)]
+    return sum(losses) / len(losses)
+
+
+def rate_by_cases(step, num_steps, warmup_steps, peak):
+    if step < warmup_steps:
+        return peak * (step + 1) / (warmup_steps + 1)
+    left = num_steps - step
+    return peak * left / (num_steps - warmup_steps)
+
+
+def rate_by_packaged_factor(step, num_steps, warmup_steps, peak):
+    from course_utils import training
+
+    return peak * training.rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps)
+
+
+def rate_without_plus_one(step, num_steps, warmup_steps, peak):
+    rising = step / warmup_steps if warmup_steps else 1.0
+    return peak * min(rising, (num_steps - step) / (num_steps - warmup_steps))
+
+
+def rate_that_falls_at_once(step, num_steps, warmup_steps, peak):
+    return peak - peak * step / num_steps
+
+
+def report_by_loop(validation, test):
+    best = 0
+    for epoch in range(len(validation)):
+        if validation[epoch] > validation[best]:
+            best = epoch
+    return test[best]
+
+
+def mean_by_loop(states, attention_mask):
+    return [row[mask.bool()].mean(dim=0).tolist() for row, mask in zip(states, attention_mask, strict=True)]
+
+
+def mean_that_counts_padding(states, attention_mask):
+    states[attention_mask == 0] = 0
+    return states.mean(dim=1)
+
+
+def one_by_one(model, batch):
+    answers = []
+    for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
+        answers.append(model(ids[mask == 1][None]).logits.argmax().item())
+    return answers
+
+
+RIGHT = {
+    "06.1": [math.log(5), 1.609, np.float64(1.6094), 1.61],
+    "06.2": [
+        cross_entropy,
+        lambda logits, labels: nll_loss(logits.log_softmax(dim=1), labels),
+        lambda logits, labels: -logits.softmax(1)[range(len(labels)), labels].log().mean(),
+        loss_by_loop,
+    ],
+    "06.3": [
+        rate_by_cases,
+        rate_by_packaged_factor,
+        lambda step, n, w, peak: np.interp(step, [-1, w, n], [0, peak, 0]),
+        lambda step, n, w, peak: peak * min((step + 1) / (w + 1), (n - step) / (n - w)),
+    ],
+    "06.5": [
+        lambda validation, test: test[validation.index(max(validation))],
+        lambda validation, test: test[np.argmax(validation)],
+        lambda validation, test: max(zip(validation, test, strict=True))[1],
+        report_by_loop,
+    ],
+    "06.6": [
+        lambda states, mask: (states * mask[:, :, None]).sum(1) / mask[:, :, None].sum(1),
+        lambda states, mask: torch.einsum("btd,bt->bd", states, mask / mask.sum(1, keepdim=True)),
+        lambda states, mask: states.masked_fill(mask[:, :, None] == 0, torch.nan).nanmean(dim=1),
+        mean_by_loop,
+    ],
+    "06.7": [
+        lambda model, batch: model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(dim=1),
+        lambda model, batch: model(**batch).logits.argmax(-1).tolist(),
+        lambda model, batch: model(batch["input_ids"], (batch["input_ids"] > 0).long()).logits.max(dim=1).indices,
+        one_by_one,
+    ],
+}
+WRONG = {
+    "06.1": [
+        (0.6931, "the price for two classes"),
+        (2.32, "in bits"),
+        (0.2, "the probability of the right class"),
+        (5, "is not it"),
+    ],
+    "06.2": [
+        (lambda logits, labels: cross_entropy(torch.softmax(logits, -1), labels), "as it was given"),
+        (lambda logits, labels: -logits.softmax(1)[range(len(labels)), labels].mean(), "got probabilities"),
+        (lambda logits, labels: len(labels) * cross_entropy(logits, labels), "the sum over the batch"),
+        (lambda logits, labels: -cross_entropy(logits, labels), "the sign"),
+        (lambda logits, labels: cross_entropy(logits.log_softmax(dim=0), labels), "should give"),
+    ],
+    "06.3": [
+        (rate_without_plus_one, "the first step has the rate zero"),
+        (rate_that_falls_at_once, "there is no warm-up"),
+        (lambda step, n, w, peak: peak * min(1.0, (step + 1) / (w + 1)), "the rate stays at its peak"),
+        (lambda step, n, w, peak: min((step + 1) / (w + 1), (n - step) / (n - w)), "The rate is the factor times peak"),
+        (lambda step, n, w, peak: peak, "should give 0.2"),
+    ],
+    "06.5": [
+        (lambda validation, test: max(test), "as it was given"),
+        (lambda validation, test: test[-1], "the last epoch"),
+        (lambda validation, test: max(validation), "picked for being high"),
+        (lambda validation, test: np.argmax(validation), "the number of the epoch"),
+        (lambda validation, test: max(validation + test), "should give 0.81"),
+    ],
+    "06.6": [
+        (lambda states, mask: states.mean(1), "padding included"),
+        (mean_that_counts_padding, "still counted"),
+        (lambda states, mask: torch.einsum("btd,bt->bd", states, mask.float()), "the sum over the real words"),
+        (lambda states, mask: states[:, 0, :], "the first token"),
+        (lambda states, mask: states * mask, "raises RuntimeError"),
+    ],
+    "06.7": [
+        (lambda model, batch: model(batch["input_ids"]).logits.argmax(-1), "as it was given"),
+        (
+            lambda model, batch: model(batch["input_ids"], torch.ones_like(batch["input_ids"])).logits.argmax(1),
+            "as it was given",
+        ),
+        (lambda model, batch: model(batch["input_ids"], batch["attention_mask"] == 0).logits.argmax(1), "turned round"),
+        (lambda model, batch: model(**batch).logits, "The answer of a sentence"),
+        (lambda model, batch: model(batch).logits.argmax(1), "raises"),
+    ],
+}
