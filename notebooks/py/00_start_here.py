@@ -90,6 +90,8 @@ print(f"profile: {profile.name}")
 # | [04 The published listing](04_the_published_listing.ipynb) | What is wrong with a program found on the web, and what did it cost? |
 # | [05 What pretraining buys](05_what_pretraining_buys.ipynb) | What does a model know before it sees our task? |
 # | [06 Fine-tune BERT](06_fine_tune_bert.ipynb) | How is a pretrained model fine-tuned, and how much does it help? |
+# | [07 Three kinds of tuning](07_three_kinds_of_tuning.ipynb) | Which hyperparameters, which parameters, which structure: what is worth tuning? |
+# | [08 More with less](08_more_with_less.ipynb) | What do LoRA, caching, int8, pruning and distillation really save, and what do they cost? |
 # | [13 Your own data](13_your_own_data.ipynb) | How does a table of yours become a model that others can trust? |
 #
 # Notebook 04 runs in a kernel of its own, which `python3 start.py torchtext` sets up; every other notebook can be read without it. Those
