@@ -7,14 +7,22 @@ what is in a picture is not compared, its alternative text is. A summary says wh
 
 from __future__ import annotations
 
+import atexit
 import math
+import os
 import re
+import shutil
+import tempfile
 from collections import Counter, defaultdict
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d[\d,]*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 TAG = re.compile(r"approx(?:-(\d*\.?\d+))?")
 DEFAULT_TOLERANCE = 0.02
 UNCOMPARED = ("image/png", "image/jpeg", "image/svg+xml", "application/vnd.jupyter.widget-view+json")
+
+_nobody = tempfile.mkdtemp()  # tests and notebooks under test solve no exercise on behalf of whoever runs them
+atexit.register(shutil.rmtree, _nobody, ignore_errors=True)
+os.environ["COURSE_PROGRESS"] = os.path.join(_nobody, "progress.json")
 
 
 def tolerance_of(tags: list[str]) -> float | None:

@@ -49,9 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     predict.add_argument("--text-column")
     predict.add_argument("--text", action="append", help="a text to classify at once; may be given several times")
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="a new file (default: predictions.csv)")
+    progress = actions.add_parser("progress", help="say which exercises are solved; write or verify a report of it")
+    progress.add_argument("--export", type=Path, metavar="FILE", help="write a completion report (JSON)")
+    progress.add_argument("--verify", type=Path, metavar="FILE", help="say whether a completion report is whole")
     bench = actions.add_parser("bench", help="time the course side by side with others", add_help=False, prefix_chars="\0")
     bench.add_argument("rest", nargs="*")  # read by bench/speed.py, options too
     run = {"doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict, "bench": _bench}
+    run["progress"] = _progress
     options = parser.parse_args(arguments)
     try:
         return run[options.action](options)
@@ -116,6 +120,19 @@ def _run(module: list[str], folder: Path) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     return _run(["bench.speed", *options.rest], course_folder())
+
+
+def _progress(options: argparse.Namespace) -> int:
+    from . import checks
+
+    if options.verify:
+        verified, says = checks.verify_report(json.loads(options.verify.read_text(encoding="utf-8")))
+        print(says)
+        return 0 if verified else 1
+    if options.export:
+        options.export.write_text(json.dumps(checks.completion_report(), indent=1) + "\n", encoding="utf-8")
+    print(checks.progress_table())
+    return 0
 
 
 def _problems() -> list:

@@ -14,7 +14,9 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sys
+import tempfile
 import threading
 import time
 import tomllib
@@ -133,13 +135,15 @@ def execute(notebook: nbformat.NotebookNode) -> dict:
         ),
     )
     begun = time.monotonic()
-    with client.setup_kernel():
+    nobody = Path(tempfile.mkdtemp()) / "progress.json"  # exercises are not solved on behalf of whoever builds
+    with client.setup_kernel(env={**os.environ, "COURSE_PROGRESS": str(nobody)}):
         watcher = PeakMemory(client.km.provisioner.pid)  # type: ignore[union-attr]
         watcher.start()
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
         client.set_widgets_metadata()
         watcher.running = False
+    shutil.rmtree(nobody.parent)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     slowest = max(seconds, key=lambda index: seconds[index])

@@ -38,7 +38,7 @@ class Exercise:
     hints: tuple[str, ...] = ()
     after: str = ""
     tolerance: float = 1e-4
-    seconds: float = 5.0
+    seconds: float = 10.0
     observe: Callable[[object, tuple], object] = lambda result, arguments: result
 
     @property

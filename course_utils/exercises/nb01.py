@@ -1,6 +1,7 @@
 """Exercises of notebook 01, minimise the loss."""
 
 import numpy as np
+import torch
 
 from . import Case, Exercise, Mistake
 
@@ -12,8 +13,6 @@ def sigmoid(z):
 
 
 def descends_without_reset(start, learning_rate, num_steps):
-    import torch
-
     w = torch.tensor(start, requires_grad=True)
     for _ in range(num_steps):
         loss = 0.5 * (w**2).sum()

@@ -1,0 +1,466 @@
+"""The mechanism of the exercises, and every exercise with answers that people give (`tests/answers/`)."""
+
+import importlib.util
+import json
+import random
+import re
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import checks, cli, widgets
+from course_utils.exercises import Case, Exercise, Mistake
+
+ANSWERS = Path(__file__).with_name("answers")
+ALL = [exercise for number in checks.numbers() for exercise in checks.exercises(number)]
+CODE = [exercise for exercise in ALL if exercise.kind in ("complete", "debug")]
+CHOICES = [exercise for exercise in ALL if exercise.kind == "choice"]
+
+
+def load_answers(number: str):
+    spec = importlib.util.spec_from_file_location(f"answers_nb{number}", ANSWERS / f"nb{number}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BANK = {number: load_answers(number) for number in checks.numbers() if (ANSWERS / f"nb{number}.py").exists()}
+RIGHT = [(name, i) for bank in BANK.values() for name, answers in bank.RIGHT.items() for i in range(len(answers))]
+WRONG = [(name, i) for bank in BANK.values() for name, answers in bank.WRONG.items() for i in range(len(answers))]
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def says(exercise_id: str, answer: object, **options) -> str:
+    return words(checks.respond(exercise_id, answer, **options))
+
+
+@pytest.fixture(autouse=True)
+def progress(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "made" / "progress.json"))
+    monkeypatch.setattr(checks, "_refused", {})
+    return tmp_path / "made" / "progress.json"
+
+
+# --- every exercise
+
+
+@pytest.mark.parametrize("number", checks.numbers())
+def test_a_notebook_has_exercises_of_three_kinds_and_a_quiz_of_three_questions(number):
+    listed = checks.exercises(number)
+    ids = [exercise.id for exercise in listed]
+    own = [exercise for exercise in listed if ".q" not in exercise.id]
+    questions = [exercise for exercise in listed if ".q" in exercise.id]
+    assert len(own) >= 3 and len(questions) == 3
+    assert ids == [f"{number}.{i + 1}" for i in range(len(own))] + [f"{number}.q{i + 1}" for i in range(3)]
+    assert len({exercise.kind for exercise in own}) >= 2
+    assert len({exercise.title for exercise in listed}) == len(listed)
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.id)
+def test_a_definition_is_whole(exercise):
+    assert exercise.kind in ("complete", "debug", "predict", "choice")
+    assert ".q" in exercise.id or 1 <= len(exercise.hints) <= 3
+    assert bool(exercise.given) == (exercise.kind == "debug")
+    if exercise.kind == "choice":
+        assert exercise.question.endswith("?") and exercise.expected in exercise.options
+        assert list(exercise.options) == list("abcde")[: len(exercise.options)] and len(exercise.options) >= 3
+        assert len({text for pair in exercise.options.values() for text in pair}) == 2 * len(exercise.options)
+    else:
+        assert exercise.after and (exercise.kind == "predict" or len(exercise.cases) >= 3)
+        assert len({case.says for case in exercise.cases}) == len(exercise.cases)
+        assert len({mistake.says for mistake in exercise.mistakes}) == len(exercise.mistakes) >= 2
+
+
+@pytest.mark.parametrize("exercise", [e for e in ALL if e.mistakes], ids=lambda exercise: exercise.id)
+def test_each_mistake_is_refused_with_its_own_words(exercise):
+    for mistake in exercise.mistakes:
+        for answer in mistake.answer if isinstance(mistake.answer, tuple) else (mistake.answer,):
+            assert words(mistake.says) in says(exercise.id, answer)
+
+
+@pytest.mark.parametrize("exercise", CODE, ids=lambda exercise: exercise.id)
+def test_every_stub_is_refused(exercise):
+    def raises(*arguments):
+        raise NotImplementedError
+
+    def half_written(*arguments):
+        return ... * 2
+
+    for stub in (raises, half_written, lambda *arguments: None, lambda *arguments: ..., None, ...):
+        assert "not attempted yet" in says(exercise.id, stub) and exercise.hints[0] in says(exercise.id, stub)
+    if exercise.given:
+        assert "as it was given" in says(exercise.id, exercise.given)
+
+
+@pytest.mark.parametrize("exercise", [e for e in ALL if e not in CODE], ids=lambda exercise: exercise.id)
+def test_nothing_chosen_is_not_attempted(exercise):
+    for stub in (None, ...):
+        assert "not attempted yet" in says(exercise.id, stub)
+
+
+@pytest.mark.parametrize("exercise", CHOICES, ids=lambda exercise: exercise.id)
+def test_each_option_is_explained_and_one_is_right(exercise):
+    for letter, (_, explanation) in exercise.options.items():
+        answer = says(exercise.id, f" {letter.upper()}) ")
+        assert (": correct." in answer) == (letter == exercise.expected) and words(explanation) in answer
+    assert "one letter" in says(exercise.id, "z") and "one letter" in says(exercise.id, 3)
+
+
+@pytest.mark.parametrize("number", checks.numbers())
+def test_the_bank_has_enough_answers(number):
+    assert number in BANK, f"tests/answers/nb{number}.py is missing"
+    right, wrong = BANK[number].RIGHT, BANK[number].WRONG
+    for exercise in checks.exercises(number):
+        if exercise in CODE:
+            assert len(right[exercise.id]) >= 2 and len(wrong[exercise.id]) >= 3, exercise.id
+        elif exercise.kind == "predict":
+            assert len(right[exercise.id]) >= 1 and len(wrong[exercise.id]) >= 2, exercise.id
+
+
+@pytest.mark.parametrize(("name", "i"), RIGHT, ids=lambda part: str(part))
+def test_right_answers_are_accepted(name, i):
+    assert ": correct" in says(name, BANK[name[:2]].RIGHT[name][i])
+
+
+@pytest.mark.parametrize(("name", "i"), WRONG, ids=lambda part: str(part))
+def test_wrong_answers_are_refused_with_what_they_look_like(name, i):
+    answer, told = BANK[name[:2]].WRONG[name][i]
+    found = says(name, answer)
+    assert words(told) in found and ": correct" not in found
+    assert "Hint 1" in found
+
+
+@pytest.mark.parametrize("exercise", [e for e in ALL if e.kind != "choice"], ids=lambda exercise: exercise.id)
+@pytest.mark.parametrize(
+    "odd", [lambda: 1, lambda *a: object(), lambda *a: {1: 2}, lambda *a: "no", 7, "x", [], {}, object()]
+)
+def test_odd_answers_are_refused_and_never_raise(exercise, odd):
+    assert ": correct" not in says(exercise.id, odd)
+
+
+# --- what a learner's code may do
+
+
+def made_up(monkeypatch, **fields) -> None:
+    """Put one exercise "98.1" in place: double each number."""
+    cases = (Case("double([1, 2])", ([1, 2],), [2, 4]), Case("double([])", ([],), []), Case("double([0.5])", ([0.5],), [1]))
+    fields = {"cases": cases, "hints": ("one", "two", "three"), "seconds": 2.0, "kind": "complete"} | fields
+    exercise = Exercise(id="98.1", title="twice", **fields)
+    monkeypatch.setattr(checks, "exercises", lambda number: [exercise] if number == "98" else [])
+
+
+def test_values_are_compared_whatever_their_type(monkeypatch):
+    made_up(monkeypatch)
+    for kind in (list, tuple, np.array, torch.tensor, lambda x: torch.tensor(x).double().requires_grad_()):
+        assert ": correct in all 3 cases" in says("98.1", lambda x, kind=kind: kind([2.0 * part for part in x]))
+    assert ": correct" not in says("98.1", lambda x: [[2 * part for part in x]])  # another shape
+    assert ": correct" not in says("98.1", lambda x: [2.01 * part for part in x])
+    assert ": correct" not in says("98.1", lambda x: [float("nan") for part in x])
+
+
+@pytest.mark.parametrize(
+    ("expected", "value", "same"),
+    [
+        ({"a": 1.0, "b": [2]}, {"b": (2,), "a": np.float32(1)}, True),
+        ({"a": 1.0}, {"a": 1.0, "b": 2}, False),
+        ("yes", "yes", True),
+        ("yes", "no", False),
+        ("1", 1, False),
+        (float("nan"), np.nan, True),
+        (1.0, 1.00001, True),
+        (0.0, 1e-9, True),
+        (0.0, 1e-3, False),
+        (True, np.bool_(True), True),
+        ([], None, False),
+        ([1, 2], range(1, 3), True),
+        ([[1.0, 2.0]], torch.tensor([[1, 2]], dtype=torch.bfloat16), True),
+    ],
+)
+def test_values_by_hand(expected, value, same):
+    assert checks._same(checks._plain(expected), checks._plain(value), 1e-4) is same
+
+
+def test_hints_come_one_by_one_and_start_anew_when_it_is_solved(monkeypatch):
+    made_up(monkeypatch)
+    hints = lambda: [says("98.1", lambda x: x).split("Hint ")[1] for _ in range(4)]  # noqa: E731
+    assert hints() == ["1: one", "2: two", "3: three", "3: three"]
+    assert "Hint 3: three" in says("98.1", ...)  # looking at the hint again is no try
+    assert "Hint" not in says("98.1", lambda x: [2 * part for part in x])
+    assert hints()[0] == "1: one"
+
+
+def test_an_exception_is_shown_with_its_call_and_line(monkeypatch):
+    made_up(monkeypatch)
+
+    def divides(x):
+        return [2 * part / len(x[1:]) for part in x]
+
+    found = says("98.1", divides)
+    assert "double([0.5]) should give [1]" in found
+    assert (
+        "raises ZeroDivisionError: float division by zero, in the line: return [2 * part / len(x[1:]) for part in x]"
+        in found
+    )
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), RecursionError(), GeneratorExit(), MemoryError()])
+def test_no_exception_gets_out(monkeypatch, error):
+    made_up(monkeypatch)
+
+    def raises(x):
+        raise error
+
+    assert "not yet" in says("98.1", raises)
+
+
+def test_what_cannot_be_looked_at_is_refused(monkeypatch):
+    made_up(monkeypatch, kind="predict", expected=1, cases=())
+    endless: list = []
+    endless.append(endless)
+    assert ": correct" not in says("98.1", endless)
+
+
+@pytest.mark.parametrize("mutter", [True, False])
+def test_what_never_ends_is_stopped_and_leaves_no_thread(monkeypatch, capsys, mutter):
+    made_up(monkeypatch, seconds=0.2)
+
+    def hangs(x):
+        while x is not None:
+            if mutter:
+                print("still here")
+
+    before, started = threading.active_count(), time.monotonic()
+    found = says("98.1", hangs)
+    assert "double([1, 2]) should give [2, 4] yours: stopped: it did not finish within 0.2 seconds" in found
+    assert time.monotonic() - started < 10 and threading.active_count() == before
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("ignore:noise")
+def test_arguments_prints_warnings_seeds_and_switches_do_no_harm(monkeypatch, capsys):
+    made_up(monkeypatch)
+    given = [case.arguments[0] for case in checks.exercises("98")[0].cases]
+    kept = [list(argument) for argument in given]
+    drawn = []
+
+    def careless(x):
+        print("noise")
+        print("noise", file=sys.stderr)
+        warnings.warn("noise", stacklevel=1)
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float64)
+        drawn.append((random.random(), np.random.random(), torch.rand(1).item()))
+        random.seed(9), np.random.seed(9), torch.manual_seed(9)
+        for i in range(len(x)):
+            x[i] *= 2
+        return x
+
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    assert ": correct" in says("98.1", careless)
+    assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    assert torch.is_grad_enabled() and torch.get_default_dtype() is torch.float32
+    assert capsys.readouterr() == ("", "") and given == kept
+    assert len(set(drawn)) == 1  # every case starts from the same seed
+
+
+def test_what_a_call_leaves_behind_can_be_observed(monkeypatch):
+    made_up(monkeypatch, observe=lambda result, arguments: [*arguments[0]], cases=(Case("double([1])", ([1],), [2]),))
+
+    def in_place(x):
+        x[0] *= 2
+        return "something"
+
+    assert ": correct" in says("98.1", in_place)
+    assert ": correct" not in says("98.1", lambda x: [2 * part for part in x])
+
+
+def test_a_mistake_is_recognised_where_it_matters_and_only_then(monkeypatch):
+    made_up(monkeypatch, mistakes=(Mistake((lambda x: x, lambda x: [part**2 for part in x]), "no doubling."),))
+    assert "It looks like this: no doubling." in says("98.1", lambda x: list(x))
+    assert "It looks like this: no doubling." in says("98.1", lambda x: [part * part for part in x])
+    assert "It looks like this" not in says("98.1", lambda x: [3 * part for part in x])
+
+
+def test_the_truth_of_a_prediction_is_not_printed(monkeypatch):
+    made_up(
+        monkeypatch, kind="predict", expected=(0.125, "grows"), cases=(), mistakes=(Mistake([8, "grows"], "The inverse."),)
+    )
+    assert "The inverse." in says("98.1", (8, "grows")) and "0.125" not in says("98.1", (7, "grows"))
+    assert "not attempted yet" in says("98.1", (..., "grows"))
+    assert ": correct" in says("98.1", [0.125, "grows"])
+    assert "a value, not a function" in says("98.1", lambda: 0.125)
+
+
+def test_an_unknown_exercise_is_named_and_nothing_is_raised(capsys):
+    for name in ("99.1", "01.99", "", None, 1.1, ("01.1",)):
+        assert "There is no exercise" in says(name, 1)
+    assert checks.check("01.99", 1) is None and "01.1, 01.2" in capsys.readouterr().out
+
+
+# --- progress
+
+
+def solve(name: str, **options) -> None:
+    exercise = next(exercise for exercise in ALL if exercise.id == name)
+    says(name, exercise.expected if exercise.kind in ("choice", "predict") else BANK[name[:2]].RIGHT[name][0], **options)
+
+
+def test_tries_are_counted_up_to_the_first_success(progress):
+    says("01.2", ...)
+    assert not progress.exists()  # looking is no try
+    for answer in (1, 2, -64, 3):
+        says("01.2", answer)
+    (entry,) = json.loads(progress.read_text())["exercises"].values()
+    assert entry["tries"] == 3 and re.fullmatch(r"\d{4}-\d\d-\d\d", entry["solved"])
+    assert [path.name for path in progress.parent.iterdir()] == [progress.name]
+
+
+def test_the_notebooks_own_solutions_are_not_recorded(progress):
+    solve("01.1", mine=False)
+    assert not progress.exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"exercises": []}', '{"exercises": {"01.1": 3}}', '{"exercises": {"01.1": {"tries": "x"}}}']
+)
+def test_a_damaged_file_is_kept_aside_and_named(progress, capsys, content):
+    progress.parent.mkdir()
+    for count in (1, 2):
+        progress.write_text(content)
+        solve("01.2")
+        aside = progress.with_name(f"progress-damaged-{count}.json")
+        assert aside.read_text() == content and aside.name in capsys.readouterr().out
+        assert json.loads(progress.read_text())["exercises"]["01.2"]["solved"]
+
+
+def test_bytes_that_are_no_text_are_damage_too(progress, capsys):
+    progress.parent.mkdir()
+    progress.write_bytes(b"\xff\xfe\x00")
+    solve("01.2")
+    assert "progress-damaged-1.json" in capsys.readouterr().out
+
+
+def test_what_other_versions_wrote_is_kept(progress):
+    progress.parent.mkdir()
+    progress.write_text('{"later": 1, "exercises": {"77.7": {"tries": 1, "solved": "2020-01-01", "more": 2}}}')
+    solve("01.2")
+    document = json.loads(progress.read_text())
+    assert document["later"] == 1 and document["exercises"]["77.7"]["more"] == 2
+    assert "77.7" not in checks.completion_report()["exercises"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_does_not_stop_the_check(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "file" / "progress.json"))
+    found = says("01.2", -64)
+    assert ": correct" in found and "Progress could not be kept" in found
+
+
+def test_without_the_setting_progress_lies_in_the_users_folder(monkeypatch):
+    import platformdirs
+
+    monkeypatch.delenv("COURSE_PROGRESS")
+    assert checks.progress_path().parent == platformdirs.user_data_path("fine-tuning-course", appauthor=False)
+
+
+def test_the_table_counts_and_says_what_is_next():
+    solve("01.1")
+    line = checks.progress_table().splitlines()[0]
+    count = len(checks.exercises("01"))
+    assert line.split()[:4] == ["01", "1", "of", str(count)] and f"#{'.' * (count - 1)}" in line and "next: 01.2" in line
+    for exercise in checks.exercises("01"):
+        solve(exercise.id)
+    assert checks.progress_table().splitlines()[0].endswith("all solved")
+
+
+def test_a_report_is_written_and_verified(tmp_path, capsys):
+    solve("01.1")
+    file = tmp_path / "report.json"
+    assert cli.main(["progress", "--export", str(file)]) == 0
+    assert "next: 01.2" in capsys.readouterr().out
+    assert cli.main(["progress", "--verify", str(file)]) == 0
+    assert f"1 of {len(ALL)} solved" in capsys.readouterr().out
+    report = json.loads(file.read_text())
+    assert list(report["exercises"]) == ["01.1"] and len(report["edition"]) == len(report["digest"]) == 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"solved": 9},
+        {"date": "2020-01-01"},
+        {"exercises": {}},
+        {"exercises": {"01.1": {"tries": 1, "solved": "2020-01-01"}, "01.2": {"tries": 1, "solved": "2020-01-01"}}},
+        {"exercises": {"77.7": {"tries": 1, "solved": "2020-01-01"}}},
+        {"exercises": {"01.1": 5}},
+        {"exercises": 5},
+        {"edition": "0" * 64},
+        {"digest": "0" * 64},
+        {"note": "for my employer"},
+    ],
+)
+def test_a_report_that_was_changed_is_not_verified(tmp_path, capsys, change):
+    solve("01.1")
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(checks.completion_report() | change))
+    assert cli.main(["progress", "--verify", str(file)]) == 1
+    assert ("another edition" in capsys.readouterr().out) is ("edition" in change)
+
+
+@pytest.mark.parametrize("content", ["[]", "7", "{}", "{"])
+def test_what_is_no_report_is_refused(tmp_path, content):
+    (tmp_path / "file.json").write_text(content)
+    assert cli.main(["progress", "--verify", str(tmp_path / "file.json")]) in (1, 2)
+
+
+def test_every_definition_is_part_of_the_edition(tmp_path, monkeypatch):
+    before = checks.completion_report()["edition"]
+    for path in checks.FOLDER.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    monkeypatch.setattr(checks, "FOLDER", tmp_path)
+    assert checks.completion_report()["edition"] == before  # line ends of another system
+    (tmp_path / "nb01.py").write_text((tmp_path / "nb01.py").read_text() + "\n# easier")
+    assert checks.completion_report()["edition"] != before
+
+
+# --- the quiz
+
+
+def test_the_quiz_asks_in_words_and_answers_a_press(capsys, monkeypatch, progress):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    checks.quiz("01")
+    out = words(capsys.readouterr().out)
+    questions = [exercise for exercise in checks.exercises("01") if ".q" in exercise.id]
+    assert [view.children[0].description for view in shown] == [exercise.id for exercise in questions]
+    for exercise, view in zip(questions, shown, strict=True):
+        assert exercise.question in out and all(f"{letter}) {text}" in out for letter, (text, _) in exercise.options.items())
+        buttons, answer = view.children
+        assert buttons.value is None and tuple(buttons.options) == tuple(exercise.options)
+        for letter, (_, explanation) in exercise.options.items():
+            buttons.value = letter
+            assert (
+                explanation.split("<")[0] in words(answer.value.replace("&#x27;", "'")) and 'role="status"' in answer.value
+            )
+    assert set(json.loads(progress.read_text())["exercises"]) == {exercise.id for exercise in questions}
+
+
+def test_where_widgets_are_missing_the_quiz_is_in_words(capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("IPython.display.display", lambda view: pytest.fail("shown"))
+    checks.quiz("01")
+    assert 'checks.check("01.q1", "a")' in capsys.readouterr().out
+
+
+def test_buttons_say_where_they_are_not_alive_what_they_are():
+    assert "once this cell has been run" in repr(widgets.answer_buttons("01.q1", "ab", lambda name, letter: letter))
