@@ -51,7 +51,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from torch import nn
 
-from course_utils import data, evaluation, plots, pretrained, runtime, text, training
+from course_utils import checks, data, evaluation, plots, pretrained, runtime, text, training
 
 plots.use_style()
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every trial otherwise
@@ -193,6 +193,31 @@ ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy")
 ax.set_title("The pooling decides most, then the learning rate")
 plots.show(fig, alt="Validation accuracy of every random trial against its learning rate on a log axis. Mean pooling is best up to "
            "rates of about 0.01 and falls off beyond, max pooling wants the smallest rates, and CLS pooling is at one half or a little above.")  # fmt: skip
+
+# %% [markdown]
+# **Exercise 07.1 (complete): drawing a rate on a log scale.** A generator gives you `u`, evenly spread between 0 and 1. Write
+# `rate_from(u, low, high)`, which makes of it a rate between `low` (at $u = 0$) and `high` (at $u = 1$), such that each power of ten is equally
+# likely. For example, `rate_from(0.5, 1e-4, 1.0)` is 0.01, half-way between the powers $-4$ and $0$.
+
+
+# %% tags=["exercise"]
+def rate_from(u, low, high):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("07.1", rate_from)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def rate_from(u, low, high):
+    return 10 ** (np.log10(low) + u * (np.log10(high) - np.log10(low)))
+
+
+# %% tags=["check"]
+checks.check("07.1", rate_from, mine=False)  # the same check, on the solution above
+
 
 # %% [markdown]
 # Each pooling has a cliff of its own: beyond some rate the head jumps about. There is no cliff on the left, because the answer of a *linear*
@@ -542,6 +567,28 @@ plots.show(fig, alt="Table of shades: five ways of tuning down, parts of the mod
            "moves at full rate, zeros where it is frozen, and rising fractions for falling rates.")  # fmt: skip
 
 # %% [markdown]
+# **Exercise 07.2 (predict): the rate of the lowest layer.** Another model has $L = 4$ layers. Its head learns with $\eta = 0.0016$, and
+# $\xi = 0.5$. With which rate does layer 0 learn? Work it out on paper.
+
+
+# %% tags=["exercise"]
+my_lowest_rate = ...
+
+
+# %% tags=["check"]
+checks.check("07.2", my_lowest_rate)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_lowest_rate = 0.0016 * 0.5**4
+
+
+# %% tags=["check"]
+checks.check("07.2", my_lowest_rate, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ### Train them
 #
 # All of these are the same model, cut at a different layer: what lies below the cut is frozen and comes from `states`. One
@@ -685,6 +732,28 @@ runs["adapters in all layers"] = tune(adapted, 0, 2e-3)
 del adapted, adapter
 
 # %% [markdown]
+# **Exercise 07.3 (predict): what an adapter adds.** How many numbers has one adapter of bottleneck $m = 8$ in a model of width $D = 384$, weights
+# and biases together?
+
+
+# %% tags=["exercise"]
+my_adapter_size = ...
+
+
+# %% tags=["check"]
+checks.check("07.3", my_adapter_size)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_adapter_size = 2 * 384 * 8 + 8 + 384
+
+
+# %% tags=["check"]
+checks.check("07.3", my_adapter_size, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ### Drop layers
 #
 # The crudest surgery: keep the lower three of six layers. The upper ones are the most specialised, and a model of half the
@@ -809,10 +878,40 @@ if profile.name != "smoke":
 print(evaluation.check_band("07 points promised too much by the best of 160 on the test set", flattery["test"]))
 
 # %% [markdown]
+# **Exercise 07.4 (debug): the search that peeked.** `report(validation, test)` takes two lists with the accuracies of all trials, and should give a pair: the
+# number of the trial that one would keep, and the accuracy that one may publish for it. Mend it.
+
+
+# %% tags=["exercise"]
+def report(validation, test):
+    chosen = int(np.argmax(test))
+    return chosen, test[chosen]
+
+
+# %% tags=["check"]
+checks.check("07.4", report)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def report(validation, test):
+    chosen = int(np.argmax(validation))
+    return chosen, test[chosen]
+
+
+# %% tags=["check"]
+checks.check("07.4", report, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # The fresh accuracy grows too, because the search does find better heads. But the reported one runs away from it: the winner is the one with the
 # best luck on these 100 sentences. Chosen on validation, report and future agree. (The *validation* accuracy of a winner flatters in the same
 # way, which is why nobody reports it.) The guard: lock the test part away until the last cell.
-#
+
+# %% tags=["check"]
+checks.quiz("07")
+
+# %% [markdown]
 # ## Summary
 #
 # * **Hyperparameters** are searched on the validation part. Draw rates on a log scale; random search is the baseline; TPE and pruning spend trials

@@ -44,7 +44,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from course_utils import data, evaluation, models, plots, pretrained, runtime, text, training
+from course_utils import checks, data, evaluation, models, plots, pretrained, runtime, text, training
 
 plots.use_style()
 profile, seed = runtime.get_profile(), runtime.get_seed()
@@ -190,6 +190,52 @@ nn.init.normal_(lora.B)  # as if trained
 torch.testing.assert_close(lora.merged()(x), lora(x), rtol=1e-4, atol=1e-4)
 counts = pretrained.count_parameters(lora)
 print(f"trained {counts.trainable:,}, frozen {counts.total - counts.trainable:,}")
+
+# %% [markdown]
+# **Exercise 08.1 (complete): merging an adapter.** Write `merged_weight(W, A, B, alpha)`, the weight of a plain layer that answers as the layer with
+# LoRA does. In: $W$ (out, in), $A$ $(r, \text{in})$, $B$ $(\text{out}, r)$, float, and a number. Out: $(\text{out}, \text{in})$. Take $r$ from the shapes.
+
+
+# %% tags=["exercise"]
+def merged_weight(W, A, B, alpha):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("08.1", merged_weight)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def merged_weight(W, A, B, alpha):
+    r = A.shape[0]
+    return W + alpha / r * B @ A
+
+
+# %% tags=["check"]
+checks.check("08.1", merged_weight, mine=False)  # the same check, on the solution above
+
+# %% [markdown]
+# **Exercise 08.2 (predict): what LoRA trains in one layer.** The first matrix of a feed-forward block takes 384 numbers and gives 1,536. How many parameters does
+# LoRA of rank $r = 8$ train beside it?
+
+
+# %% tags=["exercise"]
+my_lora_size = ...
+
+
+# %% tags=["check"]
+checks.check("08.2", my_lora_size)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_lora_size = 8 * (384 + 1_536)
+
+
+# %% tags=["check"]
+checks.check("08.2", my_lora_size, mine=False)  # the same check, on the solution above
+
 
 # %% [markdown]
 # ### The same from a library
@@ -384,6 +430,32 @@ with torch.no_grad():
         Q, scale = quantise(weight, dim)
         error = (scale * Q - weight).norm() / weight.norm()
         print(f"{label:26} relative error {error:.1%}")
+
+# %% [markdown]
+# **Exercise 08.3 (debug): one scale for all.** `restored(weight)` quantises a matrix (out, in) to int8 and makes it float again. Large weights come back well, the
+# small ones of other rows do not. Mend it: what comes back should err by no more than half a step *of its own row*.
+
+
+# %% tags=["exercise"]
+def restored(weight):
+    step = weight.abs().max() / 127
+    return (weight / step).round() * step
+
+
+# %% tags=["check"]
+checks.check("08.3", restored)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def restored(weight):
+    step = weight.abs().amax(dim=1, keepdim=True) / 127
+    return (weight / step).round() * step
+
+
+# %% tags=["check"]
+checks.check("08.3", restored, mine=False)  # the same check, on the solution above
+
 
 # %% [markdown]
 # A byte for each weight. With a scale for each channel the error is small; with one scale it is more than ten times as
@@ -727,6 +799,28 @@ if profile.name != "smoke":
 print("sure: int8 is a quarter of the size, the student is faster, zeros save nothing")
 
 # %% [markdown]
+# **Exercise 08.4 (choice): reading the table.** A colleague needs answers three times as fast on the same laptop and can give up one point of accuracy. What do you try
+# first? Run the check to see the answers to choose from, then write the letter in quotes.
+
+
+# %% tags=["exercise"]
+my_first_try = ...
+
+
+# %% tags=["check"]
+checks.check("08.4", my_first_try)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_first_try = "b"
+
+
+# %% tags=["check"]
+checks.check("08.4", my_first_try, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # **What paid here.** int8 storage: a quarter of the disk for nothing. The cache: the same training, cheaper with every
 # epoch. LoRA: a file of under a megabyte for each task, and less than half of the memory. Distilling: a model that is
 # really faster.
@@ -765,7 +859,11 @@ if profile.name != "smoke":
 # Nothing crashes, and a new head may even be lucky. The guard: after saving, load into a **fresh** model and demand the
 # same logits, as notebook 06 does. With `peft.get_peft_model` the option that keeps the head is
 # `modules_to_save=["classifier"]`.
-#
+
+# %% tags=["check"]
+checks.quiz("08")
+
+# %% [markdown]
 # ## Summary
 #
 # * Ask which cost you want to lower: training time, training memory, milliseconds or megabytes. No method lowers all.
