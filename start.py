@@ -7,6 +7,9 @@
     python3 start.py test       set up, then run every test
     python3 start.py test fast  set up, then run the tests that take less than a minute
 
+Where a folder `wheels` lies beside this file (`course bundle` makes such a copy of the course), packages are installed
+from it and no network is asked; `--bundle FOLDER` names another place for it.
+
 Running it again is safe: what is already there is kept. Any Python from 2.7 on can read this file, so that an
 old one can say that it is too old.
 """
@@ -30,6 +33,7 @@ STAMP = os.path.join(VENV, "installed-from")
 KERNEL = os.path.join(HERE, ".kernels", "torchtext")
 KERNEL_STAMP = os.path.join(KERNEL, "installed-from")
 KERNEL_FILES = os.path.join(HERE, "kernels", "torchtext")
+WHEELS = os.path.join(HERE, "wheels")
 ACTIONS = ("lab", "setup", "doctor", "torchtext", "test")
 # On Linux torch comes with CUDA libraries, which are most of it.
 NEEDED_GB, FETCHED_GB, NEEDED_TORCHTEXT_GB = (8, 3, 7) if sys.platform.startswith("linux") else (3, 1, 3)
@@ -199,6 +203,11 @@ def explain_failure(output, folder=".venv", action="setup"):
                 FETCHED_GB, action
             ),
         )
+    if from_bundle() and has_sign(output, NOT_PUBLISHED + ("do not match the hashes", "hash mismatch")):
+        stop(
+            "A package is missing from the bundle, or was damaged on the way: {}".format(output.strip()[-300:]),
+            "copy the whole folder again from where it was made.",
+        )
     if has_sign(output, NOT_PUBLISHED):
         stop(
             "A package was not published for this kind of machine ({}, {}): {}".format(
@@ -250,14 +259,42 @@ def locked(name):
     return "\n".join(line for line in lines[first:after] if not line.lstrip().startswith("#")).rstrip("\\ ")
 
 
+def from_bundle():
+    """Return what tells pip and uv to install from the bundle's wheels alone; nothing where there is no bundle."""
+    return ["--no-index", "--find-links", WHEELS] if os.path.isdir(WHEELS) else []
+
+
+def check_bundle(wheels):
+    """Leave unless the wheels were collected for this kind of machine and this Python."""
+    try:
+        with open(os.path.join(wheels, "made-for.json"), encoding="utf-8") as file:
+            made_for = json.load(file)
+    except (OSError, ValueError):
+        stop(
+            "There is no finished bundle of packages in {}.".format(wheels),
+            "copy the whole folder again, or make it with: course bundle FOLDER",
+        )
+    here = {
+        "system": platform.system(),
+        "machine": platform.machine().lower().replace("amd64", "x86_64").replace("aarch64", "arm64"),
+        "python": "{}.{}".format(*sys.version_info[:2]),
+    }
+    wrong = sorted(key for key in here if made_for.get(key) != here[key])
+    if wrong:
+        stop(
+            "The bundle was made for {system}, {machine}, Python {python}; ".format(**made_for)
+            + "here is {system}, {machine}, Python {python}.".format(**here),
+            "use that Python, or make a bundle on a machine like this one: course bundle FOLDER",
+        )
+
+
 def fetch_uv(python):
     """Install uv, the quick installer, as the lock pins it, and return the command that runs it (None: not to be had)."""
     pinned = os.path.join(VENV, "uv.txt")
     with open(pinned, "w", encoding="utf-8") as file:
         file.write(locked("uv") + "\n")
-    status, output = attempt(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--retries", "2", "--require-hashes", "-r", pinned]
-    )
+    fetch = ["install", "--quiet", "--no-deps", "--retries", "2", "--require-hashes", "-r", pinned]
+    status, output = attempt([python, "-m", "pip"] + fetch + from_bundle())
     if status and has_sign(output, OFFLINE):
         explain_failure(output)
     return None if status else [python, "-m", "uv", "pip", "install", "--python", python]
@@ -266,8 +303,11 @@ def fetch_uv(python):
 def install_packages(python):
     """Fill .venv from the hashed lock: with uv where it can be had (quick), else with pip."""
     say("Installing about 200 packages from requirements.lock, each checked against its hash.")
-    say("About {} GB is fetched. This takes 1 to 10 minutes, by the network, and is done once.".format(FETCHED_GB))
-    from_lock = ["--require-hashes", "-r", LOCK]
+    if from_bundle():
+        say("They come from {}; no network is needed. This takes 1 to 5 minutes and is done once.".format(WHEELS))
+    else:
+        say("About {} GB is fetched. This takes 1 to 10 minutes, by the network, and is done once.".format(FETCHED_GB))
+    from_lock = ["--require-hashes", "-r", LOCK] + from_bundle()
     uv = fetch_uv(python)
     if uv:
         status, output = attempt(uv + from_lock)
@@ -297,6 +337,8 @@ def set_up():
         return
     check_folder(0.1 if whole else NEEDED_GB)
     if not whole:
+        if from_bundle():
+            check_bundle(WHEELS)
         if os.path.lexists(VENV):
             remove_environment(done)
         make_environment()
@@ -405,12 +447,26 @@ def run(command):
     return process.wait()
 
 
+def without_bundle(arguments):
+    """Return the arguments without `--bundle FOLDER`, and the folder of wheels that it names (None: not asked for)."""
+    if "--bundle" not in arguments:
+        return arguments, None
+    place = arguments.index("--bundle")
+    folder = os.path.abspath("".join(arguments[place + 1 : place + 2]))
+    inside = os.path.join(folder, "wheels")
+    return arguments[:place] + arguments[place + 2 :], inside if os.path.isdir(inside) else folder
+
+
 def main(arguments):
+    arguments, bundle = without_bundle(arguments)
     action = arguments[0] if arguments else "lab"
     if action in ("-h", "--help", "help"):
         print(__doc__)
         return 0
     check_python(tuple(sys.version_info[:2]))
+    if bundle:
+        check_bundle(bundle)
+        globals()["WHEELS"] = bundle
     if action not in ACTIONS:
         stop("There is no action {!r}.".format(action), "choose one of: " + ", ".join(ACTIONS))
     if hasattr(sys.stdout, "reconfigure"):

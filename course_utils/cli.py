@@ -54,7 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
     progress.add_argument("--verify", type=Path, metavar="FILE", help="say whether a completion report is whole")
     bench = actions.add_parser("bench", help="time the course side by side with others", add_help=False, prefix_chars="\0")
     bench.add_argument("rest", nargs="*")  # read by bench/speed.py, options too
+    bundle = actions.add_parser("bundle", help="copy the course and its packages, for a room without a network")
+    bundle.add_argument("folder", type=Path)
+    for name in ("system", "machine", "python"):
+        bundle.add_argument(f"--{name}", help=f"of the machines it is for (default: the {name} here)")
     run = {"doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict, "bench": _bench}
+    run["bundle"] = _bundle
     run["progress"] = _progress
     options = parser.parse_args(arguments)
     try:
@@ -133,6 +138,11 @@ def _progress(options: argparse.Namespace) -> int:
         options.export.write_text(json.dumps(checks.completion_report(), indent=1) + "\n", encoding="utf-8")
     print(checks.progress_table())
     return 0
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    others = [f"--{name}={value}" for name in ("system", "machine", "python") if (value := getattr(options, name))]
+    return _run(["tools.bundle", str(options.folder.resolve()), *others], course_folder())
 
 
 def _problems() -> list:
