@@ -123,9 +123,9 @@ EXERCISES = [
                 "be gone.",
             ),
             "c": (
-                "word vectors alone carry much of the verdict, and the layers above add to it",
-                "Layer 0 comes before any attention, and the probe is far above a coin there; the rise to the middle layers is "
-                "larger than the intervals.",
+                "word vectors alone, before any attention, carry much of the verdict",
+                "Layer 0 comes before any attention, and its whole interval lies far above a coin's 0.5. That the middle layers "
+                "add to it is likely, but their intervals still touch that of layer 0.",
             ),
             "d": (
                 "fine-tuning should stop at layer 5, since the last layer does harm",

@@ -1,0 +1,278 @@
+"""Exercises of notebook 13, your own data."""
+
+import numpy as np
+
+from . import Case, Exercise, Mistake
+
+
+def level(string):
+    return " ".join(string.casefold().split())
+
+
+def dealt_row_by_row(texts, seed):
+    order = np.random.default_rng(seed).permutation(len(texts))
+    cut = int(0.8 * len(texts))
+    return order[:cut], order[cut:]
+
+
+def dealt_by_key(texts, seed, key):
+    keys = np.array([key(text) for text in texts])
+    different = np.random.default_rng(seed).permutation(np.unique(keys))
+    in_train = np.isin(keys, different[: int(0.8 * len(different))])
+    return np.flatnonzero(in_train), np.flatnonzero(~in_train)
+
+
+def without_copies(texts, seed):
+    first = np.unique([level(text) for text in texts], return_index=True)[1]
+    order = np.random.default_rng(seed).permutation(first)
+    cut = int(0.8 * len(order))
+    return order[:cut], order[cut:]
+
+
+def what_the_split_did(result, arguments):
+    """Say it in words: where the rows are, and whether a text stands on both sides."""
+    if result is None or result is ...:
+        return result
+    texts = arguments[0]
+    train, test = ([int(row) for row in part] for part in result)
+    exact = {texts[row] for row in train} & {texts[row] for row in test}
+    levelled = {level(texts[row]) for row in train} & {level(texts[row]) for row in test}
+    sides = "a text and its copy in other case or spaces on both sides" if levelled else "no text on both sides"
+    return [
+        "each row in one part" if sorted(train + test) == list(range(len(texts))) else "rows lost or twice",
+        "some rows to test on" if test else "nothing to test on",
+        "the same text on both sides" if exact else sides,
+    ]
+
+
+GOOD_SPLIT = ["each row in one part", "some rows to test on", "no text on both sides"]
+TEN = tuple(f"film {i}" for i in range(10))
+SHOUTED = tuple(text.upper() for text in TEN)
+SPACED = tuple(text.replace(" ", "   ") for text in TEN)
+
+
+def f1_by_class(counts):
+    return 2 * counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1))
+
+
+EXERCISES = [
+    Exercise(
+        id="13.1",
+        kind="complete",
+        title="macro F1 by hand",
+        cases=(
+            Case("my_macro_f1(counts=[[0, 30], [0, 70]])", (np.array([[0, 30], [0, 70]]),), 7 / 17),
+            Case("my_macro_f1(counts=[[5, 0], [0, 5]])", (np.array([[5, 0], [0, 5]]),), 1.0),
+            Case("my_macro_f1(counts=[[1, 1], [0, 2]])", (np.array([[1, 1], [0, 2]]),), 11 / 15),
+            Case("my_macro_f1(counts=[[3, 1], [2, 4]])", (np.array([[3, 1], [2, 4]]),), 23 / 33),
+            Case(
+                "my_macro_f1(counts=[[2, 0, 0], [0, 1, 1], [0, 1, 1]])",
+                (np.array([[2, 0, 0], [0, 1, 1], [0, 1, 1]]),),
+                2 / 3,
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda counts: counts.trace() / counts.sum(),
+                "the accuracy, in which a small class hardly counts. The lazy answer of the first case has 0.7 of that.",
+            ),
+            Mistake(
+                lambda counts: (counts.diagonal() / counts.sum(axis=1)).mean(),
+                "the mean recall: TP / (TP + FN). A class that is called too often must cost something too: FP belongs into "
+                "the denominator.",
+            ),
+            Mistake(
+                lambda counts: (counts.diagonal() / np.maximum(counts.sum(axis=0), 1)).mean(),
+                "the mean precision: TP / (TP + FP). What is missed must cost something too: FN belongs into the denominator.",
+            ),
+            Mistake(
+                lambda counts: (f1_by_class(counts) * counts.sum(axis=1)).sum() / counts.sum(),
+                "F1 weighted by the size of the classes. In macro F1 each class counts the same.",
+            ),
+            Mistake(
+                lambda counts: (counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1) - counts.diagonal())).mean(),
+                "TP / (TP + FP + FN). In F1 the hits count twice, above and below.",
+            ),
+            Mistake(lambda counts: f1_by_class(counts)[-1], "F1 of the last class only. Macro F1 is the mean over all."),
+            Mistake(lambda counts: f1_by_class(counts), "F1 of each class. Take their mean."),
+        ),
+        hints=(
+            "for each class count TP, FP and FN. The row is the true class, the column the predicted one.",
+            "TP stands on the diagonal; the row sums to TP + FN, the column to TP + FP.",
+            "2 TP + FP + FN is row sum plus column sum: (2 * counts.diagonal() / (counts.sum(0) + counts.sum(1))).mean().",
+        ),
+        after="evaluation.macro_f1 does this from predictions and labels.",
+    ),
+    Exercise(
+        id="13.2",
+        kind="predict",
+        title="half the width",
+        expected=600,
+        tolerance=0.01,
+        mistakes=(
+            Mistake(300, "Twice the texts make an interval 1 / root of 2 as wide: 8.5 points."),
+            Mistake(450, "So many are to be added to the 150. Asked for is the size of the whole test part."),
+            Mistake(75, "Fewer texts make it wider."),
+            Mistake(2400, "Sixteen times the texts give a quarter of the width."),
+        ),
+        hints=(
+            "the width falls with the root of the number of texts.",
+            "half the width needs a root that is twice as large.",
+            "four times the texts.",
+        ),
+        after="The rule holds for texts that do not resemble each other; copies and texts of one film count for less.",
+    ),
+    Exercise(
+        id="13.3",
+        kind="choice",
+        title="two models on the same texts",
+        question="Model A has 0.78 (0.71 to 0.85), model B 0.83 (0.77 to 0.89). B minus A, on the same texts, is 0.05 (0.01 to "
+        "0.09). What may you report?",
+        expected="c",
+        options={
+            "a": (
+                "nothing: the intervals of the two overlap",
+                "They hold the luck of the texts, which hits both models alike. It cancels in the difference on the same texts.",
+            ),
+            "b": (
+                "B is five points better",
+                "Five is the estimate. The test allows one point as well as nine.",
+            ),
+            "c": (
+                "B is better on such texts, by one to nine points",
+                "The interval of the gain leaves out zero. It says how much the texts can tell, and no more.",
+            ),
+            "d": (
+                "B answers 95 % of the texts better than A",
+                "95 % is how often an interval made this way holds the truth. It says nothing about single texts.",
+            ),
+        },
+        hints=("which of the three intervals asks the question you want to answer?",),
+    ),
+    Exercise(
+        id="13.4",
+        kind="complete",
+        title="weights for a lopsided table",
+        cases=(
+            Case("my_class_weights(labels=[0, 0, 0, 1], num_classes=2)", (np.array([0, 0, 0, 1]), 2), [2 / 3, 2.0]),
+            Case("my_class_weights(labels=[0, 1], num_classes=2)", (np.array([0, 1]), 2), [1.0, 1.0]),
+            Case("my_class_weights(labels=[0, 0, 1, 2], num_classes=3)", (np.array([0, 0, 1, 2]), 3), [2 / 3, 4 / 3, 4 / 3]),
+            Case("my_class_weights(labels=[1, 1, 1, 1, 0], num_classes=2)", (np.array([1, 1, 1, 1, 0]), 2), [2.5, 0.625]),
+        ),
+        mistakes=(
+            Mistake(
+                lambda labels, num_classes: np.bincount(labels, minlength=num_classes) / len(labels),
+                "the shares of the classes, so that the large class weighs even more. It is the other way round.",
+            ),
+            Mistake(
+                lambda labels, num_classes: len(labels) / np.bincount(labels, minlength=num_classes),
+                "not yet divided by the number of classes. Then weights of equally large classes would be C, not 1.",
+            ),
+            Mistake(
+                lambda labels, num_classes: 1 / np.bincount(labels, minlength=num_classes),
+                "one over the count. Their ratio is right, but the mean weight of a text should be 1, or the learning rate "
+                "changes unnoticed: multiply by n / C.",
+            ),
+            Mistake(
+                lambda labels, num_classes: num_classes * np.bincount(labels, minlength=num_classes) / len(labels),
+                "turned over: the rare class gets the small weight.",
+            ),
+            Mistake(
+                lambda labels, num_classes: (len(labels) / (num_classes * np.bincount(labels, minlength=num_classes)))[
+                    labels
+                ],
+                "a weight for each text. Asked for is one for each class, in the order of the classes.",
+            ),
+        ),
+        hints=(
+            "count the texts of each class first; np.bincount does it.",
+            "the larger the count, the smaller the weight; equal classes get 1.",
+            "len(labels) / (num_classes * np.bincount(labels, minlength=num_classes)).",
+        ),
+        after="torch.nn.functional.cross_entropy takes them as weight. Whether they help is a question for validation macro F1.",
+    ),
+    Exercise(
+        id="13.5",
+        kind="debug",
+        title="copies on both sides",
+        given=dealt_row_by_row,
+        observe=what_the_split_did,
+        cases=(
+            Case("two_parts(ten sentences, each twice, seed=0)", (TEN * 2, 0), GOOD_SPLIT),
+            Case("two_parts(these, and each of them shouted, seed=1)", ((TEN + SHOUTED) * 2, 1), GOOD_SPLIT),
+            Case("two_parts(these, and each of them with wider spaces, seed=2)", ((TEN + SPACED) * 2, 2), GOOD_SPLIT),
+            Case("two_parts(ten different sentences, seed=3)", (TEN, 3), GOOD_SPLIT),
+        ),
+        mistakes=(
+            Mistake(
+                without_copies,
+                "copies were thrown away. That is an honest split too, but here every row is to be kept, in one part or the other.",
+            ),
+            Mistake(
+                lambda texts, seed: dealt_by_key(texts, seed, str.casefold),
+                "copies with other spaces still count as different. `level` of section 2 sees to case and spaces.",
+            ),
+            Mistake(
+                lambda texts, seed: dealt_by_key(texts, seed, str),
+                "only exact copies are kept together. Level the texts first: case and spaces make no other sentence.",
+            ),
+            Mistake(
+                lambda texts, seed: (np.arange(len(texts)), np.array([], dtype=int)),
+                "nothing is left to test on.",
+            ),
+            Mistake(
+                lambda texts, seed: (np.arange(len(texts)), np.arange(len(texts))),
+                "the same rows stand in both parts: a model would be tested on what it has learned by heart.",
+            ),
+        ),
+        hints=(
+            "shuffle something else than the rows.",
+            "shuffle the different texts, after `level`; cut that list; then see for each row on which side its text is.",
+            "keys = np.array([level(text) for text in texts]); shuffle np.unique(keys); np.isin(keys, chosen keys) says which "
+            "rows go where.",
+        ),
+        after="With a group_column in place of the text, the same lines keep all rows of a customer together.",
+    ),
+    Exercise(
+        id="13.q1",
+        kind="choice",
+        title="a test part that was used",
+        question="You tried six learning rates and kept the one with the best test accuracy. What is that accuracy now?",
+        expected="b",
+        options={
+            "a": ("an honest estimate, since the model never trained on the test part", "You did: through your choice."),
+            "b": (
+                "too high on average: the test part has become a validation part",
+                "The best of six is partly the luckiest.",
+            ),
+            "c": ("too low, because six runs share one test part", "Runs do not use a test part up; choices do."),
+        },
+    ),
+    Exercise(
+        id="13.q2",
+        kind="choice",
+        title="a good-looking number",
+        question="Seven in ten rows are positive, and a model has 0.72 accuracy and 0.45 macro F1. What do you think of it?",
+        expected="c",
+        options={
+            "a": ("good: 0.72 is far above one half", "One half is what a coin gets. The lazy answer gets 0.70 here."),
+            "b": ("the two numbers contradict each other", "They do not: one counts texts, the other classes."),
+            "c": ("it hardly does more than say positive", "That alone gives 0.70 and a macro F1 of 0.41."),
+        },
+    ),
+    Exercise(
+        id="13.q3",
+        kind="choice",
+        title="two labels for one sentence",
+        question="The same sentence stands in the table as positive and as negative. What should happen to it before training?",
+        expected="a",
+        options={
+            "a": ("both rows are set aside and named, so that a person can decide", "Nobody can tell from the table."),
+            "b": ("the first row is kept", "Its place in the file says nothing about who was right."),
+            "c": (
+                "both are kept: the model will average them",
+                "Nothing can be learned from it, and in a test part one is always wrong.",
+            ),
+        },
+    ),
+]
