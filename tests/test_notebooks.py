@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_utils import runtime
+from course_utils import checks, runtime
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -67,6 +67,15 @@ def tags(cell) -> list[str]:
     return cell.metadata.get("tags", [])
 
 
+def lesson(notebook) -> list:
+    """Return the cells that teach; stubs, checks, solutions and statements of exercises count apart."""
+    return [
+        cell
+        for cell in notebook.cells
+        if not {"exercise", "check", "solution"} & set(tags(cell)) and not cell.source.startswith("**Exercise")
+    ]
+
+
 def outputs(notebook) -> Iterator:
     return (output for cell in code(notebook) for output in cell.outputs)
 
@@ -120,8 +129,8 @@ def test_tags_are_known_and_few_outputs_go_without_comparison(notebook):
 
 def test_it_is_small_enough_to_read_and_to_download(path, notebook):
     assert path.stat().st_size < 3 * 2**20
-    assert len(notebook.cells) <= 120
-    assert sum(len(cell.source.splitlines()) for cell in code(notebook)) <= 400
+    assert len(lesson(notebook)) <= 120
+    assert sum(len(cell.source.splitlines()) for cell in lesson(notebook) if cell.cell_type == "code") <= 400
 
 
 def test_cells_are_short_and_never_empty(notebook):
@@ -135,6 +144,8 @@ def test_no_more_than_three_code_cells_in_a_row(notebook):
     row = 0
     for cell in notebook.cells:
         setup = cell.cell_type == "code" and ("nbval-skip" in tags(cell) or cell.source.startswith("import "))
+        if {"check", "solution"} & set(tags(cell)):
+            continue
         row = row + 1 if cell.cell_type == "code" and not setup else 0
         assert row <= 3, cell.source
 
@@ -170,6 +181,58 @@ def test_no_path_of_the_machine_it_was_made_on(notebook):
     for text in texts:
         found = re.search(r"(?<![\w.:/~-])/(home|root|work|tmp|Users|usr|var|opt|mnt|content)/|\b[A-Z]:\\\\?Users", text)
         assert not found, text[max(0, found.start() - 80) : found.end() + 80]
+
+
+# --- exercises
+
+
+def printed(cell) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+def test_every_exercise_stands_in_its_notebook_with_a_stub_that_is_refused_and_a_solution_that_is_accepted(path, notebook):
+    number, found = path.stem[:2], []
+    for statement, (stub, first, solution, second) in exercise_cells(notebook):
+        called = re.fullmatch(r'checks\.check\("(\d\d\.\d+)", (\w+)\)', first.source)
+        assert called, first.source
+        name = called[1]
+        found.append(name)
+        kind = next(exercise.kind for exercise in checks.exercises(number) if exercise.id == name)
+        assert statement.source.startswith(f"**Exercise {name} ({kind}")
+        assert [tags(cell) for cell in (stub, first, solution, second)] == [["exercise"], ["check"], ["solution"], ["check"]]
+        assert second.source.startswith(first.source[:-1] + ", mine=False)")
+        assert solution.source.startswith("# @title Solution\n")
+        assert solution.metadata.jupyter.source_hidden is True and solution.metadata.cellView == "form"
+        assert re.search(rf"^(def )?{called[2]}\b", stub.source, re.M) and re.search(
+            rf"^(def )?{called[2]}\b", solution.source, re.M
+        )
+        refused = "as it was given" if kind == "debug" else "not attempted yet"
+        assert refused in " ".join(printed(first).split()) and "Hint 1" in printed(first)
+        assert " ".join(printed(second).split()).startswith(f"{name} ") and ": correct" in printed(second)
+    expected = [exercise.id for exercise in checks.exercises(number) if ".q" not in exercise.id]
+    assert found == expected
+
+
+def exercise_cells(notebook) -> Iterator:
+    """Return each statement with its stub, check, solution and check."""
+    cells = notebook.cells
+    return ((cells[i - 1], cells[i : i + 4]) for i in range(len(cells)) if "exercise" in tags(cells[i]))
+
+
+def test_the_quiz_is_asked_in_words_too(path, notebook):
+    questions = [exercise for exercise in checks.exercises(path.stem[:2]) if ".q" in exercise.id]
+    asked = [cell for cell in code(notebook) if cell.source == f'checks.quiz("{path.stem[:2]}")']
+    assert len(asked) == bool(questions)
+    for exercise in questions:
+        words = " ".join(printed(asked[0]).split())
+        assert all(text in words for text in (exercise.question, *(text for text, _ in exercise.options.values())))
+
+
+def test_no_name_of_an_exercise_is_used_by_the_lesson(notebook):
+    taught = "\n".join(cell.source for cell in lesson(notebook) if cell.cell_type == "code")
+    for _, (stub, *_) in exercise_cells(notebook):
+        for name in re.findall(r"^(?:def )?(\w+)(?= ?[=(])", stub.source, re.M):
+            assert not re.search(rf"\b{name}\b", taught), name
 
 
 # --- pictures and widgets

@@ -41,7 +41,7 @@ import torch
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import data, descent, plots, runtime, widgets
+from course_utils import checks, data, descent, plots, runtime, widgets
 
 plots.use_style()
 profile = runtime.get_profile()
@@ -148,6 +148,32 @@ np.testing.assert_allclose(descent.cross_entropy_gradient(w, X, labels), slope, 
 print(f"cross-entropy {ours:.4f} nats, equal to PyTorch's; its gradient equals finite differences")
 
 # %% [markdown]
+# **Exercise 01.1 (complete): the gradient of cross-entropy.** Write it yourself, from the formula above. Given are `w` of
+# shape $(D,)$, `X` of shape $(n, D)$ and labels `y` of 0 and 1, $(n,)$; wanted are the $D$ slopes. Loops, NumPy or
+# PyTorch: all are welcome. With $w = (0, 0)$, one example $x = (1, 2)$ and its label 1 the answer is $(-0.5, -1)$: the probability is
+# one half, the error $-\tfrac12$. Write over the line `raise`, run both cells, and read what the check says. The solution lies folded below it.
+
+
+# %% tags=["exercise"]
+def my_gradient(w, X, y):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("01.1", my_gradient)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def my_gradient(w, X, y):
+    probabilities = descent.sigmoid(X @ w)  # (n,)
+    return X.T @ (probabilities - y) / len(y)
+
+
+# %% tags=["check"]
+checks.check("01.1", my_gradient, mine=False)  # the same check, on the solution
+
+# %% [markdown]
 # ## 4 Gradient descent
 #
 # Step against the gradient, again and again. The step length is the **learning rate** $\eta$:
@@ -197,6 +223,41 @@ for rate in rates:
     assert grows == (factor > 1)
 
 # %% [markdown]
+# **Exercise 01.2 (predict): a rate ten times as large.** The fair rate was 0.05. A slip of the keyboard makes it 0.5.
+# The walk starts at $w_1 = 1$, in the steep direction. Where is $w_1$ after three steps? Work it out before you run
+# anything, and write the number, with its sign.
+
+# %% tags=["exercise"]
+after_three_steps = ...
+
+# %% tags=["check"]
+checks.check("01.2", after_three_steps)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+after_three_steps = (1 - 10 * 0.5) ** 3
+
+# %% tags=["check"]
+checks.check("01.2", after_three_steps, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# **Exercise 01.3 (choice): explain the figure.** In the right picture of this section the curves of 0.19 and 0.21 part
+# at once. Why? Run the check to see the answers, then write the letter of yours, in quotes.
+
+# %% tags=["exercise"]
+why_they_part = ...
+
+# %% tags=["check"]
+checks.check("01.3", why_they_part)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+why_they_part = "c"
+
+# %% tags=["check"]
+checks.check("01.3", why_they_part, mine=False)  # the same check, on the solution
+
+# %% [markdown]
 # ## 5 Try it: the learning-rate explorer
 #
 # Move the sliders (with the mouse, or with the arrow keys). Find the largest rate that still descends without
@@ -234,6 +295,31 @@ for _ in range(40):
     v = 0.9 * v + g
     w = w - 0.02 * v
     momentum_path.append(w)
+
+# %% [markdown]
+# **Exercise 01.4 (complete): one step with momentum.** Turn the loop into a function of one step. Given are `w`, the velocity
+# `v` and the gradient `g`, each of shape $(D,)$; wanted are the new `w` and the new `v`, in this order. With $w = 1$, $v = 0$,
+# $g = 2$, rate 0.1 and momentum 0.9 they are 0.8 and 2.
+
+
+# %% tags=["exercise"]
+def momentum_step(w, v, g, learning_rate, momentum):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("01.4", momentum_step)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def momentum_step(w, v, g, learning_rate, momentum):
+    v = momentum * v + g
+    return w - learning_rate * v, v
+
+
+# %% tags=["check"]
+checks.check("01.4", momentum_step, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # **RMSprop** measures: it keeps a running mean $s$ of the squared gradient of each parameter and divides by its root,
@@ -473,6 +559,51 @@ assert np.mean(wrong_losses[20:]) > 10 * np.mean(right_losses[20:])
 # Gradients of old positions push on: the bug is momentum with $\mu = 1$, a ball without friction that rolls through
 # the lowest point for ever. In a wide, flat valley with a tiny rate it can even look like a gain for a while, because momentum
 # helps there. That is how it stays unnoticed. A loss that swings evenly is its mark.
+
+# %% [markdown]
+# **Exercise 01.5 (debug): a loop that swings.** Here is gradient descent on $L(w) = \tfrac12 \lVert w \rVert^2$, whose gradient is $w$
+# itself, without an optimiser. At rate 0.5 every step should halve $w$: from 1 to 0.5, 0.25, 0.125. The first step does, and
+# then it goes wrong. Mend it in the cell below.
+
+
+# %% tags=["exercise"]
+def bare_descent(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        loss = 0.5 * (w**2).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= learning_rate * w.grad
+    return w.detach()
+
+
+# %% tags=["check"]
+checks.check("01.5", bare_descent)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def bare_descent(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        loss = 0.5 * (w**2).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= learning_rate * w.grad
+        w.grad.zero_()  # this line was missing
+    return w.detach()
+
+
+# %% tags=["check"]
+checks.check("01.5", bare_descent, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# ## Quiz
+#
+# Three questions to see whether it has settled.
+
+# %% tags=["check"]
+checks.quiz("01")
 
 # %% [markdown]
 # ## Summary
