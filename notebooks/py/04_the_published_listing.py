@@ -67,7 +67,7 @@ import torch
 from torch import nn, optim
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
-from course_utils import cli, data, evaluation, models, plots, runtime, text
+from course_utils import checks, cli, data, evaluation, models, plots, runtime, text
 
 torchtext.disable_torchtext_deprecation_warning()
 from torchtext import transforms
@@ -320,6 +320,31 @@ with failing(IndexError):
 print("so output_dim must be 2 and squeeze(1) can go")
 
 # %% [markdown]
+# **Exercise 04.1 (debug): one output for each review.** Two outputs are one way out. The other keeps one output and gives it the
+# loss of a yes-or-no question. `one_output_loss(scores, labels)` should be that. In: scores, float $(B, 1)$, and labels, int $(B,)$, 0 or
+# 1. Out: the mean cross-entropy, where a score $z$ means $p = \sigma(z)$ for label 1. This one lets the reviews of the batch compete. Mend it.
+
+
+# %% tags=["exercise"]
+def one_output_loss(scores, labels):
+    return nn.functional.cross_entropy(scores.squeeze(1), labels.float())
+
+
+# %% tags=["check"]
+checks.check("04.1", one_output_loss)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def one_output_loss(scores, labels):
+    return nn.functional.binary_cross_entropy_with_logits(scores.squeeze(1), labels.float())
+
+
+# %% tags=["check"]
+checks.check("04.1", one_output_loss, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 4 The same program, repaired
 #
 # Now the listing with torchtext 0.18's own pieces: a tokeniser, a vocabulary, transforms, a collate function.
@@ -565,7 +590,32 @@ print("column 0:", " ".join(words.lookup_tokens(ids[:9, 0].tolist())))
 # %% [markdown]
 # Row 0, which the LSTM took for a review, holds the first word of nine reviews. **Print one decoded example from every
 # loader**, just before the model.
-#
+
+# %% [markdown]
+# **Exercise 04.2 (debug): time first, batch first.** `reviews_first(ids)` should take ids of shape $(T, B)$ and give $(B, T)$, one review in each row. This one gives the
+# right shape, and a network trained on it learns nothing. Mend it.
+
+
+# %% tags=["exercise"]
+def reviews_first(ids):
+    return ids.reshape(ids.shape[1], ids.shape[0])
+
+
+# %% tags=["check"]
+checks.check("04.2", reviews_first)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def reviews_first(ids):
+    return ids.transpose(0, 1)
+
+
+# %% tags=["check"]
+checks.check("04.2", reviews_first, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ### The state after the padding
 #
 # `hidden[-1]` is the state after the last *place*, and in a padded batch that is padding for all reviews but the longest. The
@@ -628,7 +678,33 @@ for name, values in (("loss", losses), ("accuracy", correct)):
 # %% [markdown]
 # In the made-up case six reviews of 134 move the accuracy by far. Of our validation batches one is short, and the two means can
 # differ by a point or so. The cure costs nothing: collect all answers, then take one mean.
-#
+
+# %% [markdown]
+# **Exercise 04.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. In: a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
+# from batch to batch. Out: the accuracy over all reviews. For example, four right answers of four in one batch and none of one in the next give 0.8.
+
+
+# %% tags=["exercise"]
+def accuracy_over(batches):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("04.3", accuracy_over)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def accuracy_over(batches):
+    right = sum((predictions == labels).sum().item() for predictions, labels in batches)
+    return right / sum(len(labels) for _, labels in batches)
+
+
+# %% tags=["check"]
+checks.check("04.3", accuracy_over, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ### Whole reviews
 #
 # The last fault costs time. The listing never cuts a review, and its network is large: with `n_layers` and dropout between
@@ -684,6 +760,24 @@ plots.show(fig, alt="Validation accuracy with intervals in three pairs, right ab
 # Read the points in pairs, the right program above the one with a fault. The dotted line is a coin.
 
 # %% [markdown]
+# **Exercise 04.4 (choice): bad, but no coin.** In the figure the network that read time first is a coin; the one that was read after the padding is bad, but better than a coin. Why?
+# Run the check to see the answers to choose from, then write the letter in quotes.
+
+# %% tags=["exercise"]
+my_explanation = ...
+
+# %% tags=["check"]
+checks.check("04.4", my_explanation)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_explanation = "b"
+
+# %% tags=["check"]
+checks.check("04.4", my_explanation, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 7 What one writes today
 #
 # | in the listing | in torchtext 0.18 | today |
@@ -709,6 +803,15 @@ assert torch.equal(ours_batch["attention_mask"].sum(1), theirs_lengths)
 assert torch.equal(ours_batch["labels"], theirs_labels)
 folder.cleanup()
 print("one batch, made by torchtext and by the course: equal")
+
+# %% [markdown]
+# ## Quiz
+#
+# Three questions on the whole notebook. Nothing is sent anywhere.
+
+# %% tags=["check"]
+checks.quiz("04")
+
 
 # %% [markdown]
 # ## Summary

@@ -50,7 +50,7 @@ from torch import nn
 from tqdm.auto import tqdm
 from transformers import AutoModel, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, GPT2Config, GPT2LMHeadModel
 
-from course_utils import data, evaluation, plots, pretrained, runtime, text, training
+from course_utils import checks, data, evaluation, plots, pretrained, runtime, text, training
 
 plots.use_style()
 profile, seed = runtime.get_profile(), runtime.get_seed()
@@ -178,6 +178,32 @@ print("logits", tuple(z.shape), "- by hand = torch = transformers, about", round
 # hesitates between. Here that is all of them.
 
 # %% [markdown]
+# **Exercise 05.1 (complete): the probability of a hidden word.** Write `probability_of(logits, token_id)`. In: the logits of one
+# hidden place, float $(V,)$, and the id of a token. Out: the probability $p_j(v)$ that the model gives to this token there, a number. For
+# example, four equal logits give each token 0.25.
+
+
+# %% tags=["exercise"]
+def probability_of(logits, token_id):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("05.1", probability_of)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def probability_of(logits, token_id):
+    powers = logits.exp()
+    return powers[token_id] / powers.sum()
+
+
+# %% tags=["check"]
+checks.check("05.1", probability_of, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 3 What RoBERTa changed
 #
 # RoBERTa has BERT's architecture and asks a better question, with more text and for longer.
@@ -250,6 +276,24 @@ print("BERT ", places_that_notice(untrained_bert))
 # In GPT only the changed place and those to its right notice (`x`); in BERT all do. So GPT can write, one word after
 # the other, and gets a lesson from every token. BERT sees both sides, which is better for *understanding* a given sentence, but learns
 # from 15 % of the tokens it reads.
+
+# %% [markdown]
+# **Exercise 05.2 (predict): who sees the future.** Another sentence has ten tokens, and the fourth is exchanged for another word.
+# At how many of the ten places can the prediction change, in GPT and in BERT? Write down two numbers.
+
+# %% tags=["exercise"]
+my_places = ...  # (GPT, BERT)
+
+# %% tags=["check"]
+checks.check("05.2", my_places)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_places = (7, 10)
+
+# %% tags=["check"]
+checks.check("05.2", my_places, mine=False)  # the same check, on the solution above
+
 
 # %% [markdown]
 # ## 5 How the words get together: attention
@@ -634,6 +678,24 @@ plots.show(fig, alt="Validation accuracy of the probe for layers 0 to 6 with int
 # they already carry much of the verdict. For fine-tuning (notebook 06) this does not matter; there every layer may move.
 
 # %% [markdown]
+# **Exercise 05.3 (choice): what the probe shows.** Read the figure again, with its shaded intervals. Run the check to see the answers
+# to choose from, then write the letter in quotes.
+
+# %% tags=["exercise"]
+my_reading = ...
+
+# %% tags=["check"]
+checks.check("05.3", my_reading)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_reading = "c"
+
+# %% tags=["check"]
+checks.check("05.3", my_reading, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ### How many labels does pretraining save?
 #
 # We draw training sets of several sizes, ten times each, and compare the probe with TF-IDF on the same sentences.
@@ -825,6 +887,39 @@ evaluation.check_band("05 nats by which the copying bug flatters itself", price[
 # With the bug the model learns to copy its input. After so few steps neither model reads better than the guesser; but the honest curve says so,
 # and the other one promises far too much. The mark of this bug is a loss that is too good to be true; the test for it is to measure at covered
 # places only. BERT's 10 % of chosen words left visible are a small, deliberate dose of the same thing, so a loss over all chosen places flatters a little too.
+
+# %% [markdown]
+# **Exercise 05.4 (debug): labels that forget -100.** `labels_for(input_ids, chosen)` makes the labels of a masked language model. In: ids
+# $(B, T)$ and `chosen`, bool $(B, T)$. Out: labels $(B, T)$ which the loss counts at the chosen places only. This one has the bug of this
+# section. Mend it.
+
+
+# %% tags=["exercise"]
+def labels_for(input_ids, chosen):
+    return input_ids.clone()
+
+
+# %% tags=["check"]
+checks.check("05.4", labels_for)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def labels_for(input_ids, chosen):
+    return input_ids.masked_fill(~chosen, -100)
+
+
+# %% tags=["check"]
+checks.check("05.4", labels_for, mine=False)  # the same check, on the solution above
+
+# %% [markdown]
+# ## Quiz
+#
+# Three questions on the whole notebook. Nothing is sent anywhere.
+
+# %% tags=["check"]
+checks.quiz("05")
+
 
 # %% [markdown]
 # ## Summary

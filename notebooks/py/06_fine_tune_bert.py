@@ -45,7 +45,7 @@ from IPython.display import display
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import data, evaluation, models, plots, pretrained, runtime, text, training, widgets
+from course_utils import checks, data, evaluation, models, plots, pretrained, runtime, text, training, widgets
 
 plots.use_style()
 profile, seed = runtime.get_profile(), runtime.get_seed()
@@ -125,7 +125,26 @@ print(f"untrained: accuracy {untrained.accuracy:.3f}, loss {untrained.loss:.3f} 
 # %% [markdown]
 # As good as a coin, as it must be: the encoder may know a lot, but the head throws dice. If your untrained loss is far
 # from $\log C$, look for a mistake now, before training hides it.
-#
+
+# %% [markdown]
+# **Exercise 06.1 (predict): the price of knowing nothing.** You want to fine-tune the same model to give one to five stars, so its head has
+# $C = 5$ rows. About which loss, in nats, must the untrained model show? Give it to two decimals.
+
+# %% tags=["exercise"]
+my_untrained_loss = ...
+
+# %% tags=["check"]
+checks.check("06.1", my_untrained_loss)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_untrained_loss = np.log(5)
+
+# %% tags=["check"]
+checks.check("06.1", my_untrained_loss, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 3 The loss
 #
 # Cross-entropy, as in notebook 01, now for $C$ classes. For one sentence with logits $z \in \mathbb{R}^C$ and label $y$
@@ -143,7 +162,33 @@ print("by hand = torch = transformers")
 # %% [markdown]
 # The loss takes **logits**, not probabilities: it takes the softmax itself. Hand it probabilities and it still runs,
 # only flatter and slower, since a softmax of a softmax can never be sure.
-#
+
+# %% [markdown]
+# **Exercise 06.2 (debug): the softmax before the loss.** `loss_of(logits, labels)` should give the mean cross-entropy of a batch. In: logits,
+# float $(B, C)$, and labels, int $(B,)$. Out: a number. This one trains, and never well. Mend it.
+
+
+# %% tags=["exercise"]
+def loss_of(logits, labels):
+    probabilities = logits.softmax(dim=1)
+    return torch.nn.functional.cross_entropy(probabilities, labels)
+
+
+# %% tags=["check"]
+checks.check("06.2", loss_of)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def loss_of(logits, labels):
+    return torch.nn.functional.cross_entropy(logits, labels)
+
+
+# %% tags=["check"]
+checks.check("06.2", loss_of, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 4 The optimiser
 #
 # **AdamW** is Adam of notebook 01 with one change: **weight decay** shrinks the parameters directly instead of going
@@ -182,6 +227,34 @@ plots.show(
     fig,
     alt="Learning rate over the steps of the run: a straight rise to 0.0001 over the first tenth, then a straight fall to zero.",
 )
+
+# %% [markdown]
+# **Exercise 06.3 (complete): the rate at a step.** Write `rate_at(step, num_steps, warmup_steps, peak)`, the rate in this figure. Steps count
+# from 0. During the first `warmup_steps` steps it rises in a straight line, as $\frac{\text{step} + 1}{\text{warmup\_steps} + 1}$ of the
+# peak. At step `warmup_steps` it stands at the peak, and from there it falls in a straight line, to zero at step `num_steps`. For
+# example, `rate_at(0, 20, 4, 1.0)` is 0.2.
+
+
+# %% tags=["exercise"]
+def rate_at(step, num_steps, warmup_steps, peak):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("06.3", rate_at)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def rate_at(step, num_steps, warmup_steps, peak):
+    if step < warmup_steps:
+        return peak * (step + 1) / (warmup_steps + 1)
+    return peak * (num_steps - step) / (num_steps - warmup_steps)
+
+
+# %% tags=["check"]
+checks.check("06.3", rate_at, mine=False)  # the same check, on the solution above
+
 
 # %% [markdown]
 # ## 5 Train
@@ -298,6 +371,47 @@ evaluation.check_band(
 )
 
 # %% [markdown]
+# **Exercise 06.4 (choice): reading the curves.** In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs
+# to 0.70; the validation accuracy stays at 0.81. What is going on? Run the check to see the answers to choose from, then write the letter in quotes.
+
+# %% tags=["exercise"]
+my_diagnosis = ...
+
+# %% tags=["check"]
+checks.check("06.4", my_diagnosis)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_diagnosis = "b"
+
+# %% tags=["check"]
+checks.check("06.4", my_diagnosis, mine=False)  # the same check, on the solution above
+
+# %% [markdown]
+# **Exercise 06.5 (debug): the epoch that the test part chose.** After each epoch of a run somebody noted two accuracies. `accuracy_to_report(validation, test)`
+# takes these two lists of equal length and should give the one number that may be published: the test accuracy of the model that one would keep. Mend it.
+
+
+# %% tags=["exercise"]
+def accuracy_to_report(validation, test):
+    return max(test)
+
+
+# %% tags=["check"]
+checks.check("06.5", accuracy_to_report)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def accuracy_to_report(validation, test):
+    best_epoch = int(np.argmax(validation))
+    return test[best_epoch]
+
+
+# %% tags=["check"]
+checks.check("06.5", accuracy_to_report, mine=False)  # the same check, on the solution above
+
+# %% [markdown]
 # ## 7 Test, against honest rivals
 #
 # A result alone says little. Four rivals, from the simplest up, on the same training and test sentences: the commonest class; TF-IDF
@@ -338,6 +452,32 @@ trainable["frozen encoder + linear head"] = probe.coef_.size + 1
 test_features = pretrained.sentence_features(encoder, encoded.test)
 correct["frozen encoder + linear head"] = probe.predict(test_features) == test.labels
 del encoder
+
+# %% [markdown]
+# **Exercise 06.6 (complete): the mean over real words.** The frozen encoder gives a linear head one vector for each sentence: the mean of its states.
+# Write `masked_mean(states, attention_mask)`. In: float $(B, T, D)$, and 1 for a word or 0 for padding, int $(B, T)$. Out:
+# $(B, D)$, for each sentence the mean over its real words. For example, states 4 and 100 with the mask 1 and 0 give 4.
+
+
+# %% tags=["exercise"]
+def masked_mean(states, attention_mask):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("06.6", masked_mean)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def masked_mean(states, attention_mask):
+    real = attention_mask[:, :, None]  # (B, T, 1)
+    return (states * real).sum(dim=1) / real.sum(dim=1)
+
+
+# %% tags=["check"]
+checks.check("06.6", masked_mean, mine=False)  # the same check, on the solution above
+
 
 # %% [markdown]
 # And now, once, the test set for the fine-tuned model.
@@ -525,7 +665,61 @@ print("leaving out the mask changes more than 3 % of the answers" if profile.nam
 # With the mask it does not matter which sentences share a batch; without it the answer to *your* sentence depends on how
 # long its neighbours are. Nothing crashes. The guard is one line in a test: predict a sentence alone and in company,
 # and demand the same answer.
+
+# %% [markdown]
+# **Exercise 06.7 (debug): the mask that was not passed.** `answers_of(model, batch)` should give the predicted class of each sentence, int $(B,)$. In: a classifier, and
+# a batch with `input_ids` and `attention_mask`, each $(B, T)$. The check brings a small model of its own, in which each token that is attended to
+# has a vote. Mend it.
+
+
+# %% tags=["exercise"]
+def answers_of(model, batch):
+    return model(batch["input_ids"]).logits.argmax(dim=1)
+
+
+# %% tags=["check"]
+checks.check("06.7", answers_of)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def answers_of(model, batch):
+    return model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(dim=1)
+
+
+# %% tags=["check"]
+checks.check("06.7", answers_of, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
+# ## 11 Your run among others
 #
+# The course keeps what this notebook reached with several seeds. Where does your run stand, and would the difference mean anything?
+
+# %% tags=["nbval-ignore-output"]
+claim = "06 fine-tuned encoder on Rotten Tomatoes, block split"
+run = evaluation.compare_run(claim, scores["fine-tuned encoder"].estimate, seconds=history.seconds)
+fig, ax = plt.subplots(figsize=(7, 1.8))
+plots.compared_run(ax, run)
+ax.set(xlabel="test accuracy", title="The seed alone moves the accuracy")
+plots.show(fig, alt="Test accuracy of this run, a diamond, above a circle for each stored seed, over the shaded band where the next seed "
+           "should fall.")  # fmt: skip
+print(run.sentence)
+
+# %% [markdown]
+# The circles differ in nothing but the seed. Whoever compares two settings with one run of each, and finds less than the width of the
+# band between them, has found nothing yet.
+
+# %% [markdown]
+# ## Quiz
+#
+# Three questions on the whole notebook. Nothing is sent anywhere.
+
+# %% tags=["check"]
+checks.quiz("06")
+
+
+# %% [markdown]
 # ## Summary
 #
 # * Seven steps: load the model, prepare the data, loss, optimiser, train, validate, test. Only the first differs from

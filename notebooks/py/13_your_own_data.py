@@ -48,7 +48,7 @@ from IPython.display import display
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import cards, data, evaluation, plots, pretrained, runtime, tables, text, training, widgets
+from course_utils import cards, checks, data, evaluation, plots, pretrained, runtime, tables, text, training, widgets
 
 plots.use_style()
 profile, seed = runtime.get_profile(), runtime.get_seed()
@@ -185,7 +185,34 @@ print(f"{cut.number} of {len(reviews):,} texts {cut.sentence}")
 # %% [markdown]
 # Few texts lose their end, so the limit is no worry here. The bars on the left are one: an accuracy of 0.70 would mean that the
 # model has learned nothing. On such data look at **macro F1** as well: the mean over classes of $F_1 = 2\,TP / (2\,TP + FP + FN)$, in which the small class counts as much as the large one.
-#
+
+# %% [markdown]
+# **Exercise 13.1 (complete): macro F1 by hand.** Write `my_macro_f1(counts)`. In: counts, int $(C, C)$, the row is the true class and the column the
+# predicted one. Out: macro F1, a number. For example, who always answers the second class on 30 texts of the first and 70 of the second has
+# `counts = [[0, 30], [0, 70]]` and a macro F1 of $\tfrac12 (0 + \tfrac{140}{170}) = 0.41$.
+
+
+# %% tags=["exercise"]
+def my_macro_f1(counts):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("13.1", my_macro_f1)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def my_macro_f1(counts):
+    f1 = 2 * counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1))  # (C,)
+    return f1.mean()
+
+
+# %% tags=["check"]
+checks.check("13.1", my_macro_f1, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 4 Split, with copies on one side
 #
 # The parts must be alike (each class with the same share in all three: a **stratified** split) and must not know each other (a sentence and
@@ -276,7 +303,42 @@ plots.show(fig, alt="Accuracy, left, and macro F1, right, with wide 95 percent i
 # than ten points wide. Where two of them overlap, the gain on the same texts, with an interval of its own, is sharper; and
 # when that still holds zero, the honest answer is that *this test cannot tell*. An interval shrinks with the root of the
 # number of test texts: four times the texts, half the width.
-#
+
+# %% [markdown]
+# **Exercise 13.2 (predict): half the width.** On 150 test texts your interval is 12 points wide. How many test texts would make it 6 points wide?
+
+# %% tags=["exercise"]
+my_size = ...
+
+# %% tags=["check"]
+checks.check("13.2", my_size)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_size = 600
+
+# %% tags=["check"]
+checks.check("13.2", my_size, mine=False)  # the same check, on the solution above
+
+# %% [markdown]
+# **Exercise 13.3 (choice): two models on the same texts.** Model A has an accuracy of 0.78 (0.71 to 0.85), model B of 0.83 (0.77 to 0.89). Block by block
+# on the same texts, B minus A is 0.05 (0.01 to 0.09). What may you report? Run the check to see the answers to choose from, then write the letter in quotes.
+
+# %% tags=["exercise"]
+my_report = ...
+
+# %% tags=["check"]
+checks.check("13.3", my_report)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_report = "c"
+
+# %% tags=["check"]
+checks.check("13.3", my_report, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # **Does the interval hold?** In life you never learn. Here we may look, since our file was cut from a larger set: over a
 # thousand fresh sentences, mixed seven to three as in the table.
 
@@ -330,7 +392,34 @@ for mistake in mistakes[:4].itertuples():
 
 # %% [markdown]
 # The line numbers lead back to the file. Mend a wrong label there, never in the notebook, and run again.
-#
+
+# %% [markdown]
+# **Exercise 13.4 (complete): weights for a lopsided table.** If the rare class is missed too often, its texts can be made to count more in the loss. With
+# $n$ texts, $C$ classes and $n_c$ texts of class $c$, the usual weight is $w_c = n / (C\, n_c)$. Write `my_class_weights(labels, num_classes)`. In: labels, int
+# $(n,)$. Out: the weights, float $(C,)$. For example, labels 0, 0, 0, 1 give 0.67 and 2.
+
+
+# %% tags=["exercise"]
+def my_class_weights(labels, num_classes):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("13.4", my_class_weights)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def my_class_weights(labels, num_classes):
+    sizes = np.bincount(labels, minlength=num_classes)  # (C,)
+    return len(labels) / (num_classes * sizes)
+
+
+# %% tags=["check"]
+checks.check("13.4", my_class_weights, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 8 Hand it over: a folder with a card
 #
 # A model without a description is a riddle. `save_run` writes the weights as `safetensors`, the tokenizer with its limit, and a
@@ -471,7 +560,38 @@ for name, values in scores.items():
 # %% [markdown]
 # Nothing crashes, the curves look fine, and the number is simply not true. The guard is the assertion of section 4. It costs a
 # line.
-#
+
+# %% [markdown]
+# **Exercise 13.5 (debug): copies on both sides.** `two_parts(texts, seed)` deals out rows: four fifths to train on, the rest to test on. In: a list of texts. Out: two
+# lists of row numbers. Each row must come out once, and a text and its copies (those that `level` of section 2 makes the same) on one side. This one
+# splits at random. Mend it.
+
+
+# %% tags=["exercise"]
+def two_parts(texts, seed):
+    order = np.random.default_rng(seed).permutation(len(texts))
+    cut = int(0.8 * len(texts))
+    return order[:cut], order[cut:]
+
+
+# %% tags=["check"]
+checks.check("13.5", two_parts)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def two_parts(texts, seed):
+    keys = np.array([level(string) for string in texts])
+    different = np.random.default_rng(seed).permutation(np.unique(keys))
+    in_train = np.isin(keys, different[: int(0.8 * len(different))])
+    return np.flatnonzero(in_train), np.flatnonzero(~in_train)
+
+
+# %% tags=["check"]
+checks.check("13.5", two_parts, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ## 10 A checklist for your own data
 #
 # **Before training**
@@ -494,7 +614,17 @@ for name, values in scores.items():
 #
 # 11. Does another program load the folder and give the same answers?
 # 12. Does the card say what the model is *not* for? Are private texts gone from it?
+
+# %% [markdown]
+# ## Quiz
 #
+# Three questions on the whole notebook. Nothing is sent anywhere.
+
+# %% tags=["check"]
+checks.quiz("13")
+
+
+# %% [markdown]
 # ## Summary
 #
 # * A table is guilty until counted: encodings, empty cells, copies, contradictions, spellings, tiny classes. Nothing is dropped in
