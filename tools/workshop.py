@@ -365,10 +365,13 @@ def main(arguments: list[str]) -> int:
     if options.part in ("all", "learner"):
         write_learner()
     if options.part in ("all", "slides"):
-        sys.path.insert(0, str(ROOT / "tools"))
-        import slides
+        import slides  # beside this file
 
-        slides.write_slides(notebooks().values(), WORKSHOP / "slides")
+        try:
+            slides.write_slides(notebooks().values(), WORKSHOP / "slides")
+        except OSError as error:
+            print(f"workshop: {error}.", file=sys.stderr)
+            return 1
     return 0
 
 
