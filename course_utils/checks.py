@@ -83,7 +83,7 @@ import textwrap
 import threading
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
@@ -168,15 +168,15 @@ def _judge(exercise: Exercise, answer: object) -> tuple[str, list[str]]:
     if not failed:
         return "solved", [f"correct{f' in all {len(cases)} cases' if exercise.cases else ''}. {exercise.after}"]
 
-    def is_like(other: object) -> bool:
+    def is_like(other: object, where: Iterable[int] = failed) -> bool:
         theirs = _run(other, exercise)
-        return all(_alike(theirs[i], outcomes[i], exercise) for i in failed)
+        return all(_alike(theirs[i], outcomes[i], exercise) for i in where)
 
     want, done = wants[failed[0]], outcomes[failed[0]]
     said = ["not yet.", f"  {cases[failed[0]].says} should give {_show(*want)}", f"  yours: {_show(*done)}"]
     if not exercise.cases:
         said = [f"{_show(*done)} is not it."]
-    if exercise.given and is_like(exercise.given):
+    if exercise.given and is_like(exercise.given, range(len(cases))):
         return "refused", [*said, "This is what the function does as it was given: the fault is still in it."]
     for answers, says in exercise.mistakes:
         if any(map(is_like, answers if isinstance(answers, tuple) else (answers,))):
