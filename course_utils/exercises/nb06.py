@@ -40,6 +40,10 @@ def without_the_mask(model, batch):
     return model(batch["input_ids"]).logits.argmax(dim=1)
 
 
+def length(gradients):
+    return math.sqrt(sum((gradient**2).sum().item() for gradient in gradients))
+
+
 def fall(step, num_steps, warmup_steps):
     return (num_steps - step) / (num_steps - warmup_steps)
 
@@ -171,6 +175,54 @@ EXERCISES = [
     ),
     Exercise(
         id="06.4",
+        kind="complete",
+        title="gradients cut to a length",
+        cases=(
+            Case("clipped(gradients=[[3, 4]], max_norm=1)", ([torch.tensor([3.0, 4.0])], 1.0), [[0.6, 0.8]]),
+            Case(
+                "clipped(gradients=[[3], [4]], max_norm=1)",
+                ([torch.tensor([3.0]), torch.tensor([4.0])], 1.0),
+                [[0.6], [0.8]],
+            ),
+            Case(
+                "clipped(gradients=[[6, 0], [[0], [8]]], max_norm=5)",
+                ([torch.tensor([6.0, 0.0]), torch.tensor([[0.0], [8.0]])], 5.0),
+                [[3.0, 0.0], [[0.0], [4.0]]],
+            ),
+            Case("clipped(gradients=[[0.3, 0.4]], max_norm=1)", ([torch.tensor([0.3, 0.4])], 1.0), [[0.3, 0.4]]),
+            Case("clipped(gradients=[[0, 0]], max_norm=1)", ([torch.zeros(2)], 1.0), [[0.0, 0.0]]),
+        ),
+        mistakes=(
+            Mistake(
+                lambda gradients, max_norm: [g * min(1, max_norm / max(g.norm().item(), 1e-9)) for g in gradients],
+                "each tensor was cut by itself, so the direction of the whole step changes. The length is that of all "
+                "gradients together, and all are multiplied by the same factor.",
+            ),
+            Mistake(
+                lambda gradients, max_norm: [g.clamp(-max_norm, max_norm) for g in gradients],
+                "each number was cut by itself. That changes the direction of the step; here the whole is made shorter.",
+            ),
+            Mistake(
+                (
+                    lambda gradients, max_norm: [g * (max_norm / torch.tensor(length(gradients))) for g in gradients],
+                    lambda gradients, max_norm: [g * max_norm / max(length(gradients), 1e-9) for g in gradients],
+                ),
+                "every gradient gets the length max_norm. One that is short already must stay as it is, a zero too.",
+            ),
+            Mistake(
+                lambda gradients, max_norm: [g * min(1, max_norm / max(length(gradients) ** 2, 1e-9)) for g in gradients],
+                "divided by the square of the length. The root is missing.",
+            ),
+        ),
+        hints=(
+            "first one number: the length of all gradients taken together, as if they were one long vector.",
+            "then one factor for all of them: max_norm / length, but never above 1.",
+            "length = torch.cat([g.flatten() for g in gradients]).norm(); the factor is 1.0 if length <= max_norm.",
+        ),
+        after="torch.nn.utils.clip_grad_norm_ does it in place. The step keeps its direction and loses its violence.",
+    ),
+    Exercise(
+        id="06.5",
         kind="choice",
         title="reading the curves",
         question="In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs to 0.70; "
@@ -197,7 +249,7 @@ EXERCISES = [
         hints=("the accuracy stays and the loss climbs: what does the loss see that the accuracy does not?",),
     ),
     Exercise(
-        id="06.5",
+        id="06.6",
         kind="debug",
         title="the epoch that the test part chose",
         given=chosen_on_the_test_part,
@@ -243,60 +295,6 @@ EXERCISES = [
             "best = validation.index(max(validation)), then return test[best].",
         ),
         after="Three epochs flatter a little; a search over a hundred settings flatters a lot.",
-    ),
-    Exercise(
-        id="06.6",
-        kind="complete",
-        title="the mean over real words",
-        cases=(
-            Case(
-                "masked_mean(states=[[[1, 2], [3, 4], [9, 9]]], attention_mask=[[1, 1, 0]])",
-                (torch.tensor([[[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]]), torch.tensor([[1, 1, 0]])),
-                [[2.0, 3.0]],
-            ),
-            Case(
-                "masked_mean(states=[[[4], [6]], [[8], [100]]], attention_mask=[[1, 1], [1, 0]])",
-                (torch.tensor([[[4.0], [6.0]], [[8.0], [100.0]]]), torch.tensor([[1, 1], [1, 0]])),
-                [[5.0], [8.0]],
-            ),
-            Case(
-                "masked_mean(states=[[[1, 0], [5, 2]]], attention_mask=[[1, 1]])",
-                (torch.tensor([[[1.0, 0.0], [5.0, 2.0]]]), torch.tensor([[1, 1]])),
-                [[3.0, 1.0]],
-            ),
-        ),
-        mistakes=(
-            Mistake(
-                lambda states, mask: states.mean(dim=1),
-                "the mean over all T places, padding included.",
-            ),
-            Mistake(
-                lambda states, mask: (states * mask[:, :, None]).mean(dim=1),
-                "the padding is zeroed but still counted: the sum is divided by T. Divide by the number of real words.",
-            ),
-            Mistake(
-                lambda states, mask: (states * mask[:, :, None]).sum(dim=1),
-                "the sum over the real words. For the mean, divide by how many they are.",
-            ),
-            Mistake(
-                lambda states, mask: (states * mask[:, :, None]).sum(dim=1) / mask.sum(),
-                "divided by the real words of the whole batch. Each sentence has its own number: sum the mask over dim=1.",
-            ),
-            Mistake(
-                lambda states, mask: states[:, 0],
-                "the state of the first token. BERT's own head reads that one; asked for is the mean.",
-            ),
-            Mistake(
-                lambda states, mask: (states * mask[:, :, None]).sum(dim=(0, 1)) / mask.sum(),
-                "one mean over all sentences. Each sentence needs a vector of its own: (B, D).",
-            ),
-        ),
-        hints=(
-            "multiply padding away, add up over the places, divide by the number of real words of each sentence.",
-            "the mask needs a third axis to fit the states: attention_mask[:, :, None] is (B, T, 1).",
-            "(states * mask).sum(dim=1) / mask.sum(dim=1), with mask = attention_mask[:, :, None].",
-        ),
-        after="pretrained.sentence_features does this for a whole data set.",
     ),
     Exercise(
         id="06.7",

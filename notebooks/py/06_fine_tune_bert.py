@@ -295,7 +295,35 @@ assert losses[-1] < 0.2
 
 # %% [markdown]
 # It can learn. (Whether it has understood is what validation and test are for.)
-#
+
+# %% [markdown]
+# **Exercise 06.4 (complete): gradients cut to a length.** Write `clipped(gradients, max_norm)`. In: a list of float tensors, the gradients of all parameters, and a number. Out: a list of
+# tensors of the same shapes. If the length of all gradients together, as one long vector, is above `max_norm`, multiply all of them by one factor so that it becomes
+# `max_norm`; else give them back unchanged. For example, the gradients 3 and 4 have the length 5; cut to 1 they become 0.6 and 0.8.
+
+
+# %% tags=["exercise"]
+def clipped(gradients, max_norm):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("06.4", clipped)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def clipped(gradients, max_norm):
+    length = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    factor = 1.0 if length <= max_norm else max_norm / length
+    return [factor * gradient for gradient in gradients]
+
+
+# %% tags=["check"]
+checks.check("06.4", clipped, mine=False)  # the same check, on the solution above
+
+
+# %% [markdown]
 # ### The real run
 #
 # `training.fit` is the same loop with a live panel, with validation, and with the best weights kept. **We freeze the
@@ -371,24 +399,24 @@ evaluation.check_band(
 )
 
 # %% [markdown]
-# **Exercise 06.4 (choice): reading the curves.** In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs
+# **Exercise 06.5 (choice): reading the curves.** In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs
 # to 0.70; the validation accuracy stays at 0.81. What is going on? Run the check to see the answers to choose from, then write the letter in quotes.
 
 # %% tags=["exercise"]
 my_diagnosis = ...
 
 # %% tags=["check"]
-checks.check("06.4", my_diagnosis)
+checks.check("06.5", my_diagnosis)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
 my_diagnosis = "b"
 
 # %% tags=["check"]
-checks.check("06.4", my_diagnosis, mine=False)  # the same check, on the solution above
+checks.check("06.5", my_diagnosis, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
-# **Exercise 06.5 (debug): the epoch that the test part chose.** After each epoch of a run somebody noted two accuracies. `accuracy_to_report(validation, test)`
+# **Exercise 06.6 (debug): the epoch that the test part chose.** After each epoch of a run somebody noted two accuracies. `accuracy_to_report(validation, test)`
 # takes these two lists of equal length and should give the one number that may be published: the test accuracy of the model that one would keep. Mend it.
 
 
@@ -398,7 +426,7 @@ def accuracy_to_report(validation, test):
 
 
 # %% tags=["check"]
-checks.check("06.5", accuracy_to_report)
+checks.check("06.6", accuracy_to_report)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
@@ -409,7 +437,7 @@ def accuracy_to_report(validation, test):
 
 
 # %% tags=["check"]
-checks.check("06.5", accuracy_to_report, mine=False)  # the same check, on the solution above
+checks.check("06.6", accuracy_to_report, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 7 Test, against honest rivals
@@ -452,32 +480,6 @@ trainable["frozen encoder + linear head"] = probe.coef_.size + 1
 test_features = pretrained.sentence_features(encoder, encoded.test)
 correct["frozen encoder + linear head"] = probe.predict(test_features) == test.labels
 del encoder
-
-# %% [markdown]
-# **Exercise 06.6 (complete): the mean over real words.** The frozen encoder gives a linear head one vector for each sentence: the mean of its states.
-# Write `masked_mean(states, attention_mask)`. In: float $(B, T, D)$, and 1 for a word or 0 for padding, int $(B, T)$. Out:
-# $(B, D)$, for each sentence the mean over its real words. For example, states 4 and 100 with the mask 1 and 0 give 4.
-
-
-# %% tags=["exercise"]
-def masked_mean(states, attention_mask):
-    raise NotImplementedError
-
-
-# %% tags=["check"]
-checks.check("06.6", masked_mean)
-
-
-# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
-# @title Solution
-def masked_mean(states, attention_mask):
-    real = attention_mask[:, :, None]  # (B, T, 1)
-    return (states * real).sum(dim=1) / real.sum(dim=1)
-
-
-# %% tags=["check"]
-checks.check("06.6", masked_mean, mine=False)  # the same check, on the solution above
-
 
 # %% [markdown]
 # And now, once, the test set for the fine-tuned model.

@@ -42,13 +42,28 @@ def report_by_loop(validation, test):
     return test[best]
 
 
-def mean_by_loop(states, attention_mask):
-    return [row[mask.bool()].mean(dim=0).tolist() for row, mask in zip(states, attention_mask, strict=True)]
+def clipped_by_hand(gradients, max_norm):
+    total = math.sqrt(sum(float((gradient * gradient).sum()) for gradient in gradients))
+    if total <= max_norm:
+        return gradients
+    return [gradient * (max_norm / total) for gradient in gradients]
 
 
-def mean_that_counts_padding(states, attention_mask):
-    states[attention_mask == 0] = 0
-    return states.mean(dim=1)
+def clipped_by_torch(gradients, max_norm):
+    parameters = [torch.nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    return [parameter.grad for parameter in parameters]
+
+
+def clipped_apart(gradients, max_norm):
+    return [g if g.norm() <= max_norm else g / g.norm() * max_norm for g in gradients]
+
+
+def clipped_to_length(gradients, max_norm):
+    total = torch.cat([g.flatten() for g in gradients]).norm()
+    return [g / total * max_norm for g in gradients]
 
 
 def one_by_one(model, batch):
@@ -72,17 +87,12 @@ RIGHT = {
         lambda step, n, w, peak: np.interp(step, [-1, w, n], [0, peak, 0]),
         lambda step, n, w, peak: peak * min((step + 1) / (w + 1), (n - step) / (n - w)),
     ],
-    "06.5": [
+    "06.4": [clipped_by_hand, clipped_by_torch],
+    "06.6": [
         lambda validation, test: test[validation.index(max(validation))],
         lambda validation, test: test[np.argmax(validation)],
         lambda validation, test: max(zip(validation, test, strict=True))[1],
         report_by_loop,
-    ],
-    "06.6": [
-        lambda states, mask: (states * mask[:, :, None]).sum(1) / mask[:, :, None].sum(1),
-        lambda states, mask: torch.einsum("btd,bt->bd", states, mask / mask.sum(1, keepdim=True)),
-        lambda states, mask: states.masked_fill(mask[:, :, None] == 0, torch.nan).nanmean(dim=1),
-        mean_by_loop,
     ],
     "06.7": [
         lambda model, batch: model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(dim=1),
@@ -112,19 +122,22 @@ WRONG = {
         (lambda step, n, w, peak: min((step + 1) / (w + 1), (n - step) / (n - w)), "The rate is the factor times peak"),
         (lambda step, n, w, peak: peak, "should give 0.2"),
     ],
-    "06.5": [
+    "06.4": [
+        (clipped_apart, "each tensor was cut by itself"),
+        (
+            lambda gradients, max_norm: [torch.clamp(g, -max_norm, max_norm) for g in gradients],
+            "each number was cut by itself",
+        ),
+        (clipped_to_length, "every gradient gets the length max_norm"),
+        (lambda gradients, max_norm: gradients, "should give [[0.6, 0.8]]"),
+        (lambda gradients, max_norm: [g / g.sum() for g in gradients], "should give"),
+    ],
+    "06.6": [
         (lambda validation, test: max(test), "as it was given"),
         (lambda validation, test: test[-1], "the last epoch"),
         (lambda validation, test: max(validation), "picked for being high"),
         (lambda validation, test: np.argmax(validation), "the number of the epoch"),
         (lambda validation, test: max(validation + test), "should give 0.81"),
-    ],
-    "06.6": [
-        (lambda states, mask: states.mean(1), "padding included"),
-        (mean_that_counts_padding, "still counted"),
-        (lambda states, mask: torch.einsum("btd,bt->bd", states, mask.float()), "the sum over the real words"),
-        (lambda states, mask: states[:, 0, :], "the first token"),
-        (lambda states, mask: states * mask, "raises RuntimeError"),
     ],
     "06.7": [
         (lambda model, batch: model(batch["input_ids"]).logits.argmax(-1), "as it was given"),
