@@ -34,6 +34,7 @@ if importlib.util.find_spec("course_utils") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
 
 # %%
+import copy
 import csv
 import io
 import shutil
@@ -44,6 +45,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from IPython.display import display
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -256,12 +258,93 @@ untrained = training.evaluate(model, encoded[1])
 settings = training.Settings(num_epochs=1 if smoke else 4, learning_rate=2e-4, seed=seed)
 print(f"frozen {frozen:,} of {pretrained.count_parameters(model).total:,} parameters")
 
+# %% [markdown]
+# ### How many minutes will it take?
+#
+# Nearly all of the time goes into products of matrices, and those can be counted before you start. A matrix with $P$ entries
+# costs $2P$ operations for each token on the way forward, a product and a sum for each entry. On the way back it costs $4P$:
+# half for the gradient that travels on, half for its own. With $L$ layers of width $D$ that are all trained, a step over $B$
+# texts of $T$ tokens takes about
+#
+# $$F = B\,T\,\big(6\,P + 12\,L\,D\,T\big) \;\text{operations}, \qquad \text{seconds} = \frac{F}{e\,R} .$$
+#
+# The second term is attention. $R$ is the rate at which this machine multiplies large matrices, and $e$ the share of it that
+# a training step reaches; `course bench` measured $e$. By hand and by the package:
+
+# %%
+whole = pretrained.load_classifier(seed=seed)
+pretrained.freeze_below(whole, 0)  # the table of word pieces stays
+matrices = [m.weight for m in whole.bert.encoder.modules() if isinstance(m, torch.nn.Linear)]
+B, T, L, D = 8, 32, whole.config.num_hidden_layers, whole.config.hidden_size
+P = sum(matrix.numel() for matrix in matrices)
+operations = B * T * (6 * P + 12 * L * D * T)
+packaged_count = training.count_flops(whole, np.full(B, T), [np.arange(B)], trains=True)
+assert np.isclose(operations, packaged_count)
+print(f"P = {P:,}: a step over {B} x {T} tokens takes {operations / 1e9:.1f} billion operations")
+
+# %% [markdown]
+# Is it true? We change one thing at a time, the tokens, the texts or the layers, and time real steps.
+
+
+# %%
+def step_seconds(net, B, T):
+    input_ids = torch.full((B, T), 2_000)
+    labels, mask = torch.zeros(B, dtype=torch.long), torch.ones_like(input_ids)
+
+    def step():
+        net(input_ids=input_ids, attention_mask=mask, labels=labels).loss.backward()
+        net.zero_grad()
+
+    return runtime.median_seconds(step, repeats=3)
+
+
+# %% tags=["nbval-ignore-output"]
+rate, timed = runtime.gemm_rate(), {}
+grid = {"tokens T": [(8, T, 6) for T in (16, 64, 128)], "texts B": [(B, 32, 6) for B in (4, 12, 32)],
+        "layers L": [(16, 32, L) for L in (1, 2, 4)]}  # fmt: skip
+for what, cases in grid.items():
+    for B, T, L in cases:
+        net = copy.deepcopy(whole)
+        pretrained.keep_layers(net, list(range(L)))
+        count = training.count_flops(net, np.full(B, T), [np.arange(B)], trains=True)
+        pair = (runtime.estimate_seconds(count, rate=rate), step_seconds(net, B, T))
+        timed.setdefault(what, []).append(pair)
+del whole, net
+print(f"this machine multiplies {rate / 1e9:.0f} billion operations a second")
+
+# %%
+fig, ax = plt.subplots(figsize=(5.6, 3.6))
+line = np.geomspace(min(p[0] for ps in timed.values() for p in ps), max(p[0] for ps in timed.values() for p in ps), 2)
+ax.plot(line, line, color="black", linewidth=0.8, label="as foretold")
+ax.fill_between(line, 0.7 * line, 1.3 * line, color="black", alpha=0.1, label="within 30 %")
+for i, (what, pairs) in enumerate(timed.items()):
+    ax.plot(*zip(*pairs, strict=True), plots.MARKERS[i], color=plots.COLOURS[i], label=f"more {what}")
+ax.set(xscale="log", yscale="log", xlabel="foretold seconds of a step", ylabel="measured seconds")
+ax.set_title("Counting operations foretells the time")
+for axis in (ax.xaxis, ax.yaxis):
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+ax.legend()
+plots.show(fig, alt="Measured against foretold seconds of a training step on log axes, for three series in which tokens, texts or layers "
+           "grow. The points follow the diagonal, most of them inside a grey band of plus and minus 30 percent.")  # fmt: skip
+
+# %% [markdown]
+# Twice the texts or twice the layers cost twice the time; twice the tokens a little more than that, by the attention term.
+# Very small steps lie above the line, because starting a kernel takes time too. For our run, with two frozen layers:
+
+# %% tags=["nbval-ignore-output"]
+batches = text.make_batches(encoded[0].lengths, batch_size=settings.batch_size)
+run_count = settings.num_epochs * training.count_flops(model, encoded[0].lengths, batches, trains=True)
+foretold = runtime.estimate_seconds(run_count, rate=rate)
+print(f"foretold for {settings.num_epochs} epochs: {foretold:.0f} s, validation left out")
+
 # %% tags=["nbval-ignore-output"]
 panel = widgets.TrainingPanel()
 display(panel.view)
 history = training.fit(model, encoded[0], encoded[1], settings, on_progress=panel)
 best = max(record.validation_accuracy for record in history.records)
 print(f"validation accuracy: untrained {untrained.accuracy:.3f}, best epoch {best:.3f}")
+print(f"foretold {foretold:.0f} s, took {history.seconds:.0f} s with validation")
 
 # %% [markdown]
 # ## 6 Judge it, beside rivals, with intervals
