@@ -330,7 +330,7 @@ plots.show(fig, alt="Measured against foretold seconds of a training step on log
 
 # %% [markdown]
 # Twice the texts or twice the layers cost twice the time; twice the tokens a little more than that, by the attention term.
-# Very small steps lie above the line, because starting a kernel takes time too. For our run, with two frozen layers:
+# Steps over very few tokens can lie above the line, because starting a product takes time too. For our run, with two frozen layers:
 
 # %% tags=["nbval-ignore-output"]
 batches = text.make_batches(encoded[0].lengths, batch_size=settings.batch_size)
