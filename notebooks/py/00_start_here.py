@@ -17,6 +17,8 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/00_start_here.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
+# [中文版：从这里开始](zh/00_start_here.ipynb)
+#
 # **What you will be able to do at the end of this notebook:** say what fine-tuning is, find your way through the
 # course, and know that your machine is ready.
 #
@@ -44,7 +46,7 @@ if importlib.util.find_spec("course_utils") is None:
 # whether it is positive or negative. That is **sentiment analysis**, the best-known kind of **text classification**. All reviews below were written by people; none was made up for this course.
 
 # %%
-from course_utils import data, runtime
+from course_utils import checks, data, runtime
 
 sentences = data.load_splits("rotten_tomatoes")
 for index in (0, -1):
@@ -92,10 +94,13 @@ print(f"profile: {profile.name}")
 # | [06 Fine-tune BERT](06_fine_tune_bert.ipynb) | How is a pretrained model fine-tuned, and how much does it help? |
 # | [07 Three kinds of tuning](07_three_kinds_of_tuning.ipynb) | Which hyperparameters, which parameters, which structure: what is worth tuning? |
 # | [08 More with less](08_more_with_less.ipynb) | What do LoRA, caching, int8, pruning and distillation really save, and what do they cost? |
+# | [09 Little data](09_little_data.ipynb) | What helps when only a few examples have labels, or some labels are wrong? |
+# | [10 Adaptive and cross-model](10_adaptive_and_cross_model.ipynb) | Do schedules that adapt, and several models together, beat one plain run? |
+# | [12 Beyond classification](12_beyond_classification.ipynb) | How do the same seven steps find names, and answer questions? |
 # | [13 Your own data](13_your_own_data.ipynb) | How does a table of yours become a model that others can trust? |
 #
-# Notebook 04 runs in a kernel of its own, which `python3 start.py torchtext` sets up; every other notebook can be read without it. Those
-# from 07 to 12 are being written.
+# Notebook 04 runs in a kernel of its own, which `python3 start.py torchtext` sets up; every other notebook can be read without it. Number
+# 11, training on several machines, is still to come.
 
 # %% [markdown]
 # ## 4 How to work with a notebook
@@ -107,6 +112,51 @@ print(f"profile: {profile.name}")
 # * Change things. Each notebook is a copy of your own, and `git checkout notebooks` brings the original back.
 # * Each idea comes first by hand, in a few lines, and then from a library; a cell in between checks that the two
 #   agree. When you wonder what a library call does, look at the lines above it.
+
+# %% [markdown]
+# ### Exercises that answer back
+#
+# Each teaching notebook has exercises where an idea has just been taught: complete a function, predict a number before you
+# run anything, mend a program with a bug, explain a figure. A cell below yours checks the answer. It tries your code on
+# small cases that you can work out by hand, accepts every correct way to write it, and says what a wrong answer looks like. If you try again it
+# gives a second hint, then a third. Below it lies a solution, folded: look when you have tried. A quiz of three questions
+# ends each notebook. Here is one exercise to see how it goes.
+
+# %% [markdown]
+# **Exercise 00.1 (complete): accuracy.** Given are two lists of equal length, what a model said and what was true. Return
+# the share of answers that are right: for `[0, 0, 1, 0]` and `[0, 1, 1, 0]` that is 0.75. Write over the line `raise`, run both
+# cells, and read what the check says. Then try a wrong answer on purpose, such as the number of right answers.
+
+
+# %% tags=["exercise"]
+def accuracy(predictions, labels):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("00.1", accuracy)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def accuracy(predictions, labels):
+    return sum(p == y for p, y in zip(predictions, labels, strict=True)) / len(labels)
+
+
+# %% tags=["check"]
+checks.check("00.1", accuracy, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# What you solve is kept in a file in your user folder, outside the course, so it outlives upgrades. The solutions that a
+# notebook brings do not count: running all cells solves nothing for you. This is how far you are:
+
+# %% tags=["nbval-ignore-output"]
+print(checks.progress_table())
+
+# %% [markdown]
+# Each `#` is an exercise or question that you have solved. In a terminal, `course progress` prints the same table, and `course progress --export report.json` writes a
+# report that anybody can check with `course progress --verify report.json`. The check shows that the file is whole and fits the course's
+# exercises. Who solved them it cannot show.
 
 # %% [markdown]
 # ## 5 The letters used everywhere

@@ -43,7 +43,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import data, evaluation, plots, pretrained, runtime, text
+from course_utils import checks, data, evaluation, plots, pretrained, runtime, text
 
 plots.use_style()
 profile = runtime.get_profile()
@@ -139,6 +139,34 @@ for name, tensor in batch.items():
     print(f"{name:15} {tuple(tensor.shape)!s:7}", tensor.tolist())
 
 # %% [markdown]
+# **Exercise 02.1 (complete): a padded batch with its mask.** Given is a list of texts, each a list of ids, such as
+# `[[5, 6, 7], [8]]`. Wanted are two rectangles of shape $(B, T)$, first the ids, filled up with 0 behind the text, then the mask, 1 for
+# real and 0 for padding: `[[5, 6, 7], [8, 0, 0]]` and `[[1, 1, 1], [1, 0, 0]]`. A text may be empty. Lists, arrays and tensors
+# are all welcome.
+
+
+# %% tags=["exercise"]
+def my_batch(texts):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("02.1", my_batch)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def my_batch(texts):
+    longest = max(len(text) for text in texts)
+    padded_ids = [[*text, *[0] * (longest - len(text))] for text in texts]
+    real_places = [[1] * len(text) + [0] * (longest - len(text)) for text in texts]
+    return padded_ids, real_places
+
+
+# %% tags=["check"]
+checks.check("02.1", my_batch, mine=False)  # the same check, on the solution
+
+# %% [markdown]
 # Padding costs time: the network computes it and then throws it away. Batches of texts of similar length (**bucketing**)
 # need less of it. We measure three ways on the training reviews.
 
@@ -170,6 +198,24 @@ plots.show(fig, alt="Bars of the share of padding: whole reviews in random batch
 # In random batches of whole reviews more than half of the work would go into padding. Cutting reviews to their first
 # words helps, bucketing helps more, and both together are what we train with. Within a bucket the order is shuffled
 # in every epoch, so nothing is learned from it.
+
+# %% [markdown]
+# **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of two: first as
+# they come, (1, 9) and (2, 4), then sorted, (1, 2) and (4, 9). What share of all places holds padding, each time? Work out
+# both on paper and write them as `(0.25, 0.1)`.
+
+# %% tags=["exercise"]
+padding_shares = ...
+
+# %% tags=["check"]
+checks.check("02.2", padding_shares)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+padding_shares = ((8 + 2) / (18 + 8), (1 + 5) / (4 + 18))
+
+# %% tags=["check"]
+checks.check("02.2", padding_shares, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 5 An honest split
@@ -298,6 +344,52 @@ print("the mean of the random splits lies", "inside" if inside else "outside", "
 
 # %% [markdown]
 # The lesson is to ask how the rows came to stand where they stand, not that random splits are wrong everywhere.
+
+# %% [markdown]
+# **Exercise 02.3 (debug): a split that leaks films.** The function gets the film of each review and returns two lists of rows,
+# for training and for testing: the last `test_size` reviews are held out. But a film may stand on both sides. Mend it: *every* review of a
+# film that is among the last `test_size` belongs into the test part, which grows by that; all other rows are for training. Films may
+# come back later in the file, and both lists stay in the order of the file.
+
+
+# %% tags=["exercise"]
+def split_by_film(films, test_size):
+    every_row = list(range(len(films)))
+    return every_row[:-test_size], every_row[-test_size:]
+
+
+# %% tags=["check"]
+checks.check("02.3", split_by_film)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def split_by_film(films, test_size):
+    held_out = set(films[-test_size:])
+    every_row = range(len(films))
+    train_rows = [row for row in every_row if films[row] not in held_out]
+    return train_rows, [row for row in every_row if films[row] in held_out]
+
+
+# %% tags=["check"]
+checks.check("02.3", split_by_film, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# **Exercise 02.4 (choice): explain the figure.** Look again at the two bars of the model that sees names alone. Run the
+# check to see the question, then write the letter of your answer, in quotes.
+
+# %% tags=["exercise"]
+what_names_tell = ...
+
+# %% tags=["check"]
+checks.check("02.4", what_names_tell)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+what_names_tell = "b"
+
+# %% tags=["check"]
+checks.check("02.4", what_names_tell, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 6 The scores to beat
@@ -484,6 +576,14 @@ if profile.name != "smoke":
 # takes it lightly, because all that padding does is shift the mean. Networks do not: the same mistake turns the LSTM of notebook 03 into a coin,
 # and costs BERT several points in notebook 06. The test that catches it fits in one line: *a text must get the same
 # answer alone and in company.* Every model of this course is tested that way.
+
+# %% [markdown]
+# ## Quiz
+#
+# Three questions to see whether it has settled.
+
+# %% tags=["check"]
+checks.quiz("02")
 
 # %% [markdown]
 # ## Summary

@@ -1,0 +1,42 @@
+"""The exercise of notebook 00, which shows how exercises work."""
+
+from . import Case, Exercise, Mistake
+
+
+def right(predictions, labels):
+    return sum(p == y for p, y in zip(predictions, labels, strict=True))
+
+
+EXERCISES = [
+    Exercise(
+        id="00.1",
+        kind="complete",
+        title="accuracy",
+        cases=(
+            Case("accuracy([0, 0, 1, 0], [0, 1, 1, 0])", ([0, 0, 1, 0], [0, 1, 1, 0]), 0.75),
+            Case("accuracy([1, 1], [1, 1])", ([1, 1], [1, 1]), 1.0),
+            Case("accuracy([1, 1, 1], [0, 0, 1])", ([1, 1, 1], [0, 0, 1]), 1 / 3),
+        ),
+        mistakes=(
+            Mistake(right, "this is the number of right answers. Accuracy is their share, between 0 and 1."),
+            Mistake(
+                lambda predictions, labels: 1 - right(predictions, labels) / len(labels),
+                "this is the share of wrong answers.",
+            ),
+            Mistake(
+                lambda predictions, labels: 100 * right(predictions, labels) / len(labels),
+                "this is in per cent. The course writes accuracy between 0 and 1: 0.75.",
+            ),
+            Mistake(
+                lambda predictions, labels: sum(predictions) / len(predictions),
+                "this is how often the model says 1. Compare each prediction with its label.",
+            ),
+        ),
+        hints=(
+            "count the places where prediction and label are equal.",
+            "zip(predictions, labels) walks through both lists side by side.",
+            "sum(p == y for p, y in zip(predictions, labels)) / len(labels).",
+        ),
+        after="Every test score in this course is this number.",
+    ),
+]
