@@ -230,9 +230,9 @@ plots.show(
 
 # %% [markdown]
 # **Exercise 06.3 (complete): the rate at a step.** Write `rate_at(step, num_steps, warmup_steps, peak)`, the rate in this figure. Steps count
-# from 0. During the first `warmup_steps` steps it rises in a straight line, as $\frac{\text{step} + 1}{\text{warmup\_steps} + 1}$ of the
-# peak. At step `warmup_steps` it stands at the peak, and from there it falls in a straight line, to zero at step `num_steps`. For
-# example, `rate_at(0, 20, 4, 1.0)` is 0.2.
+# from 0. During the first `warmup_steps` steps it rises in a straight line, as `(step + 1) / (warmup_steps + 1)` of the peak. At step
+# `warmup_steps` it stands at the peak, and from there it falls in a straight line, to zero at step `num_steps`. For example,
+# `rate_at(0, 20, 4, 1.0)` is 0.2.
 
 
 # %% tags=["exercise"]
