@@ -513,8 +513,8 @@ del restored, stored
 # %% [markdown]
 # With a scale for each channel it is a quarter of the size, and hardly an answer changes. This is the cheapest saving
 # of the whole notebook: no training, ten lines. It is not faster, and the reason is not int8 but the missing kernel.
-# With one scale for each matrix the same ten lines run just as well; compare the two accuracies to see what that
-# mistake costs.
+# With one scale for each matrix the same ten lines run just as well, with errors many times as large; compare the two
+# accuracies to see whether that costs anything here. Measure it on your own model before you trust it.
 #
 # ## 6 Pruning: leave weights out
 #
@@ -574,7 +574,7 @@ ax.set(
     ylabel="validation accuracy",
     title="The model bears some pruning, then falls",
 )
-ax.legend(loc="upper right")
+ax.legend(loc="lower right")
 plots.show(fig, alt="Validation accuracy over the share of weights set to zero without further training, falling towards 0.5 for large "
            "shares, and one point for 60 percent after fine-tuning.")  # fmt: skip
 
@@ -792,8 +792,10 @@ if profile.name != "smoke":
     assert gaps["LoRA (peft)"].estimate > -0.05 and gaps["2-layer student"].estimate > -0.1
     assert table["int8 weights"]["disk"] < reference["disk"] / 3.5
     assert abs(gaps["int8 weights"].estimate) < 0.02
-    assert table["2-layer student"]["ms"] < reference["ms"] / 1.5
-print("sure: int8 is a quarter of the size, the student is faster, zeros save nothing")
+one = [np.arange(16)]  # a batch of 16 sentences
+work = [training.count_flops(net, encoded.test.lengths[:16], one, trains=False) for net in (student, model)]
+assert np.isclose(work[0], work[1] / 3)
+print("sure: int8 is a quarter of the size, the student does a third of the work, zeros save nothing")
 
 # %% [markdown]
 # **Exercise 08.4 (choice): reading the table.** A colleague needs answers three times as fast on the same laptop and can give up one point of accuracy. What do you try
