@@ -186,8 +186,8 @@ def compare_run(name: str, value: float, *, seconds: float | None = None) -> Com
     )
     if seconds and "seconds" in band:
         usual, there = np.median(band["seconds"]), kept["measured"]["hardware"]
-        reading = "as usual" if 1 / 1.5 < seconds / usual < 1.5 else "what else is running, or was left out?"
+        reading = "as usual." if 1 / 1.5 < seconds / usual < 1.5 else "what else is running, or was left out?"
         if there != f"{os.cpu_count()} cores, {platform.machine()}":
-            reading = "another machine, so the factor compares machines, not runs"
-        sentence += f"\nTraining took {seconds:.0f} s, {seconds / usual:.2f} times the {usual:.0f} s on {there}: {reading}."
+            reading = "another machine, so the factor compares machines, not runs."
+        sentence += f"\nTraining took {seconds:.0f} s, {seconds / usual:.2f} times the {usual:.0f} s on {there}: {reading}"
     return Comparison(sentence, value, tuple(values), (low, high))
