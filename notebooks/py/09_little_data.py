@@ -1,0 +1,804 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 · Little data
+#
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/09_little_data.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+#
+# **What you will be able to do:** draw a learning curve and say which model to use with how many labels, test whether an
+# augmentation helps by more than luck, go on with pretraining on text without labels, and find wrong labels.
+#
+# **Before you start:** notebooks 05 (frozen features, hidden words) and 06; notebook 07 for states that are computed once.
+# **Time:** one hour to read and play; the code takes about two minutes.
+
+# %% tags=["nbval-skip"]
+# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("course_utils") is None:
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+
+# %%
+import copy
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict, learning_curve
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from course_utils import checks, data, evaluation, models, plots, pretrained, runtime, text, training
+
+plots.use_style()
+profile, seed = runtime.get_profile(), runtime.get_seed()
+
+# %% [markdown]
+# Labels are the dear part of a data set: somebody has to read every sentence. This notebook asks what to do when there are
+# few of them. We pretend that a **pool** of labelled sentences is all we may draw from. A second set of sentences is
+# **unlabelled**: we have their words, and we never look at their labels.
+
+# %%
+sizes = {"smoke": (64, 40, 60), "workshop": (1100, 800, 480)}  # else: for a GPU
+num_pool, num_unlabelled, num_test = sizes.get(profile.name, (3000, 2500, None))
+whole = data.load_splits("rotten_tomatoes", test_size=num_test)
+pool, test = data.evenly(whole.train, num_pool), whole.test
+others = np.flatnonzero(~np.isin(whole.train.rows, pool.rows))
+unlabelled = data.evenly(whole.train.take(others), num_unlabelled)
+print(f"pool {len(pool):,}, unlabelled {len(unlabelled):,}, test {len(test):,} sentences")
+
+# %% [markdown]
+# ## 1 One point of a learning curve
+#
+# A **learning curve** shows the test accuracy against the number $n$ of training sentences. With $S_n$ a random set of $n$ of them
+# and $w(S_n)$ the parameters that training finds, a point is the mean over draws:
+#
+# $$A(n) = \mathbb{E}_{S_n}\big[\,\text{accuracy of } f(\cdot\,; w(S_n)) \text{ on the test part}\,\big].$$
+#
+# Each draw takes half of its sentences from either class. One permutation serves all sizes of a draw, so more labels
+# always means *the same ones and some more*.
+
+
+# %%
+def draw(n, number):
+    """Return the positions in the pool of the first n sentences of a draw, int (n,)."""
+    rng, half = np.random.default_rng(100 * seed + number), np.bincount(pool.labels).min()
+    by_class = [rng.permutation(np.flatnonzero(pool.labels == c))[:half] for c in (0, 1)]
+    return np.stack(by_class, axis=1).ravel()[:n]
+
+
+def word_counts():
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    return make_pipeline(words, LogisticRegression(C=4, max_iter=1000))
+
+
+# %% tags=["nbval-ignore-output"]
+pool_texts = np.array(pool.texts, dtype=object)
+for number in range(4):
+    rows = draw(16, number)
+    fitted = word_counts().fit(pool_texts[rows], pool.labels[rows])
+    print(f"draw {number}, 16 sentences: accuracy {fitted.score(test.texts, test.labels):.3f}")
+
+# %% [markdown]
+# Four numbers for one and the same $n$: which sentences were drawn matters as much as many a choice of model. A single draw is
+# an anecdote. So a point needs several draws, and an honest figure shows their range.
+#
+# scikit-learn draws whole curves. Given our order of the sentences it must find our numbers.
+
+# %%
+num_labels = (8, 16, 32) if profile.name == "smoke" else (16, 64, 256, 1024)
+order = draw(max(num_labels), 0)
+x = np.array([*pool.texts, *test.texts], dtype=object)
+y = np.concatenate([pool.labels, test.labels])
+one_draw = [(order, len(pool) + np.arange(len(test)))]  # training rows, test rows
+packaged = learning_curve(word_counts(), x, y, train_sizes=num_labels, cv=one_draw)[2][:, 0]
+
+fits = [word_counts().fit(x[order[:n]], y[order[:n]]) for n in num_labels]
+by_hand = [fitted.score(test.texts, test.labels) for fitted in fits]
+np.testing.assert_allclose(by_hand, packaged)
+print("by hand = scikit-learn for", num_labels, "sentences")
+
+# %% [markdown]
+# **Exercise 09.1 (predict): sixteen sentences to choose with.** Somebody has 16 labelled sentences to *validate* on, and a model
+# that is right on three quarters of all sentences. The accuracy measured on the 16 is a mean of 16 coins that fall right with
+# probability 0.75. What is its standard deviation? Write it as a number between 0 and 1.
+
+# %% tags=["exercise"]
+spread_of_sixteen = ...
+
+# %% tags=["check"]
+checks.check("09.1", spread_of_sixteen)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+spread_of_sixteen = (0.75 * 0.25 / 16) ** 0.5
+
+# %% tags=["check"]
+checks.check("09.1", spread_of_sixteen, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# Below, nothing is chosen on a handful of sentences. Every model is trained with settings that were fixed before, for a fixed number of
+# steps, and there is no validation part to stop early on.
+#
+# ## 2 Four models
+#
+# From the simplest up: word counts, the LSTM of notebook 03, the **frozen** encoder under a linear head, and the **fine-tuned** encoder.
+# For the last two, the lower four of MiniLM's six layers stay as they are. Their states are computed once, as in notebook 07: the
+# frozen model takes their mean, and the fine-tuned one trains the upper two layers and the head on top of them.
+
+# %%
+tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed)
+border = 4
+D, L = model.config.hidden_size, model.config.num_hidden_layers
+encode = partial(text.encode_wordpieces, tokenizer=tokenizer, max_tokens=40)
+pool_states = pretrained.hidden_states(model, encode(pool), layer=border)
+test_states = pretrained.hidden_states(model, encode(test), layer=border)
+print("the first sentence of the pool:", pool_states.input_ids[0].shape, "states, (T, D)")
+
+
+# %%
+def means(states):
+    """Return the mean state of each sentence, float (n, D)."""
+    return np.stack([sentence.mean(axis=0) for sentence in states.input_ids])
+
+
+pool_means, test_means = means(pool_states), means(test_states)
+print("features of the pool:", pool_means.shape)
+
+# %% [markdown]
+# The linear models are fitted at once. Each answers every test sentence, and we keep *which* answers were right, bool
+# (draws, test sentences): the comparisons below need them.
+
+
+# %%
+def linear_head():
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=2000))
+
+
+def answers_right(make, x, drawn, x_test):
+    """Return bool (draws, test sentences), which answers are right, for draws of training rows."""
+    fits = [make().fit(x[rows], pool.labels[rows]) for rows in drawn]
+    return np.array([fitted.predict(x_test) == test.labels for fitted in fits])
+
+
+num_draws = 3 if profile.name == "smoke" else 8
+drawn = {n: [draw(n, number) for number in range(num_draws)] for n in num_labels}
+right = {
+    "word counts": {n: answers_right(word_counts, pool_texts, drawn[n], test.texts) for n in drawn},
+    "LSTM": {},
+    "frozen encoder": {n: answers_right(linear_head, pool_means, drawn[n], test_means) for n in drawn},
+    "fine-tuned encoder": {},
+}
+
+# %% [markdown]
+# The two networks need a loop. `training.train_one_epoch` takes the batches from us, so we can say how many *steps* there are: with 16
+# sentences an epoch is a single step of 16, and counting epochs would compare models that hardly moved with models that did.
+
+
+# %%
+def train_steps(network, encoded, learning_rate, num_steps):
+    """Train in place for num_steps batches of 16, with warm-up; no other sentence is looked at."""
+    optimizer = training.make_optimizer(network, training.Settings(learning_rate=learning_rate))
+    rate = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    generator, batches = runtime.set_seed(seed), []
+    while len(batches) < num_steps:
+        batches += text.make_batches(encoded.lengths, batch_size=16, generator=generator)
+    batches = batches[:num_steps]
+    move_rate = lambda loss, tokens: schedule.step()  # noqa: E731
+    training.train_one_epoch(network, encoded, optimizer, batches=batches, after_step=move_rate)
+
+
+# %%
+def lstm_right(part):
+    """Return which test sentences an LSTM answers rightly that has seen nothing but `part`."""
+    words = [text.basic_english(sentence) for sentence in part.texts]
+    vocabulary = text.Vocabulary.from_tokens(words, min_count=1)
+    torch.manual_seed(seed)
+    lstm = models.LSTMClassifier(len(vocabulary))
+    lstm.embedding.weight.data.mul_(0.2)  # as in notebook 06
+    encode_them = partial(text.encode_words, vocabulary=vocabulary, max_tokens=40)
+    train_steps(lstm, encode_them(part), 3e-3, num_steps=60 + len(part) // 12)
+    return training.evaluate(lstm, encode_them(test)).predictions == test.labels
+
+
+for n in drawn:
+    right["LSTM"][n] = np.array([lstm_right(pool.take(rows)) for rows in drawn[n][:2]])
+
+# %% [markdown]
+# The pool is small, but the two models that read words are cheap, so for them we can see further: all the training sentences there are.
+
+# %%
+everything = whole.train if profile.name != "smoke" else data.evenly(whole.train, 96)
+fitted = word_counts().fit(everything.texts, everything.labels)
+right["word counts"][len(everything)] = (fitted.predict(test.texts) == test.labels)[None]
+right["LSTM"][len(everything)] = lstm_right(everything)[None]
+print(f"trained once more on {len(everything):,} sentences")
+
+# %% [markdown]
+# Fine-tuning is the dear one: the two larger sizes, with two draws and one.
+
+
+# %%
+def tuned_right(rows):
+    upper = copy.deepcopy(pretrained.UpperLayers(model, border, pooling="mean"))
+    train_steps(upper, pool_states.take(rows), 3e-4, num_steps=24 + len(rows) // 24)
+    return training.evaluate(upper, test_states).predictions == test.labels
+
+
+for n, k in zip(num_labels[-2:], (2, 1), strict=True):
+    right["fine-tuned encoder"][n] = np.array([tuned_right(rows) for rows in drawn[n][:k]])
+
+# %%
+fig, ax = plt.subplots(figsize=(7.5, 4))
+for i, (name, by_size) in enumerate(right.items()):
+    counts = list(by_size)
+    values = [answers.mean(axis=1) for answers in by_size.values()]  # (draws,) each
+    look = {"color": plots.COLOURS[i], "marker": plots.MARKERS[i]}
+    ax.plot(counts, [v.mean() for v in values], label=name, **look)
+    low, high = [v.min() for v in values], [v.max() for v in values]
+    ax.fill_between(counts, low, high, color=look["color"], alpha=0.15)
+ax.axhline(0.5, color="black", linestyle=":", linewidth=1)
+ax.set(xscale="log", xlabel="labelled sentences", ylabel="test accuracy, mean and range")
+ax.set_xticks(list(right["LSTM"]), [f"{n:,}" for n in right["LSTM"]])
+ax.set_title("Pretraining leads while labels are few; words catch up with many")
+ax.legend()
+plots.show(fig, alt="Test accuracy against the number of labelled sentences on a log axis with ranges over draws. The two models on the pretrained "
+           "encoder lie above word counts and the LSTM from 64 to a thousand sentences; word counts and the LSTM climb steeply up to all sentences.")  # fmt: skip
+
+# %% [markdown]
+# Read it sideways first: find the height of the frozen encoder at 64 labels, and look how many labels word counts need for it. That
+# factor is what pretraining is worth. Then look at the right end: with all the sentences, word counts stand
+# about as high as the frozen encoder did with a fifth of them. And note the LSTM: it has to learn what every word means from these few sentences,
+# and stays near the dotted line of guessing longest. A network without pretraining is no tool for little data.
+#
+# ### Which differences are real?
+#
+# Two things were drawn by chance: the training sentences, and the test sentences. So for an interval both are drawn anew, draws and test
+# blocks, 2,000 times (Owen, 2007, calls this the pigeonhole bootstrap). With a single draw it is the interval of notebook 06.
+
+
+# %%
+def paired(right_a, right_b):
+    """Return accuracy(a) - accuracy(b) with its 95 % interval; both are bool (draws, n)."""
+    k = min(len(right_a), len(right_b))
+    gap = right_a[:k].astype(float) - right_b[:k]
+    blocks, block_of = np.unique(test.blocks, return_inverse=True)
+    sums = np.stack([np.bincount(block_of, row) for row in gap])  # (k, blocks)
+    counts = np.bincount(block_of)  # (blocks,)
+    rng = np.random.default_rng(0)
+    b = rng.integers(len(blocks), size=(2000, len(blocks)))
+    d = rng.integers(k, size=(2000, k))
+    shares = [sums[d[i]][:, b[i]].sum() / (k * counts[b[i]].sum()) for i in range(2000)]
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return evaluation.Interval(float(gap.mean()), float(low), float(high))
+
+
+def in_points(interval):
+    estimate, low, high = (100 * end for end in (interval.estimate, interval.low, interval.high))
+    return f"{estimate:+5.1f} points ({low:+5.1f} to {high:+5.1f})"
+
+
+# %%
+n, one = max(num_labels), slice(0, 1)
+a, b = right["frozen encoder"][n], right["word counts"][n]
+assert paired(a[one], b[one]) == evaluation.difference_interval(a[0], b[0], test.blocks)
+print("with one draw: the same interval as evaluation.difference_interval")
+
+# %% tags=["nbval-ignore-output"]
+for n in num_labels:
+    print(f"{n:,} labels")
+    for name in ("word counts", "LSTM"):
+        lead = paired(right["frozen encoder"][n], right[name][n])
+        print(f"  frozen encoder minus {name:11} {in_points(lead)}")
+    if n in right["fine-tuned encoder"]:
+        lead = paired(right["fine-tuned encoder"][n], right["frozen encoder"][n])
+        print(f"  fine-tuned minus frozen encoder  {in_points(lead)}")
+
+# %% [markdown]
+# Three things to look for. The frozen encoder leads word counts by more than the noise from some size on, and the lead does not hold for ever
+# (notebook 06 has them level at 5,600 sentences). Fine-tuning against the frozen head is closer: while the
+# interval holds zero, take the frozen head, which is fitted in a second. Fine-tuning wins clearly where there is more to learn from, as in
+# notebook 06. And with 16 labels *no* model is good. Then the best investment is an afternoon of labelling.
+
+# %%
+n = 256 if 256 in num_labels else max(num_labels)
+lead = paired(right["frozen encoder"][n], right["word counts"][n])
+assert lead.estimate > 0.03 or profile.name == "smoke"
+print(f"at {n} labels the frozen encoder leads" if profile.name != "smoke" else "not measured here")
+
+# %% [markdown]
+# ## 3 Augmentation
+#
+# **Augmentation** makes new training sentences from old ones by changes that should leave the label as it is (Wei and Zou, 2019, try several). Three ways, a line each: leave
+# out words; shuffle them; replace words by neighbours. The model is the cheapest, word counts, so that we can afford many draws.
+#
+# For the neighbours we need to know which words are alike. The pretrained table of word pieces knows: it was made from far more text
+# than we have. We look among the words of the sentences at hand.
+
+# %%
+pool_words = [text.basic_english(sentence) for sentence in pool.texts]
+test_joined = [" ".join(text.basic_english(sentence)) for sentence in test.texts]
+seen = {word for words in pool_words for word in words}
+seen |= {word for sentence in unlabelled.texts for word in text.basic_english(sentence)}
+known = sorted(w for w in seen & set(tokenizer.get_vocab()) if w.isalpha() and len(w) > 2)
+table = model.bert.embeddings.word_embeddings.weight.detach()  # (V, D)
+unit = nn.functional.normalize(table[tokenizer.convert_tokens_to_ids(known)], dim=1)
+close = [(part @ unit.T).topk(6, dim=1).indices[:, 1:] for part in unit.split(500)]  # never oneself
+nearest = torch.cat(close).tolist()
+neighbours = {word: [known[i] for i in row] for word, row in zip(known, nearest, strict=True)}
+
+# %%
+for word in ("funny", "boring", "movie", "good"):
+    print(f"{word:8}", ", ".join(neighbours.get(word, [])))
+
+# %% [markdown]
+# Synonyms, mostly, but read the list with suspicion: words that are used alike need not mean the same, and an opposite is used very much alike.
+
+
+# %%
+def leave_out(words, rng):
+    return [word for word in words if rng.random() > 0.15] or words
+
+
+def shuffle(words, rng):
+    return list(rng.permutation(words))
+
+
+def replace(words, rng):
+    return [rng.choice(neighbours.get(w, [w])) if rng.random() < 0.3 else w for w in words]
+
+
+def augment(sentences, labels, way, rng, copies=3):
+    """Return the sentences and `copies` altered ones of each, as texts, with their labels."""
+    made = sentences + [way(words, rng) for words in sentences * copies]
+    return np.array([" ".join(words) for words in made], dtype=object), np.tile(labels, copies + 1)
+
+
+# %% [markdown]
+# What can they teach a model that counts words and pairs of words? Shuffling leaves the words as they are and makes pairs that nobody would write. Is that a help or a harm? We measure, and the
+# **control** is three plain copies. Copies weigh on the fit like more data (the penalty of logistic regression counts less), so a comparison with the bare
+# sentences would credit the augmentation with what any copy does.
+
+# %%
+ways = {"copies": lambda words, rng: words, "leave words out": leave_out, "shuffle": shuffle}
+ways["neighbours"] = replace
+
+
+def augmented_right(rows, number, way):
+    sentences, rng = [pool_words[i] for i in rows], np.random.default_rng(number)
+    made, made_labels = augment(sentences, pool.labels[rows], way, rng)
+    return word_counts().fit(made, made_labels).predict(test_joined) == test.labels
+
+
+n_few, few_right = min(64, max(drawn)), {}
+for name, way in ways.items():
+    answers = [augmented_right(rows, number, way) for number, rows in enumerate(drawn[n_few])]
+    few_right[name] = np.array(answers)
+
+# %% [markdown]
+# A fourth way makes nothing up: **new sentences with guessed labels** (pseudo-labels; Lee, 2013). The frozen encoder, fitted to the same few labels, labels the unlabelled
+# sentences, and the word counts learn from both. Its guesses are often wrong, but they come with words that no labelled sentence holds.
+
+# %%
+unlabelled_means = means(pretrained.hidden_states(model, encode(unlabelled), layer=border))
+guessed = []
+for rows in drawn[n_few]:
+    labels = pool.labels[rows]
+    guesses = linear_head().fit(pool_means[rows], labels).predict(unlabelled_means)
+    fitted = word_counts().fit([*pool_texts[rows], *unlabelled.texts], [*labels, *guesses])
+    guessed.append(fitted.predict(test.texts) == test.labels)
+few_right["new sentences, guessed"] = np.array(guessed)
+
+# %%
+gains = {name: paired(each, few_right["copies"]) for name, each in few_right.items()}
+del gains["copies"]
+fig, ax = plt.subplots(figsize=(7, 2.8))
+plots.bars_with_intervals(ax, gains, unit="gain in accuracy over plain copies")
+ax.axvline(0, color="black", linestyle=":", linewidth=1)
+ax.set_title("New sentences help; altered old ones are hard to tell from copies")
+plots.show(fig, alt="Gain in test accuracy over plain copies, with 95 percent intervals, of three alterations of sentences and of new sentences with guessed labels, for word "
+           "counts. The alterations lie about the dotted line of no gain; the new sentences lie to the right of it.")  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+print(f"{n_few} labels, plain copies: accuracy {few_right['copies'].mean():.3f}")
+for name, gain in gains.items():
+    verdict = "helps" if gain.low > 0 else "harms" if gain.high < 0 else "not known to help"
+    print(f"{name:22} {in_points(gain)}: {verdict}")
+lead = paired(right["frozen encoder"][n_few], few_right["new sentences, guessed"])
+print(f"the frozen encoder itself minus its pupil: {in_points(lead)}")
+assert gains["new sentences, guessed"].estimate > 0 or profile.name == "smoke"
+
+# %% [markdown]
+# Read the verdicts, not the hopes. The three alterations rearrange what is there, or put a near synonym in its place, and **none of them is known to help** as long as its interval
+# holds the zero; when we wrote this, all three did. What helps is what was not there: sentences with new words, even though many of their labels are wrong. And the last line puts that into proportion. The
+# pupil does not overtake its teacher, so who can afford the frozen encoder simply uses it. Published gains of alterations shrink in the same way
+# once the model is pretrained (Longpre and others, 2020).
+
+# %% [markdown]
+# ## 4 Going on with pretraining
+#
+# Unlabelled sentences are free. **Domain-adaptive pretraining** (Gururangan and others, 2020) goes on with BERT's question, *which word is
+# hidden here?*, on text of the kind that we care about. Then the labels come into play as before.
+#
+# Our checkpoint has no head for that question any more, so it gets a new one. For a state $s \in \mathbb{R}^D$ at a hidden place
+#
+# $$h = \mathrm{LayerNorm}(\mathrm{gelu}(W s + b)), \qquad \text{logits} = E\, h + c \in \mathbb{R}^V .$$
+#
+# $E \in \mathbb{R}^{V \times D}$ is the table of word pieces itself: the head is **tied** to it, so that only $W$, $b$, the norm and $c$ are new. Of the 30,522
+# pieces we keep those that occur in our text. The library's head has the same parts.
+
+# %%
+encoded = encode(unlabelled)
+pieces = np.unique(np.concatenate(encoded.input_ids))  # the V ids that occur
+V, E = len(pieces), table[torch.from_numpy(pieces)]  # (V, D)
+torch.manual_seed(seed)
+norm = nn.LayerNorm(D, eps=model.config.layer_norm_eps)
+transform = nn.Sequential(nn.Linear(D, D), nn.GELU(), norm)
+c = nn.Parameter(torch.zeros(V))
+
+
+def word_logits(states):
+    """Return logits float (..., V) for states float (..., D)."""
+    return transform(states) @ E.T + c
+
+
+# %%
+from transformers.models.bert.modeling_bert import BertLMPredictionHead
+
+library = BertLMPredictionHead(model.config)
+library.transform.dense, library.transform.LayerNorm = transform[0], norm
+library.decoder.weight = model.bert.embeddings.word_embeddings.weight  # tied
+nn.init.zeros_(library.decoder.bias)
+with torch.no_grad():
+    s = torch.randn(5, D)
+    torch.testing.assert_close(word_logits(s), library(s)[:, pieces], rtol=1e-4, atol=1e-4)
+del library
+print(f"by hand = transformers, at the V = {V:,} pieces that we keep of {len(tokenizer):,}")
+
+# %% [markdown]
+# Now hide a quarter of the pieces. To have time for it we do as BERT did and not as RoBERTa: the places are chosen **once** (notebook 05). So the states that the lower four
+# layers give for the sentences with hidden words can be kept, and only the upper two are trained. Some sentences are held
+# out, to see what hidden words cost in text that was not trained on.
+
+# %%
+rng, hidden, asked = np.random.default_rng(seed), [], []
+for ids in encoded.input_ids:
+    chosen = rng.random(len(ids)) < 0.25
+    chosen[[0, -1]] = False  # never [CLS] and [SEP]
+    hidden.append(np.where(chosen, tokenizer.mask_token_id, ids))
+    asked.append(np.where(chosen, np.searchsorted(pieces, ids) + 1, 0))  # 0: not asked, or padding
+covered, truth = (text.EncodedTexts(tuple(ids), encoded.labels) for ids in (hidden, asked))
+questions = pretrained.hidden_states(model, covered, layer=border)
+held_out = np.arange(0, len(truth), 10)
+trained_on = np.setdiff1d(np.arange(len(truth)), held_out)
+print(" ".join(tokenizer.convert_ids_to_tokens(hidden[1])))
+
+# %% [markdown]
+# As in notebook 05, the head starts at the price of a guesser who knows how common each piece is: $c$ is the logarithm of the frequencies, and the norm starts small.
+
+# %%
+answers = np.concatenate([asked[i] for i in trained_on])
+frequency = np.bincount(answers, minlength=V + 1)[1:] + 0.5
+with torch.no_grad():
+    c.copy_(torch.from_numpy(np.log(frequency / frequency.sum())))
+    norm.weight.fill_(0.1)
+adapted = copy.deepcopy(model)
+upper = pretrained.UpperLayers(adapted, border)  # shares its layers with `adapted`
+
+
+# %%
+def masked_loss(indices):
+    """Return the mean loss (nats) at the hidden places of these sentences."""
+    batch, wanted = text.collate(questions, indices), text.collate(truth, indices)["input_ids"]
+    states = upper.states(batch["input_ids"], batch["attention_mask"])  # (B, T, D)
+    logits = word_logits(states[wanted > 0])  # (places, V)
+    return nn.functional.cross_entropy(logits, wanted[wanted > 0] - 1)
+
+
+# %% [markdown]
+# The layers are good already and get short steps; the new head gets longer ones. Two passes over the sentences:
+
+
+# %%
+def adapt():
+    layers, head = list(upper.layers.parameters()), [*transform.parameters(), c]
+    optimizer = torch.optim.AdamW([{"params": layers, "lr": 2e-4}, {"params": head, "lr": 2e-3}])
+    lengths, generator = truth.lengths[trained_on], runtime.set_seed(seed)
+    one_pass = partial(text.make_batches, lengths, batch_size=16, generator=generator)
+    batches = one_pass() + one_pass()
+    rate = partial(training.rate_factor, num_steps=len(batches), warmup_steps=len(batches) // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    for batch in batches:
+        optimizer.zero_grad()
+        masked_loss(trained_on[batch]).backward()
+        nn.utils.clip_grad_norm_(layers + head, 1.0)
+        optimizer.step()
+        schedule.step()
+
+
+# %% tags=["nbval-ignore-output"]
+with torch.no_grad():
+    guesser = masked_loss(held_out).item()
+adapt()
+with torch.no_grad():
+    learned = guesser - masked_loss(held_out).item()
+print(f"a hidden piece of unseen sentences: {guesser:.2f} nats for the guesser")
+print(f"and after adapting: {guesser - learned:.2f} nats")
+
+# %% [markdown]
+# Look how little the price fell: a few hundred sentences teach a new head hardly more than how common each piece is, and that it knew at the start.
+# (Notebook 05 pretrained on 8,000 whole reviews to get a nat below the guesser.) Is it of use for the *task* all the same? The frozen features again, at the top this time, where
+# the adapted layers are: before and after, on the same draws. The third in the comparison costs nothing: the features that
+# we had all along, from layer 4, below everything that was adapted.
+
+# %%
+tops = {"layer 4, as it is": (pool_means, test_means)}
+for name, encoder in (("top layer, before", model), ("top layer, adapted", adapted)):
+    lift = partial(pretrained.hidden_states, encoder, layer=L, start=border)
+    tops[name] = means(lift(pool_states)), means(lift(test_states))
+
+# %%
+top_right = {}
+for name, (x, x_test) in tops.items():
+    for n in num_labels[1:]:
+        top_right[name, n] = answers_right(linear_head, x, drawn[n], x_test)
+
+# %% tags=["nbval-ignore-output"]
+for n in num_labels[1:]:
+    print(f"{n:,} labels:", ", ".join(f"{name} {top_right[name, n].mean():.3f}" for name in tops))
+    for rival in ("top layer, before", "layer 4, as it is"):
+        gap = paired(top_right["top layer, adapted", n], top_right[rival, n])
+        print(f"  adapted minus {rival:18} {in_points(gap)}")
+
+# %% [markdown]
+# Two questions, two lines each. *Did adapting change the features for the better?* That is the line against "before". *Did it pay?* That is the line against
+# layer 4, which anybody could have had for nothing. An interval that holds zero says: not known to help. In the paper,
+# adapting helped with millions of documents of the domain, on large machines. We had a few hundred sentences and half a minute, which tests the plumbing more than the method. If you have a great deal of text of your own, and text unlike the checkpoint's, it is worth the night.
+
+# %%
+change = paired(*(top_right[f"top layer, {when}", max(drawn)] for when in ("adapted", "before")))
+assert abs(change.estimate) < 0.06 or profile.name == "smoke"
+print("adapting moved the accuracy by less than six points" if profile.name != "smoke" else "not measured")
+
+# %% [markdown]
+# ## 5 Wrong labels
+#
+# With few labels each wrong one weighs more. **Confident learning** (Northcutt and others, 2021) finds candidates without any clean data. Every sentence is judged by a model that has *not* been
+# trained on it: split the sentences into five folds, train on four, predict the fifth, and so on. That gives out-of-fold probabilities $p_{ij}$, float $(n, C)$. For each class $j$ the threshold
+#
+# $$t_j = \frac{1}{|\{i : \tilde y_i = j\}|} \sum_{i : \tilde y_i = j} p_{ij}$$
+#
+# is the mean confidence in $j$ of the sentences labelled $j$, with $\tilde y$ the given labels. A sentence whose label is $\tilde y_i$ is **suspected** if for another class $p_{ij} \ge t_j$: the
+# model is as sure of the other class as it usually is where that class is the label. (Of several such classes the most probable counts.)
+
+
+# %%
+def suspected(p, labels):
+    """Return bool (n,): True where another class than the label reaches its threshold."""
+    t = np.array([p[labels == j, j].mean() for j in range(p.shape[1])])  # (C,)
+    confident = np.where(p >= t, p, -1.0)  # -1 where the threshold is not reached
+    return (confident.max(axis=1) >= 0) & (confident.argmax(axis=1) != labels)
+
+
+p_small = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.45, 0.55]])
+print("suspected:", suspected(p_small, np.array([0, 0, 0, 1])))
+
+# %% [markdown]
+# By hand: $t_0 = (0.9 + 0.7 + 0.2) / 3 = 0.6$ and $t_1 = 0.55$. The third sentence is labelled 0, but its 0.8 for class 1 is above 0.55: suspected. No other has that.
+#
+# Now with real sentences. We turn 5 % of the labels round, ourselves, so we know which are wrong, and look how many are found. The planting is repeated; the model is the frozen
+# encoder with its linear head.
+
+
+# %%
+def plant_and_find(number):
+    """Return rows of the pool, the noisy labels, bool (n,) planted, and bool (n,) suspected."""
+    rows, rng = draw(max(num_labels), number), np.random.default_rng(100 * seed + number)
+    planted = np.zeros(len(rows), dtype=bool)
+    planted[rng.choice(len(rows), round(0.05 * len(rows)), replace=False)] = True
+    noisy = np.where(planted, 1 - pool.labels[rows], pool.labels[rows])
+    folds = StratifiedKFold(5, shuffle=True, random_state=number)
+    x = pool_means[rows]
+    p = cross_val_predict(linear_head(), x, noisy, cv=folds, method="predict_proba")  # (n, C)
+    return rows, noisy, planted, suspected(p, noisy)
+
+
+rounds = [plant_and_find(number) for number in range(num_draws)]
+
+# %% [markdown]
+# **Precision** is the share of the suspected that were planted, **recall** the share of the planted that are suspected. Chance is the yardstick: who suspects as many sentences at random
+# has the planted share as precision, and the suspected share as recall.
+
+# %%
+shares = {
+    "precision": [planted[found].mean() for *_, planted, found in rounds],
+    "recall": [found[planted].mean() for *_, planted, found in rounds],
+    "recall of chance": [found.mean() for *_, found in rounds],
+}
+rates = {name: evaluation.block_interval(v, np.arange(num_draws)) for name, v in shares.items()}
+fig, ax = plt.subplots(figsize=(7, 2.3))
+plots.bars_with_intervals(ax, rates, unit="share")
+ax.axvline(0.05, color="black", linestyle=":", linewidth=1)
+ax.set_title("Half of the planted labels are found, among many false alarms")
+plots.show(fig, alt="Precision and recall of finding planted wrong labels, with intervals over plantings: recall is well above the recall of chance, and "
+           "precision is low but several times the five percent of chance, a dotted line.")  # fmt: skip
+
+# %%
+better = rates["recall"].estimate - rates["recall of chance"].estimate
+assert (rates["precision"].estimate > 0.08 and better > 0.2) or profile.name == "smoke"
+print("found far more often than by chance" if profile.name != "smoke" else "not measured here")
+
+# %% [markdown]
+# So the list of suspects is a good list to *read*: a person who checks it finds several times as many wrong labels for each sentence read as one who checks at random. It is not a list of errors. Most
+# suspects are sentences that the model does not understand, and a model that is right three times in four suspects many. (Some of the false alarms may be real mistakes of the data set.)
+#
+# What happens if we do not read but simply remove the suspects, and train again? For each planting we leave out the suspects; as many sentences at random; and the planted ones,
+# which only we can know. The yardstick is training on all of them, 5 % of the labels wrong.
+
+
+# %%
+def after_removing(out):
+    """Return bool (draws, n): which answers are right when the rows in `out` are left out."""
+    answers = []
+    for (rows, noisy, *_), gone in zip(rounds, out, strict=True):
+        fitted = linear_head().fit(pool_means[rows[~gone]], noisy[~gone])
+        answers.append(fitted.predict(test_means) == test.labels)
+    return np.array(answers)
+
+
+planted, found = ([each[i] for each in rounds] for i in (2, 3))
+lottery = [np.random.default_rng(number).permutation(out) for number, out in enumerate(found)]
+noisy_right = after_removing([np.zeros_like(out) for out in found])
+noise_right = {"clean labels": right["frozen encoder"][max(drawn)]}
+for name, out in (("planted out", planted), ("suspects out", found), ("random out", lottery)):
+    noise_right[name] = after_removing(out)
+
+# %% tags=["nbval-ignore-output"]
+print(f"accuracy with 5 % wrong labels: {noisy_right.mean():.3f}")
+for name, answers in noise_right.items():
+    print(f"{name:13} minus 5 % wrong {in_points(paired(answers, noisy_right))}")
+
+# %% [markdown]
+# First look at the damage itself, the line of the clean labels: it bounds what can be won back. Random mistakes pull in all directions, and a strongly regularised linear model hardly moves: 5 % of them cost so
+# little that our test part may not show it at all. Then compare "suspects out" with "random out": only what lies between them was won by *finding*. Removing the suspects also throws
+# out right labels of hard sentences, so it may help a little, or not, and with other data it can harm. Reading them, and correcting what is wrong, loses nothing. That costs one look
+# at each suspect, and the list is short.
+
+# %% [markdown]
+# **Exercise 09.2 (complete): the confident joint.** Write `joint_counts(p, labels)`: an int array $(C, C)$ whose entry $(i, j)$ counts the sentences labelled $i$ that are confidently $j$. A
+# sentence is confidently $j$ if $p_j \ge t_j$; of several such classes the most probable counts, and a sentence that reaches no threshold is not counted. For the four
+# sentences above it is `[[2, 1], [0, 1]]`.
+
+
+# %% tags=["exercise"]
+def joint_counts(p, labels):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("09.2", joint_counts)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def joint_counts(p, labels):
+    C = p.shape[1]
+    t = np.array([p[labels == j, j].mean() for j in range(C)])
+    counted = np.zeros((C, C), dtype=int)
+    for row, label in zip(p, labels, strict=True):
+        reached = [j for j in range(C) if row[j] >= t[j]]
+        if reached:
+            counted[label, max(reached, key=lambda j: row[j])] += 1
+    return counted
+
+
+# %% tags=["check"]
+checks.check("09.2", joint_counts, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# ## 6 Classic bug: augment first, split later
+#
+# Little data, so somebody augments; then the table is split into training and validation, at random. Now altered copies of one sentence stand on both sides. We do it with word counts, once
+# with each text on either side by chance, and once with all copies of a sentence on the same side. In both cases the test part says what the model is really worth.
+
+
+# %%
+def reported_and_real(number, together):
+    """Return the validation accuracy that would be reported, and the accuracy on the test part."""
+    rows, rng = draw(min(256, max(drawn)), number), np.random.default_rng(number)
+    x, y = augment([pool_words[i] for i in rows], pool.labels[rows], leave_out, rng)
+    sentence = np.arange(len(x)) % len(rows)  # of which sentence each text is a copy
+    chance = rng.random(len(rows))[sentence] if together else rng.random(len(x))
+    held = chance < 0.25  # a quarter is held out for validation
+    fitted = word_counts().fit(x[~held], y[~held])
+    return fitted.score(x[held], y[held]), fitted.score(test_joined, test.labels)
+
+
+# %% tags=["nbval-ignore-output"]
+promised = {}
+for name, together in (("copies torn apart", False), ("copies kept together", True)):
+    scores = np.array([reported_and_real(number, together) for number in range(num_draws)])
+    promised[name] = evaluation.block_interval(scores[:, 0] - scores[:, 1], np.arange(num_draws))
+    print("{}: validation says {:.3f}, the test part {:.3f}".format(name, *scores.mean(axis=0)))
+    print(f"    promised too much: {in_points(promised[name])}")
+
+# %% [markdown]
+# What must hold whatever the seed:
+
+# %%
+if profile.name != "smoke":
+    assert promised["copies torn apart"].low > 0.15
+    assert promised["copies kept together"].high < 0.1
+print("torn copies promise far too much" if profile.name != "smoke" else "not measured here")
+
+# %% [markdown]
+# The model itself is about as good either way. What is ruined is the *measurement*, and with it every choice that is made by it: torn copies praise whatever learns sentences by heart. The simplest guard is the order: split first, then augment the training part only. Duplicates in a
+# data set do the same without any augmentation, so look for them before you split (`data.load_splits` leaves texts out that stood earlier).
+
+# %% [markdown]
+# **Exercise 09.3 (debug): copies on both sides.** `make_parts(sentences, alter, num_validation)` should return the training part and the validation part: the first `num_validation` sentences, unaltered, are for validation; the
+# training part is the others, followed by an altered copy of each of them. Written as it is below, it lets altered copies of the validation sentences into the training part. Mend it.
+
+
+# %% tags=["exercise"]
+def make_parts(sentences, alter, num_validation):
+    made = [*sentences, *(alter(sentence) for sentence in sentences)]
+    return made[num_validation:], made[:num_validation]
+
+
+# %% tags=["check"]
+checks.check("09.3", make_parts)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def make_parts(sentences, alter, num_validation):
+    validation, train = sentences[:num_validation], sentences[num_validation:]  # split first
+    return [*train, *(alter(sentence) for sentence in train)], validation
+
+
+# %% tags=["check"]
+checks.check("09.3", make_parts, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# ## Quiz
+#
+# Three questions to see whether it has settled.
+
+# %% tags=["check"]
+checks.quiz("09")
+
+# %% [markdown]
+# ## Summary
+#
+# * A point of a learning curve is a mean over draws; a single draw is an anecdote. For an interval draw the training sentences and the test sentences anew.
+# * With few labels a pretrained encoder leads, and frozen features under a linear head are hard to beat. With many, word counts catch up with the frozen encoder, and it takes
+#   fine-tuning to lead (notebook 06). An LSTM from scratch needs the most labels of all.
+# * Augmentation is measured against plain copies, with an interval. Altered sentences brought little here; new sentences with guessed labels helped the model that knew fewest words.
+# * Going on with pretraining takes text and time. Half a minute of it moved neither the price of hidden words nor the accuracy by much, and layer 4 as it was did as well.
+# * Confident learning gives a list to read, several times richer in wrong labels than chance, not a list to delete.
+# * Split first, then augment.
+#
+# **To think about.** You may label 200 more sentences. Would you draw them at random, or take those on which the model is least sure? What would that do to your test part if it came from the same pool?
+#
+# **Next:** notebook 10 lets training adapt itself, and lets several models work together.
