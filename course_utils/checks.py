@@ -26,6 +26,7 @@
    good for. `observe(result, arguments)` turns what a call left behind into the value that is compared, where that is not
    the result itself: `lambda result, arguments: arguments[0].training`. Arguments are copied for each call, seeds are set.
    Import what the exercise needs at the top of the file: an import inside a function would run against the time limit.
+   What a stub's check prints is compared on other machines: let no case draw from torch's dropout, whose masks differ there.
 
 2. *Cells*, in `notebooks/py/NN_*.py`, right where the idea has been taught (new names only; the statement says what goes
    in, what comes out, with shapes, and gives one example):

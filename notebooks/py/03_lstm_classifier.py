@@ -49,7 +49,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from course_utils import data, evaluation, models, plots, runtime, text, training, widgets
+from course_utils import checks, data, evaluation, models, plots, runtime, text, training, widgets
 
 plots.use_style()
 profile, seed = runtime.get_profile(), runtime.get_seed()
@@ -276,6 +276,31 @@ class ReviewLSTM(nn.Module):
 
 
 # %% [markdown]
+# **Exercise 03.1 (complete): masked mean pooling.** Another pooling, in the same style: the mean of the states over the
+# *real* words. Given are `states`, float $(B, T, H)$, and `attention_mask`, $(B, T)$ with 1 for real words; wanted is $(B, H)$. With the
+# states 1, 3, 100 of one unit and the mask 1, 1, 0 the answer is 2.
+
+
+# %% tags=["exercise"]
+def masked_mean(states, attention_mask):
+    raise NotImplementedError
+
+
+# %% tags=["check"]
+checks.check("03.1", masked_mean)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def masked_mean(states, attention_mask):
+    weights = attention_mask[:, :, None]  # (B, T, 1)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+# %% tags=["check"]
+checks.check("03.1", masked_mean, mine=False)  # the same check, on the solution
+
+# %% [markdown]
 # `models.LSTMClassifier` is this class with a choice of poolings, directions and starting vectors. We hold the two
 # together, and then **load** what there is to load: the word vectors that notebook 02 made from the training reviews. They are
 # a small piece of pretraining. All other weights start at random.
@@ -350,6 +375,29 @@ print(
 # %% [markdown]
 # The loss can no longer fall below $\log(1 + e^{-1}) = 0.313$, and its slope is too small everywhere. A training loss that
 # stops at 0.313 for two classes is the mark of this bug.
+
+# %% [markdown]
+# **Exercise 03.2 (debug): a loss that stops at 0.313.** The function takes logits $(B, C)$ and labels $(B)$ and should return their mean
+# cross-entropy. For the logits $(\log 3, 0)$ the probabilities are $\tfrac34$ and $\tfrac14$, so the loss of label 0 is $\log \tfrac43 = 0.288$.
+
+
+# %% tags=["exercise"]
+def loss_of(logits, labels):
+    return cross_entropy(logits.softmax(dim=1), labels)
+
+
+# %% tags=["check"]
+checks.check("03.2", loss_of)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def loss_of(logits, labels):
+    return cross_entropy(logits, labels)
+
+
+# %% tags=["check"]
+checks.check("03.2", loss_of, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 8 Step 4 · Define the optimiser
@@ -472,6 +520,68 @@ for mode, (first, second) in answers.items():
     print(f"{mode:5}: the same answer twice: {torch.equal(first, second)}")
 
 # %% [markdown]
+# **Exercise 03.3 (debug): an answer that changes.** The function asks a model and should give the same answer each time. The check
+# hands it a model of two layers: a simple dropout, which while training zeroes its two inputs in turn, and one layer that adds them. For
+# $(1, 2)$ the answer must be 3. The model must be left as it came: in training mode if it was in training mode, otherwise not.
+
+
+# %% tags=["exercise"]
+def ask(model, inputs):
+    with torch.no_grad():
+        return model(inputs)
+
+
+# %% tags=["check"]
+checks.check("03.3", ask)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def ask(model, inputs):
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        outputs = model(inputs)
+    model.train(was_training)
+    return outputs
+
+
+# %% tags=["check"]
+checks.check("03.3", ask, mine=False)  # the same check, on the solution
+
+# %% [markdown]
+# **Exercise 03.4 (debug): an accuracy that depends on the batches.** Each batch is a pair of lists, predictions and labels. The
+# accuracy of five examples, four of them right, is 0.8, however they are cut into batches. Cut into four and one, this
+# function says 0.5.
+
+
+# %% tags=["exercise"]
+def accuracy_of(batches):
+    shares = []
+    for predictions, truths in batches:
+        hit = sum(p == y for p, y in zip(predictions, truths, strict=True))
+        shares.append(hit / len(truths))
+    return sum(shares) / len(shares)
+
+
+# %% tags=["check"]
+checks.check("03.4", accuracy_of)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def accuracy_of(batches):
+    hit = total = 0
+    for predictions, truths in batches:
+        hit += sum(p == y for p, y in zip(predictions, truths, strict=True))
+        total += len(truths)
+    return hit / total
+
+
+# %% tags=["check"]
+checks.check("03.4", accuracy_of, mine=False)  # the same check, on the solution
+
+# %% [markdown]
 # ## 11 Step 7 · Test
 #
 # Once, at the end, with everything decided. Beside it the linear model of notebook 02, with pairs of words, on the same
@@ -586,6 +696,30 @@ evaluation.check_band(
 #
 # Bucketing *hides* the bug, since batches of like length hold hardly any padding. The test is again one line: a
 # text must get the same answer alone and in company.
+
+# %% [markdown]
+# **Exercise 03.5 (debug): the state at the padding.** The function gets `states` $(B, T, H)$ and `attention_mask` $(B, T)$, with the padding
+# behind the words, and should return for each text the state after its last *real* word, $(B, H)$. For the states 1, 3, 100 and the mask 1, 1, 0 that is 3.
+
+
+# %% tags=["exercise"]
+def last_state(states, attention_mask):
+    return states[:, -1]
+
+
+# %% tags=["check"]
+checks.check("03.5", last_state)
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+def last_state(states, attention_mask):
+    last_places = attention_mask.sum(dim=1) - 1  # (B,)
+    return states[torch.arange(len(states)), last_places]
+
+
+# %% tags=["check"]
+checks.check("03.5", last_state, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 13 Reading along
@@ -739,6 +873,30 @@ for sentence in ("A slow start, but what a wonderful ending.", praise, blame, "D
 # %% [markdown]
 # The model answers whatever it is asked, also in a language it has never seen, if only one token is known. A probability is not
 # a proof of understanding. And four words are far from the long reviews it was trained on: do not be surprised if the pair of section 1 defeats it.
+#
+# ## 16 Your run among others
+#
+# The course keeps what this notebook reached with several seeds. Is your LSTM one of them?
+
+# %% tags=["nbval-ignore-output"]
+run = evaluation.compare_run("03 LSTM on IMDB, block split", scores["LSTM"].estimate, seconds=history.seconds)
+fig, ax = plt.subplots(figsize=(7, 1.8))
+plots.compared_run(ax, run)
+ax.set(xlabel="test accuracy", title="The seed alone moves the accuracy")
+plots.show(fig, alt="Test accuracy of this run, a diamond, above a circle for each stored seed, over the shaded band where the next seed "
+           "should fall.")  # fmt: skip
+print(run.sentence)
+
+# %% [markdown]
+# The circles differ in nothing but the seed. A difference inside the shaded band needs no explanation, and deserves none.
+
+# %% [markdown]
+# ## Quiz
+#
+# Three questions to see whether it has settled.
+
+# %% tags=["check"]
+checks.quiz("03")
 
 # %% [markdown]
 # ## Summary

@@ -1,0 +1,349 @@
+"""Exercises of notebook 03, an LSTM classifier."""
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from . import Case, Exercise, Mistake
+
+LOG3 = float(np.log(3))  # softmax of (log 3, 0) is (3/4, 1/4)
+
+
+def softmax_before_the_loss(logits, labels):
+    return functional.cross_entropy(logits.softmax(dim=1), labels)
+
+
+def forgets_eval(model, inputs):
+    with torch.no_grad():
+        return model(inputs)
+
+
+def stays_in_eval(model, inputs):
+    model.eval()
+    with torch.no_grad():
+        return model(inputs)
+
+
+def always_trains_afterwards(model, inputs):
+    answer = stays_in_eval(model, inputs)
+    model.train()
+    return answer
+
+
+def never_trains_and_is_asked_wrongly(model, inputs):
+    model.train()
+    return forgets_eval(model, inputs)
+
+
+class InTurn(nn.Module):
+    """A dropout whose draws are the same on every machine: while training it zeroes the two inputs in turn."""
+
+    calls = 0
+
+    def forward(self, inputs):
+        if not self.training:
+            return inputs
+        self.calls += 1
+        return inputs * torch.eye(2)[self.calls % 2]
+
+
+def adder(mode: bool) -> nn.Module:
+    """Return such a dropout and a layer that adds two inputs, in training mode or not."""
+    model = nn.Sequential(InTurn(), nn.Linear(2, 1, bias=False))
+    nn.init.ones_(model[1].weight)
+    return model.train(mode)
+
+
+def answer_and_mode(result, arguments):
+    return None if result is None or result is ... else [result, arguments[0].training]
+
+
+def mean_of_means(batches):
+    return sum(sum(p == y for p, y in zip(*batch, strict=True)) / len(batch[0]) for batch in batches) / len(batches)
+
+
+def right_in(batches):
+    return sum(p == y for predictions, labels in batches for p, y in zip(predictions, labels, strict=True))
+
+
+def reads_the_padding(states, attention_mask):
+    return states[:, -1]
+
+
+def at(states, places):
+    return states[torch.arange(len(states)), places]
+
+
+THREE = torch.tensor([[[1.0], [3.0], [100.0]]])  # (B, T, H) = (1, 3, 1)
+PAIR = torch.tensor([[[1.0, 10.0], [3.0, 20.0], [9.0, 9.0], [9.0, 9.0]], [[2.0, 4.0], [4.0, 4.0], [6.0, 4.0], [8.0, 0.0]]])
+PAIR_MASK = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
+ALONE = torch.tensor([[[5.0], [7.0]]])
+
+EXERCISES = [
+    Exercise(
+        id="03.1",
+        kind="complete",
+        title="masked mean pooling",
+        cases=(
+            Case("masked_mean([[[1], [3], [100]]], mask [[1, 1, 0]])", (THREE, torch.tensor([[1, 1, 0]])), [[2.0]]),
+            Case("masked_mean([[[5], [7]]], mask [[1, 1]])", (ALONE, torch.tensor([[1, 1]])), [[6.0]]),
+            Case(
+                "masked_mean(two texts of 2 and 4 words: the first [1, 10], [3, 20], then padding 9; the second [2, 4], [4, 4], [6, 4], [8, 0])",
+                (PAIR, PAIR_MASK),
+                [[2.0, 15.0], [5.0, 3.0]],
+            ),
+            Case("masked_mean([[[1], [3], [100]]], mask [[1, 0, 0]])", (THREE, torch.tensor([[1, 0, 0]])), [[1.0]]),
+        ),
+        mistakes=(
+            Mistake(lambda states, mask: states.mean(dim=1), "the padding is in the mean: the mask was not used."),
+            Mistake(
+                lambda states, mask: (states * mask[..., None]).sum(1) / states.shape[1],
+                "the padding is out of the sum but not out of the number: divide by the real words of each text, not by T.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[..., None]).sum(1) / mask.sum(),
+                "each text is divided by the words of the whole batch. mask.sum(dim=1) counts those of each text.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[..., None]).sum(1),
+                "this is the sum. Divide by the number of real words.",
+            ),
+            Mistake(
+                lambda states, mask: states.masked_fill(mask[..., None] == 0, -torch.inf).amax(1),
+                "this is max pooling, as in the class above. Here the mean is wanted.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[..., None]).sum(2) / mask.sum(1, keepdim=True),
+                "the sum runs over the units H. It should run over the words, dim=1.",
+            ),
+        ),
+        hints=(
+            "a sum in which padding counts zero, divided by the number of real words.",
+            "the mask is (B, T) and the states are (B, T, H): mask[:, :, None] fits.",
+            "(states * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).",
+        ),
+        after="Sentence encoders such as the MiniLM of notebook 05 pool in just this way.",
+    ),
+    Exercise(
+        id="03.2",
+        kind="debug",
+        title="a loss that stops at 0.313",
+        given=softmax_before_the_loss,
+        cases=(
+            Case("loss_of([[0, 0]], labels [0])", (torch.zeros(1, 2), torch.tensor([0])), float(np.log(2))),
+            Case(
+                "loss_of([[log 3, 0]], labels [0])", (torch.tensor([[LOG3, 0.0]]), torch.tensor([0])), float(np.log(4 / 3))
+            ),
+            Case("loss_of([[log 3, 0]], labels [1])", (torch.tensor([[LOG3, 0.0]]), torch.tensor([1])), float(np.log(4))),
+            Case("loss_of([[20, -20]], labels [0])", (torch.tensor([[20.0, -20.0]]), torch.tensor([0])), 0.0),
+            Case(
+                "loss_of([[log 3, 0], [log 3, 0]], labels [0, 1])",
+                (torch.tensor([[LOG3, 0.0], [LOG3, 0.0]]), torch.tensor([0, 1])),
+                float(np.log(16 / 3) / 2),
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                lambda logits, labels: functional.nll_loss(logits.softmax(dim=1), labels),
+                "minus the probability itself. The logarithm is missing: nll_loss wants log_softmax.",
+            ),
+            Mistake(
+                lambda logits, labels: functional.nll_loss(logits, labels),
+                "minus the logit of the true class. nll_loss takes log-probabilities; cross_entropy takes logits.",
+            ),
+            Mistake(
+                lambda logits, labels: functional.cross_entropy(logits.sigmoid(), labels),
+                "a sigmoid instead of the softmax. Neither belongs there: the loss does it itself.",
+            ),
+            Mistake(
+                lambda logits, labels: functional.cross_entropy(logits, labels, reduction="sum"),
+                "the sum over the batch. The loss is a mean, so that it does not grow with the batch.",
+            ),
+        ),
+        hints=(
+            "a model that is right and sure should pay nothing. What does it pay here?",
+            "cross_entropy wants logits. What does it get?",
+            "cross_entropy(logits, labels), and nothing before it.",
+        ),
+        after="The softmax belongs where probabilities are shown, and nowhere before the loss.",
+    ),
+    Exercise(
+        id="03.3",
+        kind="debug",
+        title="an answer that changes",
+        given=forgets_eval,
+        cases=(
+            Case(
+                "ask(model, [[1, 2]]), the model in training mode:",
+                (adder(True), torch.tensor([[1.0, 2.0]])),
+                [[[3.0]], True],
+            ),
+            Case(
+                "ask(model, [[1, 2]]), the model in evaluation mode:",
+                (adder(False), torch.tensor([[1.0, 2.0]])),
+                [[[3.0]], False],
+            ),
+            Case(
+                "ask(model, [[0, 0], [2, 2], [1, 5]]), the model in training mode:",
+                (adder(True), torch.tensor([[0.0, 0.0], [2.0, 2.0], [1.0, 5.0]])),
+                [[[0.0], [4.0], [6.0]], True],
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                stays_in_eval,
+                "the answer is right, but the model stays in evaluation mode. If this is called between two epochs, the second trains "
+                "without dropout. Leave the model as it came.",
+            ),
+            Mistake(
+                always_trains_afterwards,
+                "the model always ends in training mode, also when it came in evaluation mode. The next caller gets random answers.",
+            ),
+            Mistake(never_trains_and_is_asked_wrongly, "train() switches dropout on. It has to rest: eval()."),
+        ),
+        hints=(
+            "ask the same thing twice: is the answer the same? Which layer does something else while training?",
+            "eval() lets dropout rest; no_grad only saves memory. And model.training says how the model came.",
+            "was_training = model.training; model.eval(); ask; model.train(was_training).",
+        ),
+        after="training.evaluate does the same two things around its loop.",
+        observe=answer_and_mode,
+    ),
+    Exercise(
+        id="03.4",
+        kind="debug",
+        title="an accuracy that depends on the batches",
+        given=mean_of_means,
+        cases=(
+            Case(
+                "accuracy_of([([1, 1, 1, 1], [1, 1, 1, 1]), ([0], [1])])", ([([1, 1, 1, 1], [1, 1, 1, 1]), ([0], [1])],), 0.8
+            ),
+            Case("accuracy_of([([0, 1], [0, 0]), ([1, 1], [1, 1])])", ([([0, 1], [0, 0]), ([1, 1], [1, 1])],), 0.75),
+            Case("accuracy_of([([0, 1, 1], [0, 0, 0]), ([1], [1])])", ([([0, 1, 1], [0, 0, 0]), ([1], [1])],), 0.5),
+            Case("accuracy_of([([1], [0])])", ([([1], [0])],), 0.0),
+        ),
+        mistakes=(
+            Mistake(
+                lambda batches: (
+                    right_in([b for b in batches if len(b[0]) == len(batches[0][0])])
+                    / sum(len(b[0]) for b in batches if len(b[0]) == len(batches[0][0]))
+                ),
+                "the smaller last batch is left out. Its examples belong to the score.",
+            ),
+            Mistake(
+                lambda batches: right_in(batches) / len(batches),
+                "the right answers are divided by the number of batches. Divide by the number of examples.",
+            ),
+            Mistake(
+                lambda batches: right_in(batches) / (len(batches) * len(batches[0][0])),
+                "all batches count as if they were as large as the first. Add up their real sizes.",
+            ),
+            Mistake(lambda batches: 1 - right_in(batches) / sum(len(b[0]) for b in batches), "this is the error rate."),
+            Mistake(lambda batches: right_in(batches), "this is the number of right answers, not their share."),
+        ),
+        hints=(
+            "five examples, four right. What should come out, and what does?",
+            "the mean of two batches counts one example in the small batch as much as four in the large one.",
+            "add up the right answers of all batches, add up their sizes, and divide once at the end.",
+        ),
+        after="The same holds for the loss: training.evaluate weighs each batch by its examples.",
+    ),
+    Exercise(
+        id="03.5",
+        kind="debug",
+        title="the state at the padding",
+        given=reads_the_padding,
+        cases=(
+            Case("last_state([[[1], [3], [100]]], mask [[1, 1, 0]])", (THREE, torch.tensor([[1, 1, 0]])), [[3.0]]),
+            Case("last_state([[[5], [7]]], mask [[1, 1]])", (ALONE, torch.tensor([[1, 1]])), [[7.0]]),
+            Case(
+                "last_state(two texts of 2 and 4 words: the first [1, 10], [3, 20], then padding 9; the second [2, 4], [4, 4], [6, 4], [8, 0])",
+                (PAIR, PAIR_MASK),
+                [[3.0, 20.0], [8.0, 0.0]],
+            ),
+            Case(
+                "last_state([[[1], [2], [9]], [[4], [5], [9]]], mask [[1, 0, 0], [1, 1, 0]])",
+                (torch.tensor([[[1.0], [2.0], [9.0]], [[4.0], [5.0], [9.0]]]), torch.tensor([[1, 0, 0], [1, 1, 0]])),
+                [[1.0], [5.0]],
+            ),
+            Case("last_state([[[1], [3], [100]]], mask [[1, 0, 0]])", (THREE, torch.tensor([[1, 0, 0]])), [[1.0]]),
+        ),
+        mistakes=(
+            Mistake(
+                (
+                    lambda states, mask: at(states, mask.sum(1)),
+                    lambda states, mask: at(states, mask.sum(1).clamp(max=states.shape[1] - 1)),
+                ),
+                "one place too far: the last of k words stands at place k - 1.",
+            ),
+            Mistake(
+                lambda states, mask: states[:, int(mask.sum(1).max()) - 1],
+                "every text is read at the length of the longest. Each has its own last word.",
+            ),
+            Mistake(
+                lambda states, mask: states[:, int(mask[0].sum()) - 1],
+                "every text is read at the length of the first. Each has its own last word.",
+            ),
+            Mistake(
+                lambda states, mask: (states * mask[..., None])[:, -1],
+                "the padding is set to zero and then read all the same. Read at the last real word instead.",
+            ),
+            Mistake(
+                (lambda states, mask: states[:, 0], lambda states, mask: at(states, mask.argmax(1))),
+                "this is the state after the first word. (The argmax of a mask finds its first 1.)",
+            ),
+        ),
+        hints=(
+            "at which place does the last real word of each text stand?",
+            "mask.sum(dim=1) counts the real words, and places are counted from 0.",
+            "states[torch.arange(len(states)), mask.sum(dim=1) - 1].",
+        ),
+        after="One line apart from a coin: always test a text alone and in company.",
+    ),
+    Exercise(
+        id="03.q1",
+        kind="choice",
+        title="the forget gate",
+        question="The forget gate of a unit is 0.5 at every word. How much of what it wrote ten words ago is still in its cell?",
+        expected="c",
+        options={
+            "a": ("half", "That is what is left after one word."),
+            "b": ("a twentieth", "The gate multiplies at every word; it does not divide by the distance."),
+            "c": ("about a thousandth", "One half to the power of ten is 1/1024: a fresh LSTM forgets fast."),
+        },
+    ),
+    Exercise(
+        id="03.q2",
+        kind="choice",
+        title="before a long run",
+        question="Your model cannot learn 32 reviews by heart. What do you do?",
+        expected="b",
+        options={
+            "a": ("give it more training data", "It cannot even learn these. More data will not mend what is broken."),
+            "b": (
+                "look for something broken: a loss, a mask, a frozen layer",
+                "That is what this test is for, and it takes seconds.",
+            ),
+            "c": ("train it for a whole night", "The loss of one batch should fall within dozens of steps."),
+        },
+    ),
+    Exercise(
+        id="03.q3",
+        kind="choice",
+        title="the two curves",
+        question="The training loss keeps falling while the validation loss rises. What does that say?",
+        expected="a",
+        options={
+            "a": (
+                "the model begins to learn its training reviews by heart",
+                "Keep the weights of the epoch before, as fit does.",
+            ),
+            "b": ("the learning rate is too large", "Then the training loss would swing or rise too."),
+            "c": (
+                "the validation part is too small",
+                "A small part makes the curve uncertain; it does not make it rise steadily.",
+            ),
+        },
+    ),
+]
