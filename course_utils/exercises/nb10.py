@@ -1,0 +1,186 @@
+"""Exercises of notebook 10, adaptive and cross-model."""
+
+import torch
+
+from . import Case, Exercise, Mistake
+
+CURVE = [0.7, 0.6, 0.55, 0.56, 0.54, 0.55, 0.56, 0.5]
+
+
+def kept(losses, patience, *, late=0, last=False, first=1, ever=False):
+    best, stale, check = 0, 0, 0
+    for check, loss in enumerate(losses):
+        stale = 0 if loss < losses[best] or check == 0 else stale + 1
+        best = check if stale == 0 else best
+        if stale > patience + late and not ever:
+            break
+    return (check if last else best) + first
+
+
+def poured_into_the_first(weights):
+    soup = weights[0]
+    for other in weights[1:]:
+        for key in soup:
+            soup[key] += other[key]
+    for key in soup:
+        soup[key] /= len(weights)
+    return soup
+
+
+def average(weights, divide=len):
+    return {key: sum(one[key] for one in weights) / divide(weights) for key in weights[0]}
+
+
+def halved_each_time(weights):
+    soup = dict(weights[0])
+    for other in weights[1:]:
+        soup = {key: (soup[key] + other[key]) / 2 for key in soup}
+    return soup
+
+
+def models(*rows):
+    return ([{"head": torch.tensor(row)} for row in rows],)
+
+
+EXERCISES = [
+    Exercise(
+        id="10.1",
+        kind="complete",
+        title="the check that is kept",
+        cases=(
+            Case(f"kept_check({CURVE}, patience=1)", (CURVE, 1), 5),
+            Case(f"kept_check({CURVE}, patience=0)", (CURVE, 0), 3),
+            Case(f"kept_check({CURVE}, patience=5)", (CURVE, 5), 8),
+            Case("kept_check([0.5, 0.6, 0.4, 0.7], patience=1)", ([0.5, 0.6, 0.4, 0.7], 1), 3),
+        ),
+        mistakes=(
+            Mistake(
+                lambda losses, patience: kept(losses, patience, first=0), "counted from 0. The first check is number 1."
+            ),
+            Mistake(
+                lambda losses, patience: kept(losses, patience, ever=True),
+                "the best check of the whole curve. A run that has stopped never sees what comes later.",
+            ),
+            Mistake(
+                lambda losses, patience: kept(losses, patience, last=True),
+                "the check at which it stops. The weights come from the best check before that.",
+            ),
+            Mistake(
+                lambda losses, patience: kept(losses, patience, late=-1),
+                "too impatient by one: it gives up after MORE than `patience` checks without a better one.",
+            ),
+        ),
+        hints=(
+            "keep two things while you go through the losses: where the best one stood, and how many checks ago that was.",
+            "a better loss sets the count back to 0; any other adds 1; stop as soon as the count is above patience.",
+            "for check, loss in enumerate(losses, start=1): if loss < best, then best, where, stale = loss, check, 0.",
+        ),
+        after="That is all of early stopping but for the copy of the weights.",
+    ),
+    Exercise(
+        id="10.2",
+        kind="predict",
+        title="one voice against two",
+        expected=[0.6, 1],
+        tolerance=0.005,
+        mistakes=(
+            Mistake([0.45, 0], "That is the middle one. The ensemble takes the mean, so a sure model weighs more."),
+            Mistake(
+                [1 / 3, 0], "That is the share of votes. The ensemble takes the mean of the probabilities, not of the votes."
+            ),
+            Mistake([0.6, 0], "The probability is right; what class does it give?"),
+        ),
+        hints=(
+            "add the three probabilities and divide.",
+            "(0.9 + 0.45 + 0.45) / 3, and class 1 where that is above one half.",
+        ),
+        after="One model that is sure outvotes two that doubt. If it is sure for no reason, that is no gain.",
+    ),
+    Exercise(
+        id="10.3",
+        kind="debug",
+        title="the soup that ate its first member",
+        given=poured_into_the_first,
+        observe=lambda result, arguments: [result, arguments[0][0]] if isinstance(result, dict) else result,
+        cases=(
+            Case(
+                "pour([{'head': [2, 4]}, {'head': [4, 8]}]), and then the first member,",
+                models([2.0, 4.0], [4.0, 8.0]),
+                [{"head": [3.0, 6.0]}, {"head": [2.0, 4.0]}],
+            ),
+            Case(
+                "pour([{'head': [1, 1]}, {'head': [2, 5]}, {'head': [6, 0]}]), and then the first member,",
+                models([1.0, 1.0], [2.0, 5.0], [6.0, 0.0]),
+                [{"head": [3.0, 2.0]}, {"head": [1.0, 1.0]}],
+            ),
+            Case(
+                "pour([{'head': [7, -7]}]), and then the first member,",
+                models([7.0, -7.0]),
+                [{"head": [7.0, -7.0]}, {"head": [7.0, -7.0]}],
+            ),
+        ),
+        mistakes=(
+            Mistake(lambda weights: average(weights, lambda _: 1), "the sum of the weights. A soup is their mean."),
+            Mistake(
+                halved_each_time, "halved after each member, so the last one counts half and the first ones less and less."
+            ),
+            Mistake(lambda weights: average(weights[:2]), "two members only. All of them belong into the soup."),
+        ),
+        hints=(
+            "look at the member: what is it worth after the soup was made?",
+            "soup = weights[0] is no copy but another name for the first member, and += changes its tensors in place.",
+            "{key: sum(one[key] for one in weights) / len(weights) for key in weights[0]} makes new tensors.",
+        ),
+        after="A state_dict holds the tensors of the model itself: change it in place and the model has changed.",
+    ),
+    Exercise(
+        id="10.q1",
+        kind="choice",
+        title="a verdict",
+        question="A schedule minus the constant rate: +1.2 points (+0.1 to +2.4); seed by seed +3.0, +1.1, -0.5. What do you "
+        "write?",
+        expected="b",
+        options={
+            "a": ("the schedule is better", "The interval says so for these sentences, but one of three seeds says no."),
+            "b": ("this experiment cannot tell", "The sign changes with the seed: run more seeds before you claim it."),
+            "c": ("the schedule is worse", "Nothing here says that: the mean is above zero."),
+        },
+    ),
+    Exercise(
+        id="10.q2",
+        kind="choice",
+        title="why the same start",
+        question="Why do the members of a soup have to share their start?",
+        expected="a",
+        options={
+            "a": (
+                "only then do equal places hold like units",
+                "Units have no fixed places: strangers keep theirs in another order.",
+            ),
+            "b": (
+                "otherwise their shapes differ",
+                "Shapes are the same for strangers too, and that is why nothing warns you.",
+            ),
+            "c": ("otherwise their losses differ", "Members may be better and worse; the greedy soup even counts on it."),
+        },
+    ),
+    Exercise(
+        id="10.q3",
+        kind="choice",
+        title="picking the members",
+        question="Somebody picks the members of a greedy soup by their accuracy on the test part and reports that accuracy. "
+        "What is wrong?",
+        expected="c",
+        options={
+            "a": (
+                "nothing, if the soup is uniform afterwards",
+                "The choice has already looked at the answers, however they are mixed.",
+            ),
+            "b": ("the soup will be worse than its members", "It may be quite good. Its number is what cannot be believed."),
+            "c": (
+                "the number flatters, since the choice saw the answers",
+                "Choose on validation; the test part comes last, once.",
+            ),
+        },
+    ),
+]
