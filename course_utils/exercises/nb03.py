@@ -50,9 +50,9 @@ class InTurn(nn.Module):
 
 def adder(mode: bool) -> nn.Module:
     """Return such a dropout and a layer that adds two inputs, in training mode or not."""
-    model = nn.Sequential(InTurn(), nn.Linear(2, 1, bias=False))
-    nn.init.ones_(model[1].weight)
-    return model.train(mode)
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(layer.weight)
+    return nn.Sequential(InTurn(), layer).train(mode)
 
 
 def answer_and_mode(result, arguments):
