@@ -80,9 +80,20 @@ def test_extras_are_added_while_there_is_time_and_skipped_from_the_last(course):
     plan = {"rates": RATES, "pauses": {"arrive": 5, "questions": 5, "questions_after": 30, "break": 15}}
     items, left = tool.schedule(part, plan, first=True)
     assert [(item.section.name, item.skip, item.solved) for item in items] == [("One", 1, 0), ("Do it", 0, 1)]
-    assert sum(item.minutes for item in items) + left == 60 - 15 - 5
+    assert left == 60 - 5 - sum(item.minutes for item in items)  # so short a part has no break
     shorter, _ = tool.schedule(part | {"minutes": 34}, plan, first=True)
     assert [item.section.name for item in shorter] == ["Do it"]
+
+
+def test_pauses_count_and_an_extra_that_no_longer_fits_goes(course):
+    part = {"minutes": 42, "block": [{"notebook": "01", "core": ["Do it"], "extra": ["One"], "exercises": 1}]}
+    pauses = {"arrive": 5, "questions": 5, "questions_after": 5, "break": 15}
+    items, left = tool.schedule(part, {"rates": RATES, "pauses": pauses}, first=True)
+    rows = tool.layout(part, items, {"rates": RATES, "pauses": pauses}, first=True)
+    assert sum(minutes for minutes, *_ in rows) == 42 - left and left >= 0
+    assert [what for _, what, _ in rows if what.startswith("**")] == ["**Pause for questions**"]
+    fuller = pauses | {"questions": 20}
+    assert len(tool.schedule(part, {"rates": RATES, "pauses": fuller}, first=True)[0]) == 1
 
 
 def test_a_section_that_is_not_there_is_named(course):
@@ -97,9 +108,10 @@ def test_a_notebook_that_is_not_there_is_left_out(course):
 
 
 def test_wrong_answers_become_common_mistakes(monkeypatch):
-    mistake, exercise = namedtuple("Mistake", "says"), namedtuple("Exercise", "id title mistakes")
+    mistake, exercise = namedtuple("Mistake", "says"), namedtuple("Exercise", "id kind title mistakes")
     known = (mistake("the sum, 0.5 too large. Divide by n."), mistake("the sign"))
-    listed = [exercise("01.1", "the gradient", known), exercise("01.2", "a guess", ())]
+    kinds = {"01.1": "complete", "01.2": "predict", "01.3": "debug"}
+    listed = [exercise(id, kind, "the gradient", () if id == "01.3" else known) for id, kind in kinds.items()]
     monkeypatch.setattr(tool.importlib, "import_module", lambda name: namedtuple("Module", "EXERCISES")(listed))
     assert tool.misunderstandings("01") == ["01.1 the gradient: the sum, 0.5 too large; the sign."]
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import importlib
 import json
 import math
@@ -83,6 +84,7 @@ def title(path: Path) -> str:
     return nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
 
 
+@functools.cache  # each notebook is read once, so that all pages agree
 def sections(path: Path) -> list[Section]:
     """Return the sections of a notebook; what stands above the first heading belongs to none of them."""
     record = json.loads(TIMES.read_text(encoding="utf-8"))["notebooks"] if TIMES.exists() else {}
@@ -175,7 +177,6 @@ def schedule(part: dict, plan: dict, *, first: bool) -> tuple[list[Item], int]:
     rates, pauses, there = plan["rates"], plan["pauses"], notebooks()
     blocks = [(block, sections(there[block["notebook"]])) for block in part["block"] if block["notebook"] in there]
     left = part["minutes"] - pauses["break"] - (pauses["arrive"] if first else 0)
-    left -= pauses["questions"] * (left // (2 * pauses["questions_after"]))
     solved: dict[Section, int] = {}
     core: set[Section] = set()
     for block, every in blocks:
@@ -194,9 +195,14 @@ def schedule(part: dict, plan: dict, *, first: bool) -> tuple[list[Item], int]:
                 if (minutes := section.minutes(rates, solved[section])) <= left:
                     added.append(section)
                     left -= minutes
-    order = {section: len(added) - number for number, section in enumerate(added)}
-    taught = [section for _, every in blocks for section in every if section in core or section in order]
-    return [Item(s, s.minutes(rates, solved[s]), solved[s], order.get(s, 0)) for s in taught], left
+    while True:
+        order = {section: len(added) - number for number, section in enumerate(added)}
+        taught = [section for _, every in blocks for section in every if section in core or section in order]
+        items = [Item(s, s.minutes(rates, solved[s]), solved[s], order.get(s, 0)) for s in taught]
+        left = part["minutes"] - sum(minutes for minutes, *_ in layout(part, items, plan, first=first))
+        if left >= 0 or not added:
+            return items, left
+        added.pop()
 
 
 def clock(minutes: int) -> str:
@@ -207,22 +213,14 @@ def row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def timetable(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[str]:
-    """Return the table of one part: when, how long, what, and what to watch."""
+def layout(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[tuple[int, str, str]]:
+    """Return the rows of one part, pauses among them: minutes, what, and what to watch."""
     pauses, now, since, rested = plan["pauses"], 0, 0, False
-    lines = [row("at", "minutes", "what", "watch"), row("--:", "--:", "---", "---")]
-
-    def add(minutes: int, what: str, watch: str = "") -> None:
-        nonlocal now
-        lines.append(row(clock(now), minutes, what, watch))
-        now += minutes
-
+    rows: list[tuple[int, str, str]] = []
     if first:
-        add(
-            pauses["arrive"],
-            "Arrive: `course doctor --room`, open notebook 00",
-            "every screen says OK, all with the same code",
-        )
+        arrival = "Arrive: `course doctor --room`, open notebook 00"
+        rows.append((pauses["arrive"], arrival, "every screen says OK, all with the same code"))
+        now = pauses["arrive"]
     for item in items:
         section = item.section
         watch = [f"skip as no. {item.skip}"] if item.skip else []
@@ -230,16 +228,28 @@ def timetable(part: dict, items: list[Item], plan: dict, *, first: bool) -> list
             watch.append(f"runs {section.run_seconds:.0f} s: start it, then talk")
         if item.solved:
             watch.append(f"{item.solved} exercise{'s' if item.solved > 1 else ''} here")
-        add(item.minutes, f"{section.notebook[:2]} · {section.heading}", "; ".join(watch))
-        last = item is items[-1]
-        if not rested and now >= 0.45 * part["minutes"] and not last:
-            add(pauses["break"], "**Break**", "the next notebook can run from its top meanwhile")
+        rows.append((item.minutes, f"{section.notebook[:2]} · {section.heading}", "; ".join(watch)))
+        now += item.minutes
+        if item is items[-1]:
+            break
+        if not rested and now >= 0.45 * part["minutes"]:
+            rows.append((pauses["break"], "**Break**", "the next notebook can run from its top meanwhile"))
+            now += pauses["break"]
             rested, since = True, now
-        elif now - since >= pauses["questions_after"] and not last:
-            add(pauses["questions"], "**Pause for questions**")
+        elif now - since >= pauses["questions_after"]:
+            rows.append((pauses["questions"], "**Pause for questions**", ""))
+            now += pauses["questions"]
             since = now
-    lines += ["", f"Planned: {now} of {part['minutes']} minutes."]
-    return lines
+    return rows
+
+
+def timetable(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[str]:
+    """Return the table of one part: when, how long, what, and what to watch."""
+    lines, now = [row("at", "minutes", "what", "watch"), row("--:", "--:", "---", "---")], 0
+    for minutes, what, watch in layout(part, items, plan, first=first):
+        lines.append(row(clock(now), minutes, what, watch))
+        now += minutes
+    return [*lines, "", f"Planned: {now} of {part['minutes']} minutes."]
 
 
 def behind(items: list[Item]) -> list[str]:
@@ -278,7 +288,7 @@ def misunderstandings(number: str) -> list[str]:
     return [
         f"{exercise.id} {exercise.title}: {'; '.join(first_sentence(mistake.says) for mistake in exercise.mistakes)}."
         for exercise in listed
-        if exercise.mistakes
+        if exercise.mistakes and exercise.kind in ("complete", "debug")  # the others speak to who answered
     ]
 
 
