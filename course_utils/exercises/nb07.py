@@ -84,7 +84,7 @@ EXERCISES = [
             "W_down has m D numbers and m biases; W_up has D m and D.",
             "2 * 384 * 8 + 8 + 384.",
         ),
-        after="Twelve of them, two for each layer, are less than half a percent of the encoder.",
+        after="Twelve of them, two for each layer, are less than one percent of the encoder.",
     ),
     Exercise(
         id="07.4",
