@@ -1,0 +1,252 @@
+"""Exercises of notebook 12, beyond classification."""
+
+from itertools import pairwise
+
+from . import Case, Exercise, Mistake
+
+
+def on_every_piece(words, tags):
+    return [-100 if word is None else tags[word] for word in words]
+
+
+def side_by_side(words, tags):
+    return [-100, *tags, *[-100] * len(words)][: len(words)]
+
+
+def on_first_pieces(words, tags):
+    return [-100 if word is None or word == before else tags[word] for before, word in pairwise([None, *words])]
+
+
+def with_special_places_as_o(words, tags):
+    inside = {1: 2, 2: 2, 0: 0}
+    first = [word != before for before, word in pairwise([None, *words])]
+    return [0 if word is None else tags[word] if new else inside[tags[word]] for word, new in zip(words, first, strict=True)]
+
+
+def likeliest(scores, first=0):
+    return max(range(first, len(scores)), key=lambda t: scores[t])
+
+
+def best_pair(start, end, *, first=1, least=0, ordered=True):
+    places = range(first, len(start))
+    pairs = [(a, b) for a in places for b in places if not ordered or b - a >= least]
+    return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
+
+
+def or_none(pair, start, end):
+    return (0, 0) if start[0] + end[0] > start[pair[0]] + end[pair[1]] else pair
+
+
+def touching_names_merged(tags):
+    names, start = [], None
+    for k, tag in enumerate([*tags, 0]):
+        if tag == 0 and start is not None:
+            names.append((start, k))
+            start = None
+        if tag == 1 and start is None:
+            start = k
+    return names
+
+
+def without_the_last(tags):
+    names, start = [], None
+    for k, tag in enumerate(tags):
+        if tag != 2 and start is not None:
+            names.append((start, k))
+            start = None
+        if tag == 1:
+            start = k
+    return names
+
+
+def ends_on_the_last_word(tags):
+    closed = without_the_last([*tags, 0])
+    return [(start, end - 1) for start, end in closed]
+
+
+def restarted_without_closing(tags):
+    names, start = [], None
+    for k, tag in enumerate([*tags, 0]):
+        if tag == 0 and start is not None:
+            names.append((start, k))
+            start = None
+        if tag == 1:
+            start = k
+    return names
+
+
+EXERCISES = [
+    Exercise(
+        id="12.1",
+        kind="complete",
+        title="a label for every piece",
+        cases=(
+            Case(
+                "piece_labels(words=[None, 0, 1, 1, 2, None], tags=[0, 1, 0])",
+                ([None, 0, 1, 1, 2, None], [0, 1, 0]),
+                [-100, 0, 1, 2, 0, -100],
+            ),
+            Case(
+                "piece_labels(words=[None, 0, 0, 0, 1, 1, None], tags=[1, 2])",
+                ([None, 0, 0, 0, 1, 1, None], [1, 2]),
+                [-100, 1, 2, 2, 2, 2, -100],
+            ),
+            Case(
+                "piece_labels(words=[None, 0, 0, 1, None, None], tags=[0, 0])",
+                ([None, 0, 0, 1, None, None], [0, 0]),
+                [-100, 0, 0, 0, -100, -100],
+            ),
+            Case(
+                "piece_labels(words=[None, 0, 0, 1, 1, None], tags=[1, 1])",
+                ([None, 0, 0, 1, 1, None], [1, 1]),
+                [-100, 1, 2, 1, 2, -100],
+            ),
+        ),
+        mistakes=(
+            Mistake(
+                on_every_piece,
+                "each piece repeats the tag of its word, so a word in three pieces that begins a name begins three names. "
+                "After the first piece, B (1) becomes I (2).",
+            ),
+            Mistake(
+                on_first_pieces, "this is the notebook's way: further pieces get -100. Here they are to have a label too."
+            ),
+            Mistake(side_by_side, "the tags are laid beside the pieces, and slip after the first word that was cut."),
+            Mistake(with_special_places_as_o, "[CLS], [SEP] and padding got O (0), so the loss counts them. They get -100."),
+        ),
+        hints=(
+            "walk through the words with the one before: is this piece the first of its word?",
+            "None gives -100; a first piece gives tags[word]; a further piece gives 2 where the tag is 1, else the tag.",
+            "for before, word in zip([None, *words], words): tag = tags[word]; 2 if word == before and tag == 1 else tag.",
+        ),
+        after="Both ways are in use. With labels on all pieces, a word of five pieces weighs five times as much in the loss.",
+    ),
+    Exercise(
+        id="12.2",
+        kind="debug",
+        title="two names that touch",
+        given=touching_names_merged,
+        cases=(
+            Case("names_of(tags=[0, 1, 2, 1, 2, 0])", ([0, 1, 2, 1, 2, 0],), [(1, 3), (3, 5)]),
+            Case("names_of(tags=[1, 1])", ([1, 1],), [(0, 1), (1, 2)]),
+            Case("names_of(tags=[1, 2, 0, 1])", ([1, 2, 0, 1],), [(0, 2), (3, 4)]),
+            Case("names_of(tags=[1, 1, 2, 2])", ([1, 1, 2, 2],), [(0, 1), (1, 4)]),
+        ),
+        mistakes=(
+            Mistake(
+                restarted_without_closing,
+                "a B begins a new name, but the one before it was never written down.",
+            ),
+            Mistake(without_the_last, "a name at the very end of the sentence is lost: nothing comes after it to close it."),
+            Mistake(
+                lambda tags: [(k, k + 1) for k, tag in enumerate(tags) if tag],
+                "each word is a name of its own. B (1) begins a name, and the I (2) behind it belong to it.",
+            ),
+            Mistake(
+                ends_on_the_last_word,
+                "the end should be the word after the last, as in range and in slices.",
+            ),
+        ),
+        hints=(
+            "by hand, for [1, 1]: what happens at the second 1?",
+            "a name ends where the tag is not 2 (I), be it O or the B of the next.",
+            "in the first condition, tag != 2 in place of tag == 0.",
+        ),
+        after="In a cast list every name touches the next, so this bug costs most where the names are.",
+    ),
+    Exercise(
+        id="12.3",
+        kind="complete",
+        title="an answer, or none",
+        cases=(
+            Case("span_or_none(start=[0, 3, 1, 0], end=[0, 0, 2, 1])", ([0, 3, 1, 0], [0, 0, 2, 1]), (1, 2)),
+            Case("span_or_none(start=[0, 1, 0, 4, 0], end=[0, 0, 5, 0, 1])", ([0, 1, 0, 4, 0], [0, 0, 5, 0, 1]), (1, 2)),
+            Case("span_or_none(start=[5, 1, 2], end=[4, 1, 2])", ([5, 1, 2], [4, 1, 2]), (0, 0)),
+            Case("span_or_none(start=[5, 4, 0], end=[0, 3, 4])", ([5, 4, 0], [0, 3, 4]), (1, 2)),
+            Case("span_or_none(start=[0, 6, 1], end=[0, 6, 1])", ([0, 6, 1], [0, 6, 1]), (1, 1)),
+        ),
+        mistakes=(
+            Mistake(
+                lambda start, end: (likeliest(start), likeliest(end)),
+                "start and end are chosen each for itself. Then the end can stand before the start. Compare pairs.",
+            ),
+            Mistake(
+                (
+                    lambda start, end: (likeliest(start, 1), likeliest(end, 1)),
+                    lambda start, end: or_none(best_pair(start, end, ordered=False), start, end),
+                ),
+                "an end that stands before its start. Only pairs with a <= b are answers.",
+            ),
+            Mistake(
+                best_pair,
+                "[CLS] is never chosen. Where start[0] + end[0] is larger than the best pair's sum, return (0, 0).",
+            ),
+            Mistake(
+                lambda start, end: best_pair(start, end, first=0),
+                "place 0 is [CLS], which is part of no answer: pairs begin at place 1, and [CLS] competes as (0, 0) alone.",
+            ),
+            Mistake(
+                lambda start, end: or_none(best_pair(start, end, least=1), start, end),
+                "an answer of one piece has a == b, and is left out here.",
+            ),
+        ),
+        hints=(
+            "the two loops of span_in_loops, from place 1 to the last, without a longest length.",
+            "at the end compare the best sum with start[0] + end[0].",
+            "return (0, 0) if start[0] + end[0] > best else span.",
+        ),
+        after="That is how SQuAD 2.0 is answered; how much larger the sum must be is chosen on the validation part.",
+    ),
+    Exercise(
+        id="12.q1",
+        kind="choice",
+        title="an accuracy over words",
+        question="A tagger's accuracy over words is 0.93. How good is it?",
+        expected="c",
+        options={
+            "a": ("very good: 93 of 100 names are found", "It counts words, and nearly all words are no names."),
+            "b": ("bad: a tagger needs 0.99", "No number alone can say that."),
+            "c": (
+                "that cannot be said before we know what always O reaches, and the F1 of whole names",
+                "Always O may reach 0.9 and finds nothing.",
+            ),
+        },
+    ),
+    Exercise(
+        id="12.q2",
+        kind="choice",
+        title="the further pieces",
+        question="A word was cut in four pieces, and the last three have the label -100. What does that do?",
+        expected="a",
+        options={
+            "a": (
+                "the word counts once in the loss; the model still reads all four pieces",
+                "The label says what is scored. What is read is said by the attention mask.",
+            ),
+            "b": ("the model does not see the last three pieces", "That would need a 0 in the attention mask."),
+            "c": (
+                "the last three pieces are trained to be O",
+                "O is the label 0. Places with -100 are left out of the loss.",
+            ),
+        },
+    ),
+    Exercise(
+        id="12.q3",
+        kind="choice",
+        title="more of the same",
+        question="A tagger was trained on sentences with 'directed by' and has an F1 of 0.85 on such sentences and of 0.60 on all "
+        "others. You may label 1,000 more sentences by a rule. Which rule helps most?",
+        expected="b",
+        options={
+            "a": (
+                "'directed by' again: more data is more data",
+                "It would mend what is nearly mended, sentences with 'directed by'.",
+            ),
+            "b": (
+                "other rules, such as 'played by' and 'starring'",
+                "The gap lies between kinds of sentences, so show it more kinds.",
+            ),
+            "c": ("any: only the number of sentences counts", "Then the two scores would not lie so far apart."),
+        },
+    ),
+]
