@@ -167,17 +167,6 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake(
-                lambda start, end: (likeliest(start), likeliest(end)),
-                "start and end are chosen each for itself. Then the end can stand before the start. Compare pairs.",
-            ),
-            Mistake(
-                (
-                    lambda start, end: (likeliest(start, 1), likeliest(end, 1)),
-                    lambda start, end: or_none(best_pair(start, end, ordered=False), start, end),
-                ),
-                "an end that stands before its start. Only pairs with a <= b are answers.",
-            ),
-            Mistake(
                 best_pair,
                 "[CLS] is never chosen. Where start[0] + end[0] is larger than the best pair's sum, return (0, 0).",
             ),
@@ -188,6 +177,15 @@ EXERCISES = [
             Mistake(
                 lambda start, end: or_none(best_pair(start, end, least=1), start, end),
                 "an answer of one piece has a == b, and is left out here.",
+            ),
+            Mistake(
+                (
+                    lambda start, end: (likeliest(start), likeliest(end)),
+                    lambda start, end: (likeliest(start, 1), likeliest(end, 1)),
+                    lambda start, end: or_none(best_pair(start, end, ordered=False), start, end),
+                ),
+                "start and end are chosen each for itself, so an end can come out that stands before its start. Compare "
+                "pairs, with a <= b.",
             ),
         ),
         hints=(
