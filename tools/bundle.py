@@ -4,8 +4,7 @@
     python tools/bundle.py FOLDER --system Windows --python 3.12   for others; --machine x86_64 or arm64
 
 FOLDER becomes a copy of the course with a folder `wheels` beside `start.py`. Copy it to each machine and type
-`python3 start.py` there. Every wheel is one that requirements.lock pins, checked against its hash; what was fetched
-before is not fetched again.
+`python3 start.py` there. Every wheel is one that requirements.lock pins, checked against its hash.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ def download(packages: dict[str, tuple[str, set[str]]], wheels: Path, target: Ta
         command += ["--python-version", target.python, "--implementation", "cp"]
         command += [word for tag in PLATFORMS[target.system, target.machine] for word in ("--platform", tag)]
     if subprocess.run(command).returncode:
-        raise OSError("Not all packages could be fetched. Run the command again; what is there already is kept.")
+        raise OSError("Not all packages could be fetched. Run the command again, on a line that carries 3 GB.")
     pins.unlink()
 
 
