@@ -93,13 +93,13 @@ EXERCISES = [
         given=chosen_on_the_test_part,
         cases=(
             Case(
-                "report(validation=[0.70, 0.80, 0.75], test=[0.72, 0.76, 0.79])",
+                "published(validation=[0.70, 0.80, 0.75], test=[0.72, 0.76, 0.79])",
                 ([0.70, 0.80, 0.75], [0.72, 0.76, 0.79]),
                 (1, 0.76),
             ),
-            Case("report(validation=[0.9, 0.6], test=[0.7, 0.8])", ([0.9, 0.6], [0.7, 0.8]), (0, 0.7)),
+            Case("published(validation=[0.9, 0.6], test=[0.7, 0.8])", ([0.9, 0.6], [0.7, 0.8]), (0, 0.7)),
             Case(
-                "report(validation=[0.5, 0.6, 0.72, 0.8], test=[0.8, 0.75, 0.7, 0.5])",
+                "published(validation=[0.5, 0.6, 0.72, 0.8], test=[0.8, 0.75, 0.7, 0.5])",
                 ([0.5, 0.6, 0.72, 0.8], [0.8, 0.75, 0.7, 0.5]),
                 (3, 0.5),
             ),

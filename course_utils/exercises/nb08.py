@@ -98,16 +98,16 @@ EXERCISES = [
         tolerance=2e-3,
         cases=(
             Case(
-                "restored(weight=[[1, 0.25], [0.01, 0.0025]])",
+                "rounded(weight=[[1, 0.25], [0.01, 0.0025]])",
                 (torch.tensor([[1.0, 0.25], [0.01, 0.0025]]),),
                 [[1.0, 32 / 127], [0.01, 0.32 / 127]],
             ),
             Case(
-                "restored(weight=[[127, 1], [0.25, -1]])",
+                "rounded(weight=[[127, 1], [0.25, -1]])",
                 (torch.tensor([[127.0, 1.0], [0.25, -1.0]]),),
                 [[127.0, 1.0], [32 / 127, -1.0]],
             ),
-            Case("restored(weight=[[3, -4, 1]])", (torch.tensor([[3.0, -4.0, 1.0]]),), [[380 / 127, -4.0, 128 / 127]]),
+            Case("rounded(weight=[[3, -4, 1]])", (torch.tensor([[3.0, -4.0, 1.0]]),), [[380 / 127, -4.0, 128 / 127]]),
         ),
         mistakes=(
             Mistake(

@@ -878,29 +878,29 @@ if profile.name != "smoke":
 print(evaluation.check_band("07 points promised too much by the best of 160 on the test set", flattery["test"]))
 
 # %% [markdown]
-# **Exercise 07.4 (debug): the search that peeked.** `report(validation, test)` takes two lists with the accuracies of all trials, and should give a pair: the
+# **Exercise 07.4 (debug): the search that peeked.** `published(validation, test)` takes two lists with the accuracies of all trials, and should give a pair: the
 # number of the trial that one would keep, and the accuracy that one may publish for it. Mend it.
 
 
 # %% tags=["exercise"]
-def report(validation, test):
+def published(validation, test):
     chosen = int(np.argmax(test))
     return chosen, test[chosen]
 
 
 # %% tags=["check"]
-checks.check("07.4", report)
+checks.check("07.4", published)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def report(validation, test):
+def published(validation, test):
     chosen = int(np.argmax(validation))
     return chosen, test[chosen]
 
 
 # %% tags=["check"]
-checks.check("07.4", report, mine=False)  # the same check, on the solution above
+checks.check("07.4", published, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]

@@ -432,29 +432,29 @@ with torch.no_grad():
         print(f"{label:26} relative error {error:.1%}")
 
 # %% [markdown]
-# **Exercise 08.3 (debug): one scale for all.** `restored(weight)` quantises a matrix (out, in) to int8 and makes it float again. Large weights come back well, the
+# **Exercise 08.3 (debug): one scale for all.** `rounded(weight)` quantises a matrix (out, in) to int8 and makes it float again. Large weights come back well, the
 # small ones of other rows do not. Mend it: what comes back should err by no more than half a step *of its own row*.
 
 
 # %% tags=["exercise"]
-def restored(weight):
+def rounded(weight):
     step = weight.abs().max() / 127
     return (weight / step).round() * step
 
 
 # %% tags=["check"]
-checks.check("08.3", restored)
+checks.check("08.3", rounded)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def restored(weight):
+def rounded(weight):
     step = weight.abs().amax(dim=1, keepdim=True) / 127
     return (weight / step).round() * step
 
 
 # %% tags=["check"]
-checks.check("08.3", restored, mine=False)  # the same check, on the solution above
+checks.check("08.3", rounded, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
