@@ -1,9 +1,23 @@
-"""Small made-up data for the tests."""
+"""What several tests need: small made-up data, and programs that belong to no package."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
 from course_utils.data import Reviews
 from course_utils.text import EncodedTexts
+
+
+def load(name: str, path: Path) -> ModuleType:
+    """Return a module by its path, registered under `name`, where dataclasses look their module up."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def make_reviews(*texts: str, labels: list[int] | None = None) -> Reviews:

@@ -1,16 +1,13 @@
 """bench/bands.py: from recorded lines to bands, with times of runs that had the machine to themselves."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from helpers import load
 
 PATH = Path(__file__).parents[1] / "bench" / "bands.py"
-spec = importlib.util.spec_from_file_location("bands_tool", PATH)
-assert spec and spec.loader
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load("bands_tool", PATH)
 
 
 @pytest.fixture

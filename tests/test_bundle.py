@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -15,15 +14,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from helpers import load
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def load(name: str, path: Path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 bundle = load("bundle_tool", ROOT / "tools" / "bundle.py")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import load
 
 from course_utils import checks, cli, widgets
 from course_utils.exercises import Case, Exercise, Mistake
@@ -24,11 +25,7 @@ CHOICES = [exercise for exercise in ALL if exercise.kind == "choice"]
 
 
 def load_answers(number: str):
-    spec = importlib.util.spec_from_file_location(f"answers_nb{number}", ANSWERS / f"nb{number}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(f"answers_nb{number}", ANSWERS / f"nb{number}.py")
 
 
 BANK = {number: load_answers(number) for number in checks.numbers() if (ANSWERS / f"nb{number}.py").exists()}

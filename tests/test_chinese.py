@@ -1,19 +1,15 @@
 """The Chinese pages: they say what the English ones say, where that can be checked by a machine."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parents[1]
-spec = importlib.util.spec_from_file_location("chinese_tool", ROOT / "tools" / "chinese.py")
-assert spec and spec.loader
-tool = sys.modules["chinese_tool"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load("chinese_tool", ROOT / "tools" / "chinese.py")
 
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = tool.README.read_text(encoding="utf-8")

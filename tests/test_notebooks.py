@@ -1,7 +1,6 @@
 """What every notebook keeps to, besides outputs that nbval compares: form, text for pictures, and running twice."""
 
 import copy
-import importlib.util
 import json
 import re
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import load
 
 from course_utils import checks, runtime
 
@@ -30,15 +30,6 @@ CORE_WIDGETS = set(
     CheckboxStyle ToggleButtonStyle ToggleButtonsStyle
     """.split()  # noqa: SIM905
 )
-
-
-def load(name: str, path: Path):
-    """Return a module by its path: `tools/` and the folder of the course are no packages."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 tool = load("notebook_tool", ROOT / "tools" / "notebooks.py")

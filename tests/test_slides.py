@@ -1,21 +1,17 @@
 """tools/slides.py: what becomes a slide, what is only said, and that a deck loads nothing from a network."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parents[1]
-spec = importlib.util.spec_from_file_location("slides_tool", ROOT / "tools" / "slides.py")
-assert spec and spec.loader
-tool = sys.modules["slides_tool"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load("slides_tool", ROOT / "tools" / "slides.py")
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 FIGURE = new_output("display_data", data={"image/png": PNG}, metadata={"image/png": {"alt": "A falling curve."}})

@@ -1,29 +1,18 @@
 """`course bench`: sides in turn, medians and ranges by hand, one file that grows, and the table made from it."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import make_encoded, make_reviews
+from helpers import load, make_encoded, make_reviews
 
 from course_utils import runtime, training
 
 ROOT = Path(__file__).parents[1]
 
 
-def load(path: Path):
-    spec = importlib.util.spec_from_file_location(f"{path.stem}_alone", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-speed = load(ROOT / "bench" / "speed.py")
+speed = load("speed_alone", ROOT / "bench" / "speed.py")
 
 
 class Clock:
@@ -127,7 +116,7 @@ def test_a_comparison_measured_anew_replaces_its_own_record_only(clock, monkeypa
 
 @pytest.mark.slow
 def test_the_table_of_the_readme_holds_what_was_measured(clock, monkeypatch, tmp_path):
-    tool = load(ROOT / "tools" / "readme.py")
+    tool = load("readme_alone", ROOT / "tools" / "readme.py")
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     assert "No speed has been measured yet" in tool.speed()
     monkeypatch.setattr(speed, "COMPARISONS", {"first": (lambda sizes: two_sides(clock), "")})

@@ -1,6 +1,5 @@
 """start.py: what it says in each bad case, and what it does not do twice. Nothing is installed here."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -8,16 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import load
 
 ROOT = Path(__file__).resolve().parents[1]
 OLD_PYTHONS = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10")
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location("start_under_test", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -27,7 +20,7 @@ def start(tmp_path, monkeypatch):
     folder.mkdir()
     for name in ("start.py", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    module = load(folder / "start.py")
+    module = load("start_under_test", folder / "start.py")
     monkeypatch.setattr(module, "attempt", lambda command: pytest.fail(f"would run {command}"))
     return module
 
@@ -292,7 +285,7 @@ def test_the_course_runs_with_the_python_of_the_environment(start, monkeypatch):
 
 
 def test_the_output_of_an_installer_may_hold_any_bytes(start):
-    attempt = load(os.path.join(start.HERE, "start.py")).attempt
+    attempt = load("start_under_test", os.path.join(start.HERE, "start.py")).attempt
     program = "import sys; sys.stdout.buffer.write(b'Downloading \\xff\\xfe \\xe4\\n'); sys.exit(7)"
     status, output = attempt([sys.executable, "-c", program])
     assert status == 7
@@ -300,7 +293,7 @@ def test_the_output_of_an_installer_may_hold_any_bytes(start):
 
 
 def test_an_installer_that_cannot_start_is_a_failure_like_any_other(start):
-    attempt = load(os.path.join(start.HERE, "start.py")).attempt
+    attempt = load("start_under_test", os.path.join(start.HERE, "start.py")).attempt
     status, output = attempt([os.path.join(start.HERE, "no such program")])
     assert status == 1
     assert "no such program" in output

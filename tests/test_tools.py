@@ -1,17 +1,14 @@
 """tools/notebooks.py on a small course of its own: badges, pairs, and what a build writes."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import load
 
 PATH = Path(__file__).parents[1] / "tools" / "notebooks.py"
-spec = importlib.util.spec_from_file_location("notebook_tool_alone", PATH)
-assert spec and spec.loader
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+tool = load("notebook_tool_alone", PATH)
 
 SCRIPT = """# %% [markdown]
 # # 01 · First

@@ -1,6 +1,5 @@
 """`start.py torchtext`: which Python it takes, what it installs, when it does nothing. Nothing is installed here."""
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 import nbclient
 import nbformat
 import pytest
+from helpers import load
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,9 +22,7 @@ def start(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "kernels", folder / "kernels")
     for name in ("start.py", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    spec = importlib.util.spec_from_file_location("start_under_test", folder / "start.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load("start_under_test", folder / "start.py")
     module.ran, module.fails, module.uv = [], {}, True
 
     def attempt(command):
@@ -147,9 +145,7 @@ def test_this_python_comes_first_if_it_fits(start):
     ],
 )
 def test_machines_without_a_release_are_told(system, machine, there):
-    spec = importlib.util.spec_from_file_location("start_as_it_is", ROOT / "start.py")
-    start = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(start)
+    start = load("start_as_it_is", ROOT / "start.py")
     if there:
         start.check_torchtext_machine(system, machine)
     else:

@@ -1,21 +1,17 @@
 """The instructor's kit: run-sheets that are up to date, plans that fit, and a learner edition that gives nothing away."""
 
-import importlib.util
 import re
-import sys
 import tomllib
 from collections import namedtuple
 from pathlib import Path
 
 import nbformat
 import pytest
+from helpers import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parents[1]
-spec = importlib.util.spec_from_file_location("workshop_tool", ROOT / "tools" / "workshop.py")
-assert spec and spec.loader
-tool = sys.modules["workshop_tool"] = importlib.util.module_from_spec(spec)  # dataclasses look for their module there
-spec.loader.exec_module(tool)
+tool = load("workshop_tool", ROOT / "tools" / "workshop.py")
 
 PLAN = tomllib.loads((ROOT / "workshop" / "plan.toml").read_text(encoding="utf-8"))
 RATES = {"words_a_minute": 60, "code_lines_a_minute": 6, "figure_minutes": 2, "exercise_minutes": 8, "quiz_minutes": 3}
