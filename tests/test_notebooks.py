@@ -86,8 +86,13 @@ def test_no_output_is_an_error_a_warning_or_an_interrupted_run(notebook):
         assert "Warning:" not in output.get("text", "")
 
 
-def test_it_holds_the_same_cells_as_its_script(path):
-    assert not [sentence for sentence in tool.differences() if sentence.startswith(path.name)]
+@pytest.fixture(scope="module")
+def differences() -> list[str]:
+    return tool.differences()  # of all notebooks at once
+
+
+def test_it_holds_the_same_cells_as_its_script(path, differences):
+    assert not [sentence for sentence in differences if sentence.startswith(path.name)]
 
 
 def test_every_script_has_its_notebook():
