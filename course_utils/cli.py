@@ -58,9 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     bundle.add_argument("folder", type=Path)
     for name in ("system", "machine", "python"):
         bundle.add_argument(f"--{name}", help=f"of the machines it is for (default: the {name} here)")
-    run = {"doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict, "bench": _bench}
-    run["bundle"] = _bundle
-    run["progress"] = _progress
+    run = {
+        "doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict,
+        "progress": _progress, "bench": _bench, "bundle": _bundle,
+    }  # fmt: skip
     options = parser.parse_args(arguments)
     try:
         return run[options.action](options)
@@ -88,12 +89,15 @@ def _doctor(options: argparse.Namespace) -> int:
     from .runtime import doctor, room_line
 
     findings = doctor()
-    if options.room or options.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=1) if options.json else room_line(findings))
-    for finding in findings if not (options.room or options.json) else ():
-        print(f"{'ok  ' if finding.ok else 'MEND'} {finding.topic:<13} {finding.detail}")
-        if not finding.ok:
-            print(f"     to mend it: {finding.remedy}")
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    elif options.room:
+        print(room_line(findings))
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.ok else 'MEND'} {finding.topic:<13} {finding.detail}")
+            if not finding.ok:
+                print(f"     to mend it: {finding.remedy}")
     return 0 if all(finding.ok for finding in findings) else 1
 
 
