@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import notebooks  # noqa: E402
 from course_utils.evaluation import make_band  # noqa: E402
+from course_utils.runtime import hardware  # noqa: E402
 
 
 def record(number: str, seed: int) -> None:
@@ -52,18 +52,29 @@ def recorded() -> list[dict]:
     return [json.loads(line) for line in VALUES.read_text().splitlines()] if VALUES.exists() else []
 
 
-def forget(number: str, seed: int) -> None:
-    """Drop what was recorded for a notebook and seed before, so that a run repeated counts once."""
-    kept = [line for line in recorded() if not (line["name"].startswith(number) and line["seed"] == seed)]
+def keep(lines: list[dict]) -> None:
+    """Write these lines in place of those recorded so far."""
     VALUES.parent.mkdir(parents=True, exist_ok=True)
-    VALUES.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    VALUES.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def is_of(line: dict, runs: list[tuple[str, int]]) -> bool:
+    """Return whether a line was recorded by one of these runs (notebook, seed)."""
+    return any(line["name"].startswith(number) and line["seed"] == seed for number, seed in runs)
+
+
+def forget(runs: list[tuple[str, int]]) -> None:
+    """Drop what was recorded by these runs before, so that a run repeated counts once."""
+    keep([line for line in recorded() if not is_of(line, runs)])
 
 
 def forget_times(runs: list[tuple[str, int]]) -> None:
     """Drop the seconds of runs that shared the cores: nobody who has a machine to themselves would see them."""
-    shared = [line for line in recorded() if any(line["name"].startswith(n) and line["seed"] == s for n, s in runs)]
-    lines = [{k: v for k, v in line.items() if line not in shared or k != "seconds"} for line in recorded()]
-    VALUES.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    lines = recorded()
+    for line in lines:
+        if is_of(line, runs):
+            line.pop("seconds", None)
+    keep(lines)
 
 
 def make() -> None:
@@ -84,7 +95,7 @@ def make() -> None:
             {"seconds": seconds} if seconds else {}
         )
         print(f"{name}: {low} to {high} from {values}")
-    measured = {"date": date.today().isoformat(), "hardware": f"{os.cpu_count()} cores, {platform.machine()}"}
+    measured = {"date": date.today().isoformat(), "hardware": hardware()}
     BANDS.write_text(json.dumps({"measured": measured, "profiles": {"workshop": bands}}, indent=1) + "\n")
 
 
@@ -95,8 +106,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; the cores are shared among them")
     options = parser.parse_args()
     runs = [(number, seed) for number in options.notebooks for seed in options.seeds]
-    for run in runs:
-        forget(*run)
+    forget(runs)
     if options.jobs > 1:
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.jobs))
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

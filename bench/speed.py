@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import platform
 import statistics
 import subprocess
@@ -501,7 +500,7 @@ def surroundings() -> dict[str, str]:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     device = runtime.choose_device()
     return {
-        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, {device.type}",
+        "hardware": f"{runtime.hardware()}, {device.type}",
         "threads": str(torch.get_num_threads()),
         "precision": str(runtime.choose_precision(device)).removeprefix("torch."),
         "python": platform.python_version(),

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 from datetime import date
 from pathlib import Path
@@ -21,6 +19,7 @@ import torch
 
 from course_utils import data, models, text, training
 from course_utils.evaluation import block_interval
+from course_utils.runtime import hardware
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "word_vectors.json"
@@ -65,7 +64,7 @@ def main() -> None:
         "train_reviews": TRAIN_SIZE, "max_tokens": MAX_TOKENS, "vector_size": SIZE, "epochs": EPOCHS, "seeds": len(runs),
         "accuracy": {name: [round(float(np.mean(run[name])), 4) for run in runs] for name in runs[0]},
         "gain": {"mean": round(gain.estimate, 4), "low": round(gain.low, 4), "high": round(gain.high, 4)},
-        "date": date.today().isoformat(), "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
+        "date": date.today().isoformat(), "hardware": hardware(),
         "torch": torch.__version__,
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip(),
     }  # fmt: skip

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from .runtime import get_profile, get_seed
+from .runtime import get_profile, get_seed, hardware
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def compare_run(name: str, value: float, *, seconds: float | None = None) -> Com
     if seconds and "seconds" in band:
         usual, there = np.median(band["seconds"]), kept["measured"]["hardware"]
         reading = "as usual." if 1 / 1.5 < seconds / usual < 1.5 else "what else is running, or was left out?"
-        if there != f"{os.cpu_count()} cores, {platform.machine()}":
+        if there != hardware():
             reading = "another machine, so the factor compares machines, not runs."
         sentence += f"\nTraining took {seconds:.0f} s, {seconds / usual:.2f} times the {usual:.0f} s on {there}: {reading}"
     return Comparison(sentence, value, tuple(values), (low, high))

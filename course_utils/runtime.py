@@ -136,6 +136,11 @@ def gemm_rate(device: torch.device | None = None, *, size: int = 2048, rounds: i
     return 2 * size**3 / median_seconds(multiply, repeats=rounds)
 
 
+def hardware() -> str:
+    """Return cores and processor family, by which measured records are told apart: "2 cores, x86_64"."""
+    return f"{os.cpu_count()} cores, {platform.machine()}"
+
+
 EFFICIENCY = 0.72  # what a fine-tuning step reaches of the rate of large products; `course bench` measures it
 
 
