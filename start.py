@@ -264,6 +264,15 @@ def from_bundle():
     return ["--no-index", "--find-links", WHEELS] if os.path.isdir(WHEELS) else []
 
 
+def this_machine():
+    """Return system, machine and Python of this computer, in the words of made-for.json (tools/bundle.py writes them)."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine().lower().replace("amd64", "x86_64").replace("aarch64", "arm64"),
+        "python": "{}.{}".format(*sys.version_info[:2]),
+    }
+
+
 def check_bundle(wheels):
     """Leave unless the wheels were collected for this kind of machine and this Python."""
     try:
@@ -274,11 +283,7 @@ def check_bundle(wheels):
             "There is no finished bundle of packages in {}.".format(wheels),
             "copy the whole folder again, or make it with: course bundle FOLDER",
         )
-    here = {
-        "system": platform.system(),
-        "machine": platform.machine().lower().replace("amd64", "x86_64").replace("aarch64", "arm64"),
-        "python": "{}.{}".format(*sys.version_info[:2]),
-    }
+    here = this_machine()
     wrong = sorted(key for key in here if made_for.get(key) != here[key])
     if wrong:
         stop(
@@ -458,6 +463,7 @@ def without_bundle(arguments):
 
 
 def main(arguments):
+    global WHEELS  # where --bundle says that packages are
     arguments, bundle = without_bundle(arguments)
     action = arguments[0] if arguments else "lab"
     if action in ("-h", "--help", "help"):
@@ -466,7 +472,7 @@ def main(arguments):
     check_python(tuple(sys.version_info[:2]))
     if bundle:
         check_bundle(bundle)
-        globals()["WHEELS"] = bundle
+        WHEELS = bundle
     if action not in ACTIONS:
         stop("There is no action {!r}.".format(action), "choose one of: " + ", ".join(ACTIONS))
     if hasattr(sys.stdout, "reconfigure"):

@@ -12,18 +12,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import platform
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+import start  # noqa: E402  (what installs from a bundle says what it is made for)
+
 # What a package's marker calls a system and a machine, and the wheels that run there.
 SYSTEMS = {"Linux": ("linux", "posix"), "Darwin": ("darwin", "posix"), "Windows": ("win32", "nt")}
 MACHINES = {("Linux", "arm64"): "aarch64", ("Windows", "x86_64"): "AMD64", ("Windows", "arm64"): "ARM64"}
@@ -76,8 +78,7 @@ class Target:
 
 def here() -> Target:
     """Return the kind of machine that this is."""
-    machine = platform.machine().lower().replace("amd64", "x86_64").replace("aarch64", "arm64")
-    return Target(platform.system(), machine, "{}.{}".format(*sys.version_info[:2]))
+    return Target(**start.this_machine())
 
 
 def wanted(lock: str, target: Target) -> dict[str, tuple[str, set[str]]]:
@@ -162,7 +163,7 @@ def main(arguments: list[str]) -> int:
     if shutil.disk_usage(folder).free < (4 if target.system == "Linux" else 2) * GB:
         parser.error(f"{folder} has {shutil.disk_usage(folder).free / GB:.1f} GB free; a bundle needs up to 4")
     packages = wanted((ROOT / "requirements.lock").read_text(encoding="utf-8"), target)
-    words = {"system": target.system, "machine": target.machine, "python": target.python}
+    words = asdict(target)
     kind = "{system}, {machine}, Python {python}".format(**words)
     print(f"{copy_course(folder)} files of the course; {len(packages)} packages for {kind}", flush=True)
     made_for = folder / "wheels" / "made-for.json"
