@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import copy
 import functools
-import importlib
 import json
 import math
 import re
@@ -26,7 +25,12 @@ from pathlib import Path
 
 import nbformat
 
+from course_utils import checks
+
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from readme import row  # noqa: E402  (beside this file)
+
 NOTEBOOKS = ROOT / "notebooks"
 WORKSHOP = ROOT / "workshop"
 TIMES = ROOT / "bench" / "results" / "notebook_times.json"
@@ -209,10 +213,6 @@ def clock(minutes: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}"
 
 
-def row(*cells: object) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
 def layout(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[tuple[int, str, str]]:
     """Return the rows of one part, pauses among them: minutes, what, and what to watch."""
     pauses, now, since, rested = plan["pauses"], 0, 0, False
@@ -281,13 +281,9 @@ def untaught(items: list[Item]) -> list[str]:
 
 def misunderstandings(number: str) -> list[str]:
     """Return a line for each exercise of a notebook with the wrong answers that its check knows."""
-    try:
-        listed = importlib.import_module(f"course_utils.exercises.nb{number}").EXERCISES
-    except ModuleNotFoundError:
-        return []
     return [
         f"{exercise.id} {exercise.title}: {'; '.join(first_sentence(mistake.says) for mistake in exercise.mistakes)}."
-        for exercise in listed
+        for exercise in checks.exercises(number)
         if exercise.mistakes and exercise.kind in ("complete", "debug")  # the others speak to who answered
     ]
 
@@ -352,9 +348,10 @@ def pages() -> dict[Path, str]:
 
 
 def write_sheets() -> None:
-    for path, text in pages().items():
+    made = pages()
+    for path, text in made.items():
         path.write_text(text, encoding="utf-8")
-    print(f"workshop: {', '.join(path.name for path in pages())}")
+    print(f"workshop: {', '.join(path.name for path in made)}")
     missing = [path.stem for path in notebooks().values() if not (WORKSHOP / "notes" / f"{path.stem}.md").exists()]
     if missing:
         print(f"workshop/notes: no speaker notes yet for {', '.join(missing)}")
