@@ -36,7 +36,13 @@ WORDS = {
         ),
     ],
     "symbols": [],
-    "results": [(r"\| notebook \|.*", "| 笔记本 | 论断 | 均值 | 区间 | 随机种子 | 档位 | 测量于 |")],
+    "results": [
+        (r"\| notebook \|.*", "| 笔记本 | 论断 | 均值 | 区间 | 随机种子 | 档位 |"),
+        (
+            r"Measured on (\d+) cores, (\w+), no GPU, ([\d-]+), by `(.*)`\.",
+            r"测量于 \1 核、\2、没有 GPU，\3，由 `\4` 完成。",
+        ),
+    ],
     "listing": [
         (r"\|  \| seconds an epoch.*", "|  | 每轮秒数 | 测试准确率 | torch |"),
         (r"\| the listing, repaired \|", "| 修好的那份代码 |"),
@@ -47,6 +53,16 @@ WORDS = {
             r"\(([\d.-]+) to ([\d.-]+)\)\. Measured on (.*), by `(.*)`\.",
             r"在全部训练影评上，一轮快 \1 倍（\3 次测量中至少 \2 倍）。在同样的 \5 条影评上训练 \4 轮之后，"
             r"LSTM 的准确率高 \6 个百分点（\7 到 \8）。测量于 \9，由 `\g<10>` 完成。",
+        ),
+    ],
+    "vectors": [
+        (
+            r"Trained on ([\d,]+) reviews for (\d+) epochs, the LSTM reaches ([\d.]+) where its embedding starts from word "
+            r"vectors that `(.*)` makes from all training reviews, and ([\d.]+) where it starts from random numbers\. The gain over "
+            r"(\d+) seeds is ([\d.-]+) points \(([\d.-]+) to ([\d.-]+)\)\. Measured on (\d+) cores, (\w+), no GPU, "
+            r"([\d-]+), by `(.*)`\.",
+            r"在 \1 条影评上训练 \2 轮：嵌入层从 `\4` 用全部训练影评做出的词向量出发，LSTM 的准确率达到 \3；从随机数出发则为 \5。"
+            r"\6 个随机种子平均提高 \7 个百分点（\8 到 \9）。测量于 \g<10> 核、\g<11>、没有 GPU，\g<12>，由 `\g<13>` 完成。",
         ),
     ],
 }

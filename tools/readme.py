@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 
@@ -78,21 +79,19 @@ def symbols() -> str:
 
 def results() -> str:
     """Return the table of training claims with the band each is held to."""
-    profiles = json.loads((ROOT / "course_utils" / "bands.json").read_text(encoding="utf-8"))["profiles"]
+    record = json.loads((ROOT / "course_utils" / "bands.json").read_text(encoding="utf-8"))
     lines = []
-    for profile, bands in profiles.items():
+    for profile, bands in record["profiles"].items():
         for name, band in bands.items():
             values, seeds = band["values"], band.get("seeds", [])
             mean = sum(values) / len(values)
             seen = f"{len(values)}" + (f" ({seeds[0]} to {seeds[-1]})" if seeds else "")
-            where = ", ".join(str(band[key]) for key in ("hardware", "date") if key in band)
-            lines.append(
-                row(name[:2], name[3:], f"{mean:.3f}", f"{band['low']:.3f} to {band['high']:.3f}", seen, profile, where)
-            )
+            lines.append(row(name[:2], name[3:], f"{mean:.3f}", f"{band['low']:.3f} to {band['high']:.3f}", seen, profile))
     if not lines:
         return "No band has been measured yet."
-    head = ("notebook", "claim", "mean", "band", "seeds", "profile", "measured on")
-    return "\n".join([row(*head), row(*["---"] * len(head)), *lines])
+    head = ("notebook", "claim", "mean", "band", "seeds", "profile")
+    measured = "Measured on {hardware}, no GPU, {date}, by `bench/bands.py`.".format(**record["measured"])
+    return "\n".join([row(*head), row(*["---"] * len(head)), *lines, "", measured])
 
 
 def with_range(value: dict[str, float], *, percent: bool = False) -> str:
@@ -122,6 +121,22 @@ def listing() -> str:
         f"Measured on {times['hardware']}, {times['date']}, by `bench/torchtext_listing.py`."
     )
     return "\n".join([*lines, "", sentence])
+
+
+def vectors() -> str:
+    """Return what word vectors made from the reviews are worth to the LSTM."""
+    file = ROOT / "bench" / "results" / "word_vectors.json"
+    if not file.exists():
+        return "Not measured yet: `python bench/word_vectors.py`."
+    record = json.loads(file.read_text(encoding="utf-8"))
+    start, plain = (f"{statistics.mean(record['accuracy'][side]):.3f}" for side in ("with vectors", "without"))
+    gain = "{mean:.1f} points ({low:.1f} to {high:.1f})".format(**{k: 100 * v for k, v in record["gain"].items()})
+    return (
+        f"Trained on {record['train_reviews']:,} reviews for {record['epochs']} epochs, the LSTM reaches {start} where its "
+        f"embedding starts from word vectors that `text.ppmi_vectors` makes from all training reviews, and {plain} where it starts "
+        f"from random numbers. The gain over {record['seeds']} seeds is {gain}. Measured on {record['hardware']}, no GPU, "
+        f"{record['date']}, by `bench/word_vectors.py`."
+    )
 
 
 def speed() -> str:
@@ -156,7 +171,7 @@ def speed() -> str:
     return "\n".join([*lines, "", measured, "", *folded])
 
 
-PARTS = {"map": course_map, "symbols": symbols, "results": results, "listing": listing, "speed": speed}
+PARTS = {"map": course_map, "symbols": symbols, "results": results, "listing": listing, "vectors": vectors, "speed": speed}
 
 
 def generated(text: str) -> str:
