@@ -58,11 +58,12 @@ WORDS = {
     "vectors": [
         (
             r"Trained on ([\d,]+) reviews for (\d+) epochs, the LSTM reaches ([\d.]+) where its embedding starts from word "
-            r"vectors that `(.*)` makes from all training reviews, and ([\d.]+) where it starts from random numbers\. The gain over "
-            r"(\d+) seeds is ([\d.-]+) points \(([\d.-]+) to ([\d.-]+)\)\. Measured on (\d+) cores, (\w+), no GPU, "
-            r"([\d-]+), by `(.*)`\.",
-            r"在 \1 条影评上训练 \2 轮：嵌入层从 `\4` 用全部训练影评做出的词向量出发，LSTM 的准确率达到 \3；从随机数出发则为 \5。"
-            r"\6 个随机种子平均提高 \7 个百分点（\8 到 \9）。测量于 \g<10> 核、\g<11>、没有 GPU，\g<12>，由 `\g<13>` 完成。",
+            r"vectors that `(.*)` makes from all training reviews, and ([\d.]+) where it starts from random numbers\. "
+            r"The gain over (\d+) seeds is ([\d.-]+) points \(([\d.-]+) to ([\d.-]+)\)\. Measured on (\d+) cores, (\w+), "
+            r"no GPU, ([\d-]+), by `(.*)`\.",
+            r"在 \1 条影评上训练 \2 轮：嵌入层从 `\4` 用全部训练影评做出的词向量出发，LSTM 的准确率达到 \3；"
+            r"从随机数出发则为 \5。\6 个随机种子平均提高 \7 个百分点（\8 到 \9）。"
+            r"测量于 \g<10> 核、\g<11>、没有 GPU，\g<12>，由 `\g<13>` 完成。",
         ),
     ],
 }

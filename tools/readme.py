@@ -133,9 +133,9 @@ def vectors() -> str:
     gain = "{mean:.1f} points ({low:.1f} to {high:.1f})".format(**{k: 100 * v for k, v in record["gain"].items()})
     return (
         f"Trained on {record['train_reviews']:,} reviews for {record['epochs']} epochs, the LSTM reaches {start} where its "
-        f"embedding starts from word vectors that `text.ppmi_vectors` makes from all training reviews, and {plain} where it starts "
-        f"from random numbers. The gain over {record['seeds']} seeds is {gain}. Measured on {record['hardware']}, no GPU, "
-        f"{record['date']}, by `bench/word_vectors.py`."
+        f"embedding starts from word vectors that `text.ppmi_vectors` makes from all training reviews, and {plain} where it "
+        f"starts from random numbers. The gain over {record['seeds']} seeds is {gain}. Measured on {record['hardware']}, "
+        f"no GPU, {record['date']}, by `bench/word_vectors.py`."
     )
 
 
