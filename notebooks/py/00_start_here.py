@@ -43,7 +43,7 @@ if importlib.util.find_spec("course_utils") is None:
 # examples of the task you care about.
 #
 # The task of this course is small enough for a laptop and real enough to go wrong: read a film review and say
-# whether it is positive or negative. That is **sentiment analysis**, the best-known kind of **text classification**. All reviews below were written by people; none was made up for this course.
+# whether it is positive or negative. That is **<abbr title="情感分析">sentiment analysis</abbr>**, the best-known kind of **<abbr title="文本分类">text classification</abbr>**. All reviews below were written by people; none was made up for this course.
 
 # %%
 from course_utils import checks, data, runtime

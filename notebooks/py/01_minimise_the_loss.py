@@ -53,14 +53,14 @@ profile = runtime.get_profile()
 #
 # $$\min_{w} L(w) = \frac{1}{n} \sum_{i=1}^{n} l\big(y_i, f(x_i; w)\big)$$
 #
-# * $x_i$ is the input of example $i$, $y_i$ its label; there are $n$ examples.
+# * $x_i$ is the input of <abbr title="样本">example</abbr> $i$, $y_i$ its <abbr title="标签">label</abbr>; there are $n$ examples.
 # * $f(x_i; w)$ is what the model says about $x_i$; $w \in \mathbb{R}^D$ are its parameters.
-# * $l$, the **loss function**, gives the loss of one example: how wrong the answer is. $L(w)$ is the mean over all
+# * $l$, the **<abbr title="损失函数">loss function</abbr>**, gives the <abbr title="损失">loss</abbr> of one example: how wrong the answer is. $L(w)$ is the mean over all
 #   examples.
 #
 # In BERT $w$ holds millions of numbers. Here it holds two, so that we can see them. The model is a straight line
 # through the origin of two inputs, $f(x; w) = x \cdot w$, and the loss of an example is the squared error
-# $l = (x \cdot w - y)^2$, so that $L$ is the **mean squared error**.
+# $l = (x \cdot w - y)^2$, so that $L$ is the **<abbr title="均方误差">mean squared error</abbr>**.
 
 # %%
 X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])  # (n, D) = (3, 2)
@@ -77,7 +77,7 @@ print("errors", errors, " squared", errors**2, " loss", np.mean(errors**2).round
 # %% [markdown]
 # ## 2 Which way is down?
 #
-# The **gradient** $\nabla L(w)$ holds the slope of the loss along each parameter. For the squared error the chain rule
+# The **<abbr title="梯度">gradient</abbr>** $\nabla L(w)$ holds the slope of the loss along each <abbr title="参数">parameter</abbr>. For the squared error the chain rule
 # gives
 #
 # $$\nabla L(w) = \frac{2}{n} \sum_i (x_i \cdot w - y_i)\, x_i = \frac{2}{n} X^\top (Xw - y).$$
@@ -119,7 +119,7 @@ print("four gradients agree")
 #
 # $$l = -\log p(y \mid x), \qquad p(1 \mid x) = \sigma(x \cdot w), \qquad \nabla L(w) = \frac{1}{n} X^\top\big(\sigma(Xw) - y\big).$$
 #
-# It is called **cross-entropy** and measured in nats. A model that knows nothing says 0.5 and pays $\log 2 \approx 0.693$.
+# It is called **<abbr title="交叉熵">cross-entropy</abbr>** and measured in nats. A model that knows nothing says 0.5 and pays $\log 2 \approx 0.693$.
 
 # %%
 z = np.linspace(-6, 6, 200)
@@ -176,7 +176,7 @@ checks.check("01.1", my_gradient, mine=False)  # the same check, on the solution
 # %% [markdown]
 # ## 4 Gradient descent
 #
-# Step against the gradient, again and again. The step length is the **learning rate** $\eta$:
+# Step against the gradient, again and again. The step length is the **<abbr title="学习率">learning rate</abbr>** $\eta$:
 #
 # $$w \leftarrow w - \eta \, \nabla L(w)$$
 #
@@ -354,7 +354,7 @@ for t in range(1, 41):
     adam_path.append(w)
 
 # %% [markdown]
-# Are these the optimisers that everybody uses? We let `torch.optim` walk the same valley and compare every step of
+# Are these the <abbr title="优化器">optimisers</abbr> that everybody uses? We let `torch.optim` walk the same valley and compare every step of
 # every path, together with the packaged versions.
 
 
@@ -394,7 +394,7 @@ plots.show(fig, alt="Four paths from the same ring at upper left over level line
            "floor, momentum overshoots and swings, RMSprop and Adam head diagonally.")  # fmt: skip
 
 # %% [markdown]
-# Gradient descent first drops into the valley and then creeps along its floor. Momentum overshoots and comes back.
+# <abbr title="梯度下降">Gradient descent</abbr> first drops into the valley and then creeps along its floor. Momentum overshoots and comes back.
 # RMSprop and Adam ignore that one direction is ten times steeper and set out diagonally. None of them is best
 # everywhere: for BERT it will be a relative of Adam, because its parameters differ in steepness by far more than ten.
 

@@ -67,8 +67,8 @@ print(reviews.train.texts[3][:300], "...")
 # %% [markdown]
 # ## 2 Tokens
 #
-# All work between the file and the first tensor is called **preprocessing**. Its first step: a **tokeniser** cuts a text
-# into pieces, the **tokens**. The naive way is to cut at spaces. Better: lower-case,
+# All work between the file and the first tensor is called **<abbr title="预处理">preprocessing</abbr>**. Its first step: a **<abbr title="分词器">tokeniser</abbr>** cuts a text
+# into pieces, the **<abbr title="词元">tokens</abbr>**. The naive way is to cut at spaces. Better: lower-case,
 # drop HTML, and treat punctuation as tokens of its own; these are the rules called `basic_english`. A pretrained model comes with a
 # tokeniser of its own that splits rare words into known parts, here **WordPiece**.
 
@@ -86,7 +86,7 @@ print("WordPiece   ", tokenizer.tokenize(sample))
 # %% [markdown]
 # ## 3 A vocabulary
 #
-# Models read integers. A **vocabulary** gives each token an id; id 0 is kept for padding and id 1 for every unknown
+# Models read integers. A **<abbr title="词表">vocabulary</abbr>** gives each token an id; id 0 is kept for <abbr title="填充">padding</abbr> and id 1 for every unknown
 # token. Built by hand it is a counter and a sorted list:
 
 # %%
@@ -101,7 +101,7 @@ ids = vocabulary.encode(text.basic_english(sample))
 print(f"V = {len(vocabulary):,} of {len(counts):,} different tokens;", ids, vocabulary.decode(ids))
 
 # %% [markdown]
-# The rare words became `<unk>`. The vocabulary is made from the training part alone: words that occur only in
+# The rare words became `<unk>`. The vocabulary is made from the <abbr title="训练集">training</abbr> part alone: words that occur only in
 # the test part must be unknown, as the words of tomorrow's reviews will be. How large should $V$ be?
 
 # %%
@@ -121,8 +121,8 @@ plots.show(fig, alt="Share of running words covered against vocabulary size on a
 # %% [markdown]
 # ## 4 Padding and masks
 #
-# A tensor is rectangular, and texts are not. A batch is padded with id 0 to the length $T$ of its longest text, and
-# an **attention mask** of the same shape $(B, T)$ says which places are real.
+# A tensor is rectangular, and texts are not. A <abbr title="批">batch</abbr> is padded with id 0 to the length $T$ of its longest text, and
+# an **<abbr title="注意力掩码">attention mask</abbr>** of the same shape $(B, T)$ says which places are real.
 
 # %%
 encoded = text.encode_words(reviews.train, vocabulary, max_tokens=profile.reviews_max_tokens)
@@ -167,7 +167,7 @@ def my_batch(texts):
 checks.check("02.1", my_batch, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# Padding costs time: the network computes it and then throws it away. Batches of texts of similar length (**bucketing**)
+# Padding costs time: the network computes it and then throws it away. Batches of texts of similar length (**<abbr title="分桶">bucketing</abbr>**)
 # need less of it. We measure three ways on the training reviews.
 
 # %%
@@ -220,7 +220,7 @@ checks.check("02.2", padding_shares, mine=False)  # the same check, on the solut
 # %% [markdown]
 # ## 5 An honest split
 #
-# What counts is **generalisation**: doing well on reviews that were not trained on. So a test set should hold films the
+# What counts is **<abbr title="泛化能力">generalisation</abbr>**: doing well on reviews that were not trained on. So a <abbr title="测试集">test set</abbr> should hold films the
 # model has never read about. The IMDB file is sorted: reviews of one film stand next to
 # each other. We can see that without knowing the films, from the rare capitalised words (names, mostly) that two
 # reviews share.
@@ -261,7 +261,7 @@ for name, share in twins.items():
 
 # %% [markdown]
 # The block split removes most of the twins, not all: some names are shared by chance, and sequels share their heroes.
-# What does the leak do to a score? We train a model that sees *nothing but rare names*. Names hold no opinion, so an
+# What does the <abbr title="数据泄漏">leak</abbr> do to a score? We train a model that sees *nothing but rare names*. Names hold no opinion, so an
 # honest test must find it guessing.
 
 
@@ -290,7 +290,7 @@ print({name: round(score.estimate, 3) for name, score in names_scores.items()})
 
 # %% [markdown]
 # Under the random split the model has learned which films are bad, and recognises them. Under the block split it guesses: that is
-# the honest answer. The intervals come from drawing whole blocks with replacement, because reviews within a block
+# the honest answer. The <abbr title="置信区间">intervals</abbr> come from drawing whole blocks with replacement, because reviews within a block
 # resemble each other.
 #
 # How much does the leak flatter a model that reads whole reviews? The same TF-IDF features and logistic regression
@@ -417,12 +417,12 @@ plots.show(fig, alt="Test accuracy with intervals: majority 0.5 on both sets; TF
 
 # %% [markdown]
 # Remember both figures. In a long review some word gives the verdict away, so a linear model is strong; on a single
-# sentence there is room for a model that understands more. No later notebook may report a network without its baseline.
+# sentence there is room for a model that understands more. No later notebook may report a network without its <abbr title="基线">baseline</abbr>.
 
 # %% [markdown]
 # ## 7 Word vectors
 #
-# An id says nothing about meaning: 17 is not closer to 18 than to 9,000. A **word vector** $E_w \in \mathbb{R}^D$ puts
+# An id says nothing about meaning: 17 is not closer to 18 than to 9,000. A **<abbr title="词向量">word vector</abbr>** $E_w \in \mathbb{R}^D$ puts
 # words that occur in the same company close together. The simplest honest way: count which words stand within 4
 # places of each other, compare with chance, and compress.
 #
@@ -571,7 +571,7 @@ if profile.name != "smoke":
     print("without it: more than one in fifty; the accuracy is the same within its noise")
 
 # %% [markdown]
-# So is it harmless? The accuracy says yes, and that is why this bug lives long. But some people get another answer to
+# So is it harmless? The <abbr title="准确率">accuracy</abbr> says yes, and that is why this bug lives long. But some people get another answer to
 # the same sentence, depending on what else stood in the batch, and nobody can reproduce it. A linear model on a mean
 # takes it lightly, because all that padding does is shift the mean. Networks do not: the same mistake turns the LSTM of notebook 03 into a coin,
 # and costs BERT several points in notebook 06. The test that catches it fits in one line: *a text must get the same

@@ -64,8 +64,8 @@ praise, blame = "not dull just funny", "not funny just dull"
 print("same bag:", sorted(praise.split()) == sorted(blame.split()))
 
 # %% [markdown]
-# No model that counts single words can tell them apart, however long it trains. A **recurrent network** reads one
-# word after the other and keeps a **hidden state** $h \in \mathbb{R}^H$, its memory of what came before. Word $t$ is a
+# No model that counts single words can tell them apart, however long it trains. A **<abbr title="循环网络">recurrent network</abbr>** reads one
+# word after the other and keeps a **<abbr title="隐藏状态">hidden state</abbr>** $h \in \mathbb{R}^H$, its memory of what came before. Word $t$ is a
 # vector $x_t \in \mathbb{R}^D$, and the same matrices $W \in \mathbb{R}^{H \times D}$ and $U \in \mathbb{R}^{H \times H}$ serve at every word:
 #
 # $$h_t = \tanh(W x_t + U h_{t-1})$$
@@ -91,8 +91,8 @@ for sentence in (praise, blame):
 # %% [markdown]
 # ## 2 The LSTM cell by hand
 #
-# The plain network above overwrites its state at every word. The **LSTM** (long short-term memory) keeps a second one, the
-# **cell** $c \in \mathbb{R}^H$, and decides with three **gates** what to write, what to keep and what to show. A gate
+# The plain network above overwrites its state at every word. The **<abbr title="长短期记忆网络">LSTM</abbr>** (long short-term memory) keeps a second one, the
+# **cell** $c \in \mathbb{R}^H$, and decides with three **<abbr title="门">gates</abbr>** what to write, what to keep and what to show. A gate
 # is a number between 0 (shut) and 1 (open) for each of the $H$ units:
 #
 # $$\begin{aligned}
@@ -208,7 +208,7 @@ assert reach["plain"][20] < reach["LSTM, fresh"][20] / 10
 #
 # Every training run of this course, from here to BERT, takes the same seven steps: **1** load the model, **2** prepare the data, **3**
 # define the loss, **4** define the optimiser, **5** train, **6** validate, **7** test. Here step 2 comes first, because the
-# model's first layer needs one row for each word of the vocabulary.
+# model's first <abbr title="层">layer</abbr> needs one row for each word of the vocabulary.
 #
 # ## 5 Step 2 · Prepare the data
 #
@@ -254,8 +254,8 @@ for name, tensor in batch.items():
 # ## 6 Step 1 · Load the model
 #
 # Four layers. The **embedding** turns ids into $E \in \mathbb{R}^{B \times T \times D}$. The **LSTM** gives a state after each word,
-# $(B, T, H)$. **Max pooling** keeps, for each unit, its largest value over the *real* words, $(B, H)$: a unit that
-# fires once, anywhere, is heard. A **linear** layer makes $C = 2$ logits. **Dropout** zeroes random entries while training.
+# $(B, T, H)$. **Max <abbr title="池化">pooling</abbr>** keeps, for each unit, its largest value over the *real* words, $(B, H)$: a unit that
+# fires once, anywhere, is heard. A **linear** layer makes $C = 2$ logits. **<abbr title="随机失活">Dropout</abbr>** zeroes random entries while training.
 
 
 # %%
@@ -353,7 +353,7 @@ print("packed = padded, at every real word")
 # %% [markdown]
 # ## 7 Step 3 · Define the loss
 #
-# Cross-entropy, as in notebook 01, now of two logits. The untrained model is the second baseline: it should know
+# Cross-entropy, as in notebook 01, now of two <abbr title="未归一化得分">logits</abbr>. The untrained model is the second baseline: it should know
 # nothing, pay $\log 2$ and score one half.
 
 # %%
@@ -436,7 +436,7 @@ print("after 30 steps the loss of one batch is below 0.1")
 #
 # Here is the whole **training loop**, written out. It is the only time: later notebooks import it. Each step takes a
 # batch, forgets the old gradient, computes logits and loss, sends the gradient back, clips it (a recurrent network can
-# take one giant step and lose everything), and updates. `model_logits` moves the batch to the device of the model and calls it. We run one epoch
+# take one giant step and lose everything), and updates. `model_logits` moves the batch to the device of the model and calls it. We run one <abbr title="轮次">epoch</abbr>
 # over a part of the training reviews; expect some seconds.
 
 # %% tags=["nbval-ignore-output"]
@@ -465,7 +465,7 @@ for indices in tqdm(batches, desc="epoch 1"):
 
 # %% [markdown]
 # The packaged `training.fit` is this loop with what people want around it: several epochs, a validation after each, the
-# best weights kept, a stop button. Same model, same reviews, same seed: the same losses, step by step?
+# best weights kept, a stop button. Same model, same reviews, same <abbr title="随机种子">seed</abbr>: the same losses, step by step?
 
 # %%
 by_fit = copy.deepcopy(model)
@@ -785,7 +785,7 @@ plots.show(fig, alt="Heat map of the mean input, forget and output gate at each 
 # %% [markdown]
 # ## 14 Reading the errors
 #
-# A score says how often, not how. We read the errors on the validation part and leave the test part alone.
+# A score says how often, not how. The **<abbr title="混淆矩阵">confusion matrix</abbr>** counts what each class was taken for. We read the errors on the validation part and leave the test part alone.
 
 # %%
 probabilities = training.predict_proba(model, encoded.validation)[:, 1]  # (n,), of positive

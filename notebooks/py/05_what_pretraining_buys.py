@@ -58,7 +58,7 @@ profile, seed = runtime.get_profile(), runtime.get_seed()
 # %% [markdown]
 # ## 1 Two kinds of training
 #
-# **Pretraining** trains a model on a great deal of text, on questions that the text itself answers. **Fine-tuning** goes
+# **<abbr title="预训练">Pretraining</abbr>** trains a model on a great deal of text, on questions that the text itself answers. **Fine-tuning** goes
 # on from those parameters, with a few labelled examples of the task you care about. The formula of notebook 01,
 # $\min_w \frac{1}{n}\sum_i l(y_i, f(x_i; w))$, holds for both. What differs is where the labels $y_i$ come from and
 # where $w$ starts.
@@ -73,10 +73,10 @@ profile, seed = runtime.get_profile(), runtime.get_seed()
 #
 # Older texts call pretraining "unsupervised" or "semi-supervised". Today's word is **self-supervised**, and it is the
 # better one. There *is* a right answer to every question, and the loss is the same cross-entropy that any classifier
-# uses, so it is not unsupervised. And semi-supervised means something else: one task, with labels for some of the
+# uses, so it is not <abbr title="无监督">unsupervised</abbr>. And <abbr title="半监督">semi-supervised</abbr> means something else: one task, with labels for some of the
 # examples.
 #
-# The three best-known pretrained models differ in the question they are asked.
+# The three best-known <abbr title="预训练模型">pretrained models</abbr> differ in the question they are asked.
 #
 # | model | sees | is asked | at which places |
 # |---|---|---|---|
@@ -150,7 +150,7 @@ print(f"{len(flat):,} tokens: {shares[0]:.1%} chosen; of these {shares[1]:.1%} c
 # %% [markdown]
 # ### The loss, at the chosen places only
 #
-# A masked language model gives $V$ logits at each place. With $\mathcal{M}$ the set of chosen places and $t_j$ the true
+# A <abbr title="掩码语言模型">masked language model</abbr> gives $V$ logits at each place. With $\mathcal{M}$ the set of chosen places and $t_j$ the true
 # token at place $j$,
 #
 # $$L = -\frac{1}{|\mathcal{M}|} \sum_{j \in \mathcal{M}} \log p_j(t_j), \qquad
@@ -298,7 +298,7 @@ checks.check("05.2", my_places, mine=False)  # the same check, on the solution a
 # %% [markdown]
 # ## 5 How the words get together: attention
 #
-# In both models a word learns about the others through **attention**. Each layer makes three vectors of every token's
+# In both models a word learns about the others through **<abbr title="注意力">attention</abbr>**. Each layer makes three vectors of every token's
 # state $x_j$: a query $q_j$ (what am I looking for?), a key $k_j$ (what do I offer?) and a value $v_j$ (what do I pass
 # on?). Where query and key fit, much of the value flows. With $Q, K, V \in \mathbb{R}^{T \times d}$:
 #
@@ -308,8 +308,8 @@ checks.check("05.2", my_places, mine=False)  # the same check, on the solution a
 # and also at everything to the right in GPT. A layer does this several times side by side, with $d$ of its $D$ numbers
 # for each **head**.
 #
-# From here on the checkpoint is the one that the course brings along: MiniLM, 6 layers, $D = 384$, 12 heads. It has BERT's architecture
-# and vocabulary. It was made from BERT-like teachers by distillation (notebook 08) and then tuned as a sentence encoder, so
+# From here on the <abbr title="检查点">checkpoint</abbr> is the one that the course brings along: MiniLM, 6 layers, $D = 384$, 12 heads. It has BERT's architecture
+# and vocabulary. It was made from BERT-like teachers by distillation (notebook 08) and then tuned as a sentence <abbr title="编码器">encoder</abbr>, so
 # that sentences of like meaning get like vectors. It stands in for BERT because it is five times smaller.
 
 # %%
@@ -555,8 +555,8 @@ for sentence in blanks:
 # Before, the words have nothing to do with the blank. After, look whether the answers have the right kind: "worst" after "one of the", a verb
 # after "would not". With a few words around it the model has learned habits of speech. It has not learned to understand films.
 #
-# Now by number. We freeze each network, take the mean of its states as features of a Rotten Tomatoes sentence, and let logistic
-# regression read the sentiment: a **probe**. Three networks of one shape: all random; the start (counted vectors, random layer);
+# Now by number. We freeze each network, take the mean of its states as <abbr title="特征">features</abbr> of a Rotten Tomatoes sentence, and let logistic
+# regression read the sentiment: a **<abbr title="探针">probe</abbr>**. Three networks of one shape: all random; the start (counted vectors, random layer);
 # and the pretrained one.
 
 

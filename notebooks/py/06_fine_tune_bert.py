@@ -71,7 +71,7 @@ for name, part in sizes.items():
     print(f"{name:18} {pretrained.count_parameters(part).total:>12,} parameters")
 
 # %% [markdown]
-# Half of the parameters are the table of word pieces. The head is new: it has as many rows as there are classes and
+# Half of the parameters are the table of word pieces. The <abbr title="任务头">head</abbr> is new: it has as many rows as there are classes and
 # random numbers in them. Everything else arrives trained.
 #
 # ## 2 Prepare the data
@@ -191,7 +191,7 @@ checks.check("06.2", loss_of, mine=False)  # the same check, on the solution abo
 # %% [markdown]
 # ## 4 The optimiser
 #
-# **AdamW** is Adam of notebook 01 with one change: **weight decay** shrinks the parameters directly instead of going
+# **AdamW** is Adam of notebook 01 with one change: **<abbr title="权重衰减">weight decay</abbr>** shrinks the parameters directly instead of going
 # through the running means. With $\hat m$ and $\hat s$ as there and decay $\lambda$:
 #
 # $$w \leftarrow w - \eta \lambda w - \eta \frac{\hat m}{\sqrt{\hat s} + \epsilon}$$
@@ -209,7 +209,7 @@ print("one step of AdamW by hand = torch.optim.AdamW:", stepped.tolist())
 
 # %% [markdown]
 # The learning rate is small, 1e-4, because the parameters are good already and a long step would throw them away. And it is
-# not constant: it grows over the first tenth of the steps (**warm-up**), while Adam's means are still guesses, and
+# not constant: it grows over the first tenth of the steps (**<abbr title="预热">warm-up</abbr>**), while Adam's means are still guesses, and
 # then falls to zero, so that the last steps settle.
 
 # %%
@@ -261,7 +261,7 @@ checks.check("06.3", rate_at, mine=False)  # the same check, on the solution abo
 #
 # ### The lines that are new
 #
-# The loop is that of notebook 03. Three lines are new: the model gets the **mask**, gradients are cut to length 1 (**gradient clipping**) so that
+# The loop is that of notebook 03. Three lines are new: the model gets the **mask**, gradients are cut to length 1 (**<abbr title="梯度裁剪">gradient clipping</abbr>**) so that
 # one odd batch cannot wreck the parameters, and the **schedule** moves the rate. To see the loop work, let it learn eight sentences
 # by heart: a model that cannot do that has a bug.
 
@@ -389,7 +389,7 @@ plots.show(fig, alt="Left: training loss of each batch, its running mean and the
 
 # %% [markdown]
 # What to look for: training loss far below validation loss means that the model learns sentences by heart, which is
-# called **overfitting**; both flat at
+# called **<abbr title="过拟合">overfitting</abbr>**; both flat at
 # $\log 2$ means that it learns nothing (a rate ten times too large, or a frozen head). Ours do neither. Validation is
 # where choices are made. The number of epochs, the rate and the batch size above were chosen there, not on the test set.
 
@@ -443,7 +443,7 @@ checks.check("06.6", accuracy_to_report, mine=False)  # the same check, on the s
 # ## 7 Test, against honest rivals
 #
 # A result alone says little. Four rivals, from the simplest up, on the same training and test sentences: the commonest class; TF-IDF
-# with logistic regression (notebook 02); the LSTM of notebook 03; and the **frozen** encoder, whose mean states feed a linear head
+# with logistic regression (notebook 02); the LSTM of notebook 03; and the **<abbr title="冻结">frozen</abbr>** encoder, whose mean states feed a linear head
 # (notebook 05).
 
 # %%
@@ -529,8 +529,8 @@ for name, interval in claims.items():
     print(evaluation.check_band(name, interval.estimate))
 
 # %% [markdown]
-# **Does fine-tuning help?** Here, yes: the whole interval of the gain over each rival lies above zero. It is not free: the table says
-# what each point costs in minutes. And it is not a law. On the long IMDB reviews of notebook 02 the linear model reads
+# **Does <abbr title="微调">fine-tuning</abbr> help?** Here, yes: the whole interval of the gain over each rival lies above zero. It is not free: the table says
+# what each point costs in minutes and <abbr title="可训练参数">trained parameters</abbr>. And it is not a law. On the long IMDB reviews of notebook 02 the linear model reads
 # every word and stands more than ten points higher than here, while a BERT on a laptop can afford the first few hundred pieces only. Do not
 # assume that fine-tuning clears that bar: ask the baseline first.
 
@@ -734,4 +734,4 @@ checks.quiz("06")
 # **To think about.** The linear model trains in seconds. For which product would you still choose it? What would you
 # need to measure to decide?
 #
-# **Next:** notebook 07 turns the three screws of fine-tuning: hyperparameters, parameters and structure.
+# **Next:** notebook 07 turns the three screws of fine-tuning: <abbr title="超参数">hyperparameters</abbr>, parameters and structure.

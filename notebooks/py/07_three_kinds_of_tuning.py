@@ -58,7 +58,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every trial o
 profile, seed = runtime.get_profile(), runtime.get_seed()
 
 # %% [markdown]
-# Fine-tuning has three kinds of screws:
+# Fine-tuning has <abbr title="超参数微调、参数微调、结构微调">three kinds of screws</abbr>:
 #
 # * **hyperparameters**: numbers that training is *told*, such as the learning rate;
 # * **parameters**: which of the model's own numbers training may *change*;
@@ -69,7 +69,7 @@ profile, seed = runtime.get_profile(), runtime.get_seed()
 # ## 1 Few sentences, and states that are computed once
 #
 # A search trains many models, so each has to be cheap. We take few training sentences and cut them at 32 pieces. What
-# lies below the layers that we train is **frozen**: it gives the same states in every epoch and in every trial, so we compute
+# lies below the layers that we train is **frozen**: it gives the same states in every epoch and in every <abbr title="试验">trial</abbr>, so we compute
 # them once.
 
 # %%
@@ -227,7 +227,7 @@ checks.check("07.1", rate_from, mine=False)  # the same check, on the solution a
 #
 # ### A search that learns
 #
-# Random search forgets. **TPE** (tree-structured Parzen estimator; Bergstra and others, 2011) looks at the trials so
+# <abbr title="随机搜索">Random search</abbr> forgets. **TPE** (tree-structured Parzen estimator; Bergstra and others, 2011) looks at the trials so
 # far: the best quarter are *good*, the others *bad*. It estimates how each group is distributed, $l(\lambda)$ for the
 # good and $g(\lambda)$ for the bad, and tries next where
 #
@@ -674,7 +674,7 @@ del bare, deeper
 # %% [markdown]
 # ### Insert adapters
 #
-# An **adapter** (Houlsby and others, 2019) is a narrow bypass behind each sublayer. With $h \in \mathbb{R}^D$ and a bottleneck
+# An **<abbr title="适配器">adapter</abbr>** (Houlsby and others, 2019) is a narrow bypass behind each sublayer. With $h \in \mathbb{R}^D$ and a bottleneck
 # $m \ll D$, $W_{\text{down}} \in \mathbb{R}^{m \times D}$ and $W_{\text{up}} \in \mathbb{R}^{D \times m}$:
 #
 # $$h \leftarrow h + W_{\text{up}}\; \mathrm{gelu}(W_{\text{down}}\, h + b_{\text{down}}) + b_{\text{up}} .$$
