@@ -135,7 +135,7 @@ def respond(exercise_id: str, answer: object, *, mine: bool = True) -> str:
     if state != "solved" and exercise.hints:
         level = min(max(_refused[exercise_id], 1), len(exercise.hints))
         said.append(f"Hint {level}: {exercise.hints[level - 1]}")
-    if mine and state != "empty":
+    if mine and state in ("solved", "refused"):
         try:
             _record(exercise_id, solved=state == "solved")
         except OSError as error:
@@ -148,7 +148,7 @@ def _filled(lines: list[str]) -> str:
 
 
 def _judge(exercise: Exercise, answer: object) -> tuple[str, list[str]]:
-    """Return "solved", "refused" or "empty", and what to say, in lines."""
+    """Return "solved", "refused", or "empty" and "given" where nothing was tried yet; and what to say, in lines."""
     if answer is None or answer is ...:
         return "empty", ["not attempted yet.", *([exercise.question] if exercise.question else []), *exercise.choices]
     if exercise.options:
@@ -178,7 +178,7 @@ def _judge(exercise: Exercise, answer: object) -> tuple[str, list[str]]:
     if not exercise.cases:
         said = [f"{_show(*done)} is not it."]
     if exercise.given and is_like(exercise.given, range(len(cases))):
-        return "refused", [*said, "This is what the function does as it was given: the fault is still in it."]
+        return "given", [*said, "This is what the function does as it was given: the fault is still in it."]
     for answers, says in exercise.mistakes:
         if any(map(is_like, answers if isinstance(answers, tuple) else (answers,))):
             return "refused", [*said, f"It looks like this: {says}" if exercise.cases else says]

@@ -323,6 +323,12 @@ def test_tries_are_counted_up_to_the_first_success(progress):
     assert [path.name for path in progress.parent.iterdir()] == [progress.name]
 
 
+def test_running_a_whole_notebook_counts_no_try(progress):
+    for exercise in ALL:
+        says(exercise.id, exercise.given or ...)
+    assert not progress.exists()
+
+
 def test_the_notebooks_own_solutions_are_not_recorded(progress):
     solve("01.1", mine=False)
     assert not progress.exists()
