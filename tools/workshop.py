@@ -103,7 +103,7 @@ def sections(path: Path) -> list[Section]:
                     heading = line[3:].strip()
                 if heading:
                     counts.setdefault(heading, dict.fromkeys(COUNTED, 0))
-                    counts[heading]["words"] += len(re.findall(r"\w+", line))
+                    counts[heading]["words"] += len(re.findall(r"\w+", re.sub("<[^>]*>", "", line)))
         elif heading:
             counts[heading]["figures"] += bool(re.search(r"\bplots\.show\(|\bwidgets\.\w+\(", cell.source))
             counts[heading]["exercises"] += "exercise" in tags(cell)
