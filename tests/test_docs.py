@@ -33,3 +33,18 @@ def test_a_term_has_a_chinese_name_and_stands_in_the_notebook_it_points_to(row):
 def test_no_term_is_explained_twice():
     names = [name.strip() for row in TERMS for name in row[0].split(",")]
     assert len(names) == len(set(names)) > 50
+
+
+def test_the_chinese_of_a_term_shows_on_hover_where_the_term_is_taught():
+    shown = {
+        script.stem: set(re.findall(r'<abbr title="([^"]+)">', script.read_text(encoding="utf-8")))
+        for script in (ROOT / "notebooks" / "py").glob("[0-9]*.py")
+    }
+    without, known = [], set()
+    for names, chinese, _, notebook in TERMS:
+        translations = {chinese.replace("†", ""), *chinese.replace("†", "").split("、")}
+        known |= translations
+        if not translations & shown[re.search(r"notebooks/(\w+)\.ipynb", notebook)[1]]:
+            without.append(names)
+    assert set().union(*shown.values()) <= known
+    assert not without

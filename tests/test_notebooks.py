@@ -101,6 +101,16 @@ def test_every_script_has_its_notebook():
     assert {stem for stem in stems if stem[:2].isdigit()} <= {path.stem for path in PATHS}
 
 
+def test_the_minutes_it_promises_are_those_that_were_measured(path, notebook):
+    said = " ".join(notebook.cells[0].source.split())
+    (promise,) = re.findall(r"the code takes (.*?)\.", said)
+    words = {"seconds": 0, "less than a minute": 0.5, "about a minute": 1, "about two and a half minutes": 2.5} | {
+        f"about {word} minutes": number for number, word in enumerate(["two", "three", "four", "five", "six"], start=2)
+    }
+    times = json.loads((ROOT / "bench" / "results" / "notebook_times.json").read_text(encoding="utf-8"))
+    assert abs(words[promise] - times["notebooks"][path.stem]["seconds"] / 60) < 0.7
+
+
 def test_badge_and_first_cell_are_those_that_the_tool_writes(path, notebook):
     renewed = tool.with_badge(copy.deepcopy(notebook), path.stem)
     assert [cell.source for cell in renewed.cells] == [cell.source for cell in notebook.cells]

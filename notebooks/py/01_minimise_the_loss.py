@@ -22,7 +22,7 @@
 # with them.
 #
 # **Before you start:** Python, and what a derivative is. **Time:** 45 minutes to read and play; the code takes less
-# than half a minute.
+# than a minute.
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.

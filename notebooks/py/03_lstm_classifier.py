@@ -21,7 +21,7 @@
 # the seven steps of every training run, write the training loop yourself, look inside the gates, and find the bug that
 # turns an LSTM into a coin.
 #
-# **Before you start:** notebooks 01 and 02. **Time:** one hour to read and play; the code takes about two minutes.
+# **Before you start:** notebooks 01 and 02. **Time:** one hour to read and play; the code takes about two and a half minutes.
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.

@@ -21,7 +21,7 @@
 # choose which parameters of a pretrained model move and how fast, change its structure without breaking it, and show in one
 # picture what each of these is worth.
 #
-# **Before you start:** notebook 06. **Time:** one hour to read and play; the code takes about two minutes.
+# **Before you start:** notebook 06. **Time:** one hour to read and play; the code takes about three minutes.
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.

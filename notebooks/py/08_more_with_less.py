@@ -22,7 +22,7 @@
 # it cost in accuracy and what it really saved.
 #
 # **Before you start:** notebook 06; notebook 07 helps.
-# **Time:** one hour and a half to read and play; the code takes about two minutes.
+# **Time:** one hour and a half to read and play; the code takes about four minutes.
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
@@ -148,7 +148,7 @@ del original
 assert shares["its change by fine-tuning"][9] > 1.5 * shares["the pretrained matrix W"][9]
 
 # %% [markdown]
-# The change is simple: a few directions hold a large part of it. **LoRA** (low-rank adaptation) takes this as a plan.
+# The change is simple: a few directions hold a large part of it. **<abbr title="低秩适配">LoRA</abbr>** (low-rank adaptation) takes this as a plan.
 # $W$ is frozen, and the change is a product of two thin matrices of rank $r$:
 #
 # $$y = W x + b + \frac{\alpha}{r}\, B A\, x, \qquad A \in \mathbb{R}^{r \times \text{in}},\quad B \in \mathbb{R}^{\text{out} \times r} .$$
@@ -369,7 +369,7 @@ del lower_frozen, top, cached
 #
 # ## 4 Half precision: bfloat16
 #
-# A float32 number has 1 bit for the sign, 8 for the exponent and 23 for the fraction. **bfloat16** keeps the 8 bits of
+# A float32 number has 1 bit for the sign, 8 for the exponent and 23 for the fraction. **<abbr title="半精度">bfloat16</abbr>** keeps the 8 bits of
 # the exponent, and so the same range, but only 7 bits of the fraction: between two and three decimal digits.
 
 
@@ -397,7 +397,7 @@ for dtype in weights:
     print(f"{dtype!s:15} 1 + 1000 steps of 0.001 = {weights[dtype].item():.3f}")
 
 # %% [markdown]
-# So **mixed precision**: weights, gradients and Adam stay in float32, and only the large matrix products run in
+# So **<abbr title="混合精度">mixed precision</abbr>**: weights, gradients and Adam stay in float32, and only the large matrix products run in
 # bfloat16. In torch this is `with torch.autocast("cpu", dtype=torch.bfloat16)`, and `training.fit` uses it where it
 # pays: the processor must multiply bfloat16 in hardware. Otherwise each product is emulated, hundreds of times slower.
 # Does this machine have it? Every training cell of this notebook says which precision it computed in.
@@ -520,7 +520,7 @@ del restored, stored
 #
 # ### One weight at a time
 #
-# **Magnitude pruning** sets the smallest weights to zero: for a share $p$, find the threshold below which a share $p$
+# **<abbr title="剪枝">Magnitude pruning</abbr>** sets the smallest weights to zero: for a share $p$, find the threshold below which a share $p$
 # of all $|W|$ lies, and multiply with a mask. `torch.nn.utils.prune` keeps such masks in place while training goes on.
 
 # %%
@@ -530,10 +530,10 @@ layer = copy.deepcopy(model.bert.encoder.layer[0].intermediate.dense)
 with torch.no_grad():
     magnitude = layer.weight.abs()
     threshold = magnitude.flatten().kthvalue(magnitude.numel() // 2).values
-    mask = magnitude > threshold
+    mask, tied = magnitude > threshold, magnitude == threshold  # a tie may fall on either side
 prune.l1_unstructured(layer, "weight", amount=0.5)
-assert torch.equal(layer.weight_mask.bool(), mask)
-assert torch.equal(layer.weight, layer.weight_orig * mask)
+assert torch.equal(layer.weight_mask.bool() | tied, mask | tied)
+assert torch.equal(layer.weight, layer.weight_orig * layer.weight_mask)
 print(f"the masks agree; {mask.float().mean():.1%} of the weights are kept")
 
 # %% [markdown]
@@ -638,7 +638,7 @@ del slim
 #
 # ## 7 Distillation: a small model learns from a large one
 #
-# Instead of cutting a large model down, train a small **student** to answer as the large **teacher** does. The teacher's
+# Instead of cutting a large model down, train a small **<abbr title="学生模型">student</abbr>** to answer as the large **<abbr title="教师模型">teacher</abbr>** does. The teacher's
 # probabilities say more than a label: *this one is 55 to 45*. A **temperature** $\tau > 1$ makes them softer still,
 #
 # $$p^\tau = \operatorname{softmax}(z^{\text{teacher}} / \tau), \qquad q^\tau = \operatorname{softmax}(z^{\text{student}} / \tau),$$
@@ -781,17 +781,26 @@ for name, row in table.items():
 
 # %% [markdown]
 # Two goals were set before the first run: **LoRA within 1 point** of full fine-tuning at 3 % of the parameters or less,
-# and **int8 or the student at least twice as fast within 1 point**. "Yes" stands only where the whole interval keeps to
+# and **<abbr title="量化">int8</abbr> or the student at least twice as fast within 1 point**. "Yes" stands only where the whole interval keeps to
 # the goal, and "no" where all of it misses. "Cannot tell" is an honest answer too: with this many sentences an interval
 # is several points wide unless two models give nearly the same answers, as int8 and its original do. Look at the lines
 # of LoRA, int8 and the student before you read on.
 
 # %%
+print(evaluation.check_band("08 accuracy of full fine-tuning", scores["full fine-tuning"].estimate))
+for short, name in {"LoRA": "LoRA (peft)", "int8": "int8 weights", "student": "2-layer student"}.items():
+    print(evaluation.check_band(f"08 {short} minus full fine-tuning", gaps[name].estimate))
+
+# %% [markdown]
+# Where one seed cannot tell, five can say more: each band has the mean of five runs at its centre. That of LoRA lies a little **above**
+# zero, so LoRA keeps to its point. That of the student lies nearly three points **below**, with every one of the five seeds on that side. So the
+# second goal is missed twice: the student is fast and costs more than a point, int8 costs next to nothing and is not faster.
+#
+# And what holds with any seed:
+
+# %%
 if profile.name != "smoke":
-    assert scores["full fine-tuning"].estimate > 0.66
-    assert gaps["LoRA (peft)"].estimate > -0.05 and gaps["2-layer student"].estimate > -0.1
     assert table["int8 weights"]["disk"] < reference["disk"] / 3.5
-    assert abs(gaps["int8 weights"].estimate) < 0.02
 one = [np.arange(16)]  # a batch of 16 sentences
 work = [training.count_flops(net, encoded.test.lengths[:16], one, trains=False) for net in (student, model)]
 assert np.isclose(work[0], work[1] / 3)

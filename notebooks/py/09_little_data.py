@@ -69,7 +69,7 @@ print(f"pool {len(pool):,}, unlabelled {len(unlabelled):,}, test {len(test):,} s
 # %% [markdown]
 # ## 1 One point of a learning curve
 #
-# A **learning curve** shows the test accuracy against the number $n$ of training sentences. With $S_n$ a random set of $n$ of them
+# A **<abbr title="学习曲线">learning curve</abbr>** shows the test accuracy against the number $n$ of training sentences. With $S_n$ a random set of $n$ of them
 # and $w(S_n)$ the parameters that training finds, a point is the mean over draws:
 #
 # $$A(n) = \mathbb{E}_{S_n}\big[\,\text{accuracy of } f(\cdot\,; w(S_n)) \text{ on the test part}\,\big].$$
@@ -269,7 +269,7 @@ plots.show(fig, alt="Test accuracy against the number of labelled sentences on a
 # Read it sideways first: find the height of the frozen encoder at 64 labels, and look how many labels word counts need for it. That
 # factor is what pretraining is worth. Then look at the right end: with all the sentences, word counts stand
 # about as high as the frozen encoder did with a fifth of them. And note the LSTM: it has to learn what every word means from these few sentences,
-# and stays near the dotted line of guessing longest. A network without pretraining is no tool for little data.
+# and stays near the dotted line of guessing longest. A network without pretraining is no tool for <abbr title="数据不足">little data</abbr>.
 #
 # ### Which differences are real?
 #
@@ -323,13 +323,12 @@ for n in num_labels:
 # %%
 n = 256 if 256 in num_labels else max(num_labels)
 lead = paired(right["frozen encoder"][n], right["word counts"][n])
-assert lead.estimate > 0.03 or profile.name == "smoke"
-print(f"at {n} labels the frozen encoder leads" if profile.name != "smoke" else "not measured here")
+print(evaluation.check_band("09 frozen encoder minus word counts at 256 labels", lead.estimate))
 
 # %% [markdown]
 # ## 3 Augmentation
 #
-# **Augmentation** makes new training sentences from old ones by changes that should leave the label as it is (Wei and Zou, 2019, try several). Three ways, a line each: leave
+# **<abbr title="数据增强">Augmentation</abbr>** makes new training sentences from old ones by changes that should leave the label as it is (Wei and Zou, 2019, try several). Three ways, a line each: leave
 # out words; shuffle them; replace words by neighbours. The model is the cheapest, word counts, so that we can afford many draws.
 #
 # For the neighbours we need to know which words are alike. The pretrained table of word pieces knows: it was made from far more text
@@ -396,7 +395,7 @@ for name, way in ways.items():
     few_right[name] = np.array(answers)
 
 # %% [markdown]
-# A fourth way makes nothing up: **new sentences with guessed labels** (pseudo-labels; Lee, 2013). The frozen encoder, fitted to the same few labels, labels the unlabelled
+# A fourth way makes nothing up: **new sentences with guessed labels** (<abbr title="伪标签">pseudo-labels</abbr>; Lee, 2013). The frozen encoder, fitted to the same few labels, labels the unlabelled
 # sentences, and the word counts learn from both. Its guesses are often wrong, but they come with words that no labelled sentence holds.
 
 # %%
@@ -426,7 +425,6 @@ for name, gain in gains.items():
     print(f"{name:22} {in_points(gain)}: {verdict}")
 lead = paired(right["frozen encoder"][n_few], few_right["new sentences, guessed"])
 print(f"the frozen encoder itself minus its pupil: {in_points(lead)}")
-assert gains["new sentences, guessed"].estimate > 0 or profile.name == "smoke"
 
 # %% [markdown]
 # Read the verdicts, not the hopes. The three alterations rearrange what is there, or put a near synonym in its place, and **none of them is known to help** as long as its interval
@@ -434,10 +432,13 @@ assert gains["new sentences, guessed"].estimate > 0 or profile.name == "smoke"
 # pupil does not overtake its teacher, so who can afford the frozen encoder simply uses it. Published gains of alterations shrink in the same way
 # once the model is pretrained (Longpre and others, 2020).
 
+# %%
+print(evaluation.check_band("09 new sentences minus plain copies", gains["new sentences, guessed"].estimate))
+
 # %% [markdown]
 # ## 4 Going on with pretraining
 #
-# Unlabelled sentences are free. **Domain-adaptive pretraining** (Gururangan and others, 2020) goes on with BERT's question, *which word is
+# Unlabelled sentences are free. **<abbr title="领域自适应预训练">Domain-adaptive pretraining</abbr>** (Gururangan and others, 2020) goes on with BERT's question, *which word is
 # hidden here?*, on text of the kind that we care about. Then the labels come into play as before.
 #
 # Our checkpoint has no head for that question any more, so it gets a new one. For a state $s \in \mathbb{R}^D$ at a hidden place
@@ -583,7 +584,7 @@ print("adapting moved the accuracy by less than six points" if profile.name != "
 # %% [markdown]
 # ## 5 Wrong labels
 #
-# With few labels each wrong one weighs more. **Confident learning** (Northcutt and others, 2021) finds candidates without any clean data. Every sentence is judged by a model that has *not* been
+# With few labels each wrong one weighs more. **<abbr title="置信学习">Confident learning</abbr>** (Northcutt and others, 2021) finds candidates without any clean data. Every sentence is judged by a model that has *not* been
 # trained on it: split the sentences into five folds, train on four, predict the fifth, and so on. That gives out-of-fold probabilities $p_{ij}$, float $(n, C)$. For each class $j$ the threshold
 #
 # $$t_j = \frac{1}{|\{i : \tilde y_i = j\}|} \sum_{i : \tilde y_i = j} p_{ij}$$
@@ -626,7 +627,7 @@ def plant_and_find(number):
 rounds = [plant_and_find(number) for number in range(num_draws)]
 
 # %% [markdown]
-# **Precision** is the share of the suspected that were planted, **recall** the share of the planted that are suspected. Chance is the yardstick: who suspects as many sentences at random
+# **<abbr title="精确率">Precision</abbr>** is the share of the suspected that were planted, **<abbr title="召回率">recall</abbr>** the share of the planted that are suspected. Chance is the yardstick: who suspects as many sentences at random
 # has the planted share as precision, and the suspected share as recall.
 
 # %%
@@ -645,8 +646,8 @@ plots.show(fig, alt="Precision and recall of finding planted wrong labels, with 
 
 # %%
 better = rates["recall"].estimate - rates["recall of chance"].estimate
-assert (rates["precision"].estimate > 0.08 and better > 0.2) or profile.name == "smoke"
-print("found far more often than by chance" if profile.name != "smoke" else "not measured here")
+assert rates["precision"].estimate > 0.08 or profile.name == "smoke"  # 0.05 is chance
+print(evaluation.check_band("09 share of planted labels found, minus that of chance", better))
 
 # %% [markdown]
 # So the list of suspects is a good list to *read*: a person who checks it finds several times as many wrong labels for each sentence read as one who checks at random. It is not a list of errors. Most
@@ -749,7 +750,7 @@ for name, together in (("copies torn apart", False), ("copies kept together", Tr
 if profile.name != "smoke":
     assert promised["copies torn apart"].low > 0.15
     assert promised["copies kept together"].high < 0.1
-print("torn copies promise far too much" if profile.name != "smoke" else "not measured here")
+print(evaluation.check_band("09 points promised too much by torn copies", promised["copies torn apart"].estimate))
 
 # %% [markdown]
 # The model itself is about as good either way. What is ruined is the *measurement*, and with it every choice that is made by it: torn copies praise whatever learns sentences by heart. The simplest guard is the order: split first, then augment the training part only. Duplicates in a

@@ -66,17 +66,17 @@ smoke = profile.name == "smoke"
 # | task | what is asked | head | logits |
 # |---|---|---|---|
 # | text classification (06) | is this sentence praise? | $C$ rows, on the first state | $C$ |
-# | **token classification** | which words are the name of a person? | $C$ rows, on every state | $T \times C$ |
+# | **<abbr title="序列标注">token classification</abbr>** | which words are the name of a person? | $C$ rows, on every state | $T \times C$ |
 # | **question answering** | "Who directed it?" Where does the answer start and end? | 2 rows, on every state | $T \times 2$ |
 #
-# Marking names is called **named entity recognition**. Our question answering is **extractive**: the answer is cut out of
+# Marking names is called **<abbr title="命名实体识别">named entity recognition</abbr>**. Our <abbr title="问答系统">question answering</abbr> is **<abbr title="抽取式">extractive</abbr>**: the answer is cut out of
 # the text, never made up. The seven steps stay: load, data, loss, optimiser, train, validate, use. Step one is the same
 # checkpoint, so we begin with what is new: the data.
 #
 # ## 2 Labels from rules
 #
 # Marking names by hand is slow. There is a cheaper way to thousands of labels that are right most of the time, called
-# **weak supervision**: write rules that label, train on what they say, and check a sample by hand. Reviews help, for they
+# **<abbr title="弱监督">weak supervision</abbr>**: write rules that label, train on what they say, and check a sample by hand. Reviews help, for they
 # often say who somebody is:
 #
 # > *directed by* **Anthony Mann** · *starring* **Bill Murray** · Stefan (**Jens Hultén**) · **Danny Glover** *plays* George Knox
@@ -168,7 +168,7 @@ print(f"{len(known):,} names beside a trigger, {len(first_names)} first names")
 
 # %% [markdown]
 # Now the tags, in the format of CoNLL-2003, the data set by which taggers are compared: a list of words and a list of
-# tags of the same length. They are **BIO** tags: `B-PER` for the first word of a name, `I-PER` for each further word, `O`
+# tags of the same length. They are **<abbr title="BIO 标注">BIO</abbr>** tags: `B-PER` for the first word of a name, `I-PER` for each further word, `O`
 # for everything else. With B and I two names that touch stay two.
 
 
@@ -283,11 +283,11 @@ tokenizer = pretrained.load_tokenizer()
 print([tokenizer.tokenize(token) for token in ("Penelope", "Cruz", "Muñoz", "Weissmuller")])
 
 # %% [markdown]
-# A word may be one piece or four, and accents and capitals are gone: this tokenizer is **uncased**, so our model never
+# A word may be one piece or four, and accents and capitals are gone: this tokenizer is **<abbr title="不区分大小写">uncased</abbr>**, so our model never
 # sees a capital letter. Remember that when it is compared with a rule that sees little else.
 #
 # The usual answer: the **first piece** of a word carries its tag. All other places, `[CLS]`, `[SEP]` and padding too,
-# carry $-100$, which the loss leaves out. By hand with the **offsets** of the pieces (where in the sentence does each
+# carry $-100$, which the loss leaves out. By hand with the **<abbr title="字符偏移">offsets</abbr>** of the pieces (where in the sentence does each
 # start and end?), then with the tokenizer's account of which word each piece came from:
 
 
@@ -595,8 +595,9 @@ plots.show(fig, alt="F1 with 95 percent intervals of three ways to mark names, l
 
 # %%
 if not smoke:
-    assert all(scores_of(counted["fine-tuned encoder"])[2] > 0.5 for counted in counts.values())
     assert all(scores_of(counted["shape"])[1] == 1 for counted in counts.values())
+for group in ("seen", "held-out"):
+    print(evaluation.check_band(f"12 F1 of names, {group} triggers", scores_of(counts[group]["fine-tuned encoder"])[2]))
 
 # %% [markdown]
 # The model has learned more than to look for "starring": it finds most of the names beside triggers that it never met,
@@ -619,7 +620,7 @@ print(f"in small letters: same input for the model, so the same names; the shape
 
 # %% [markdown]
 # That is one reason to train a model on the output of a rule: it can do without what the rule needs. With capitals in the
-# text, take a **cased** checkpoint, such as `bert-base-cased`, which sees both.
+# text, take a **<abbr title="区分大小写">cased</abbr>** checkpoint, such as `bert-base-cased`, which sees both.
 #
 # ## 7 Classic bug: tags and pieces side by side
 #
@@ -790,7 +791,7 @@ assert all(best_span(*draw, 8, 27) == span_in_loops(*draw, 8, 27) for draw in dr
 print("all pairs at once = two loops, on 100 draws")
 
 # %% [markdown]
-# An answer is the text of that span:
+# An answer is the text of that <abbr title="片段">span</abbr>:
 
 
 # %%
@@ -807,7 +808,7 @@ def answer(question: str, context: str) -> str:
 # %% [markdown]
 # ### Scores
 #
-# **Exact match** asks whether the answer is the given one, once case, punctuation and articles are levelled. **Token F1**
+# **<abbr title="完全匹配">Exact match</abbr>** asks whether the answer is the given one, once case, punctuation and articles are levelled. **Token <abbr title="F1 值">F1</abbr>**
 # gives credit for a part of it: the $F_1$ of the words that both share. Both are those of SQuAD.
 
 
@@ -843,11 +844,11 @@ def answers_to(rows: list[dict]) -> list[str]:
 # %% [markdown]
 # ### Train
 #
-# The loop of section 5, unchanged. Expect half a minute.
+# The loop of section 5, one epoch longer and with a higher rate, since there are fewer examples. Expect the better part of a minute.
 
 # %% tags=["nbval-ignore-output"]
-exact_on_validation = lambda model: exact(answers_to(validation_questions), validation_questions).mean()  # noqa: E731
-validation_exact = fine_tune(answerer, question_examples, exact_on_validation)
+exact_match = lambda model: exact(answers_to(validation_questions), validation_questions).mean()  # noqa: E731
+validation_exact = fine_tune(answerer, question_examples, exact_match, num_epochs=1 if smoke else 4, learning_rate=5e-4)
 print("validation exact match after each epoch:", *(f"{score:.3f}" for score in validation_exact))
 
 # %% [markdown]
@@ -896,7 +897,7 @@ if not smoke:
 
 # %% [markdown]
 # Had we tested on the seen triggers only, we would have gone home content: there the encoder comes close to the rule
-# **nearest name**, or level with it. Where triggers are new it falls far behind that rule, which hardly minds: a good
+# **nearest name**, with some seeds closer than with others. Where triggers are new it falls far behind that rule, which hardly minds: a good
 # part of what it had learned was how the seen sentences are built. What does it answer when it is asked who plays a
 # character, and is wrong?
 
@@ -911,7 +912,7 @@ for row, reply, ok in zip(
 print(dict(kinds))
 
 # %% [markdown]
-# In training the answer always stood behind the character. A wrong answer that stands there too is a **shortcut** at
+# In training the answer always stood behind the character. A wrong answer that stands there too is a **<abbr title="捷径">shortcut</abbr>** at
 # work: a *place* was learned where a relation was meant. The others stand elsewhere or take in too much, as the gap
 # between token F1 and exact match says. More sentences of the same kind would not teach the relation. Other kinds can; so
 # can a checkpoint that was trained on SQuAD before.
