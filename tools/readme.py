@@ -152,7 +152,10 @@ def speed() -> str:
         first = f"{ours['name']}: {ours['seconds']['median']:.1f} s, {ours['tokens_per_second']:,} tokens/s"
         first += f", accuracy {ours['accuracy']['estimate']:.3f}" if "accuracy" in ours else ""
         for number, rival in enumerate(rivals):
-            scored = f"; accuracy {rival['accuracy']['estimate']:.3f}" if "accuracy" in rival else ""
+            scored = ""
+            if "accuracy" in rival:
+                more, low, high = (100 * rival["accuracy_over_first"][key] for key in ("estimate", "low", "high"))
+                scored = f"; accuracy {rival['accuracy']['estimate']:.3f}, {more:+.1f} points ({low:+.1f} to {high:+.1f})"
             lead = (comparison["question"], first) if number == 0 else ("", "")
             lines.append(row(*lead, rival["name"], rival["differs"] + scored, with_range(rival["times_first"])))
     notes = [f"- {' '.join([c['question'], 'Alike:', c['equal'] + '.', 'Traded:', c['trades']])}" for c in comparisons]
