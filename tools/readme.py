@@ -166,10 +166,13 @@ def speed() -> str:
         "times those measured."
         for question, side in foretold
     ]
-    places = sorted({"{hardware}, {precision}, torch {torch}, transformers {transformers}, commit {commit}, {date}".format(
-        **c["measured"]) for c in comparisons})  # fmt: skip
+    runs = [comparison["measured"] for comparison in comparisons]
+    places = "; ".join(
+        sorted({"{hardware}, {precision}, torch {torch}, transformers {transformers}".format(**run) for run in runs})
+    )
+    commits = ", ".join(sorted({f"{run['commit']} ({run['date']})" for run in runs}))
     rounds = sorted({str(c["rounds"]) for c in comparisons})
-    measured = f"Medians and ranges of {' or '.join(rounds)} rounds, sides in turn, on {'; '.join(places)}."
+    measured = f"Medians and ranges of {' or '.join(rounds)} rounds, sides in turn, on {places}; commits {commits}."
     folded = ["<details><summary>What each comparison rests on</summary>", "", *notes, *reached, "", "</details>"]
     return "\n".join([*lines, "", measured, "", *folded])
 
