@@ -831,7 +831,7 @@ checks.check("08.4", my_first_try, mine=False)  # the same check, on the solutio
 # %% [markdown]
 # **What paid here.** int8 storage: a quarter of the disk for nothing. The cache: the same training, cheaper with every
 # epoch. LoRA: a file of under a megabyte for each task, and less than half of the memory. Distilling: a model that is
-# really faster.
+# really faster, for a few points.
 #
 # **What did not pay here.** Unstructured pruning saved neither time nor space. LoRA and IA3 saved little time. int8
 # arithmetic and bfloat16 need hardware that not every laptop has.
