@@ -131,7 +131,7 @@ def respond(exercise_id: str, answer: object, *, mine: bool = True) -> str:
         state, said = _judge(exercise, answer)
     except Exception as error:  # an answer that cannot even be looked at
         state, said = "refused", [f"the check cannot read this answer: {type(error).__name__}: {error}"]
-    _refused[exercise_id] = 0 if state == "solved" else _refused.get(exercise_id, 0) + (state == "refused")
+    _refused[exercise_id] = 0 if state == "solved" else _refused.get(exercise_id, 0) + (state != "empty")
     if state != "solved" and exercise.hints:
         level = min(max(_refused[exercise_id], 1), len(exercise.hints))
         said.append(f"Hint {level}: {exercise.hints[level - 1]}")

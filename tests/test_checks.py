@@ -329,6 +329,12 @@ def test_running_a_whole_notebook_counts_no_try(progress):
     assert not progress.exists()
 
 
+def test_asking_again_with_a_function_as_it_was_given_brings_the_next_hint():
+    for exercise in ALL:
+        for hint in exercise.hints if exercise.given else ():
+            assert words(hint) in says(exercise.id, exercise.given)
+
+
 def test_the_notebooks_own_solutions_are_not_recorded(progress):
     solve("01.1", mine=False)
     assert not progress.exists()
