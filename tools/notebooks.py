@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -168,11 +167,9 @@ def build(chosen: list[str]) -> None:
         print(f"{script.stem}: {cost}", flush=True)
         if os.environ["COURSE_PROFILE"] == "workshop":
             record["notebooks"][script.stem] = cost
-    record |= {
-        "date": date.today().isoformat(),
-        "profile": "workshop",
-        "hardware": f"{os.cpu_count()} cores, {platform.machine()}",
-    }
+    from course_utils.runtime import hardware  # brings torch, which the other commands do without
+
+    record |= {"date": date.today().isoformat(), "profile": "workshop", "hardware": hardware()}
     TIMES.parent.mkdir(parents=True, exist_ok=True)
     TIMES.write_text(json.dumps(record, indent=1) + "\n")
 
