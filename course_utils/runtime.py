@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -102,6 +103,15 @@ def choose_precision(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and has_fast_bfloat16():
         return torch.bfloat16
     return torch.float32
+
+
+def autocast(device: torch.device, precision: str | None = None) -> AbstractContextManager:
+    """Return a `with` block in which matrix products are computed in `precision`, or in that of `choose_precision`.
+
+    Weights stay in float32; inside the block each is copied to bfloat16 once, however many batches read it.
+    """
+    dtype = getattr(torch, precision) if precision else choose_precision(device)
+    return torch.autocast(device.type, dtype=dtype) if dtype != torch.float32 else nullcontext()
 
 
 def set_seed(seed: int) -> torch.Generator:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .runtime import choose_precision
+from .runtime import autocast
 from .text import EncodedTexts, collate, make_batches
 
 
@@ -131,8 +130,7 @@ def model_logits(model: nn.Module, batch: dict[str, torch.Tensor], *, precision:
     """Return logits float32 (B, C) of a course model or of a Hugging Face classifier; `precision` as in Settings."""
     device = next(model.parameters()).device
     inputs = {name: batch[name].to(device, non_blocking=True) for name in ("input_ids", "attention_mask")}
-    dtype = getattr(torch, precision) if precision else choose_precision(device)
-    with torch.autocast(device.type, dtype=dtype) if dtype != torch.float32 else nullcontext():
+    with autocast(device, precision):
         output = model(**inputs)
     return getattr(output, "logits", output).float()
 
@@ -236,7 +234,8 @@ def predict_logits(
         from tqdm.auto import tqdm
 
         shown = tqdm(batches, desc="predicting", unit="batch")
-    logits = [model_logits(model, collate(encoded, indices), precision=precision).cpu() for indices in shown]
+    with autocast(next(model.parameters()).device, precision):  # around all batches: weights are converted once
+        logits = [model_logits(model, collate(encoded, indices), precision=precision).cpu() for indices in shown]
     return torch.cat(logits)[torch.from_numpy(np.argsort(np.concatenate(batches)))]
 
 
