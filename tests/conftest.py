@@ -18,6 +18,14 @@ from course_utils.text import EncodedTexts
 torch.set_num_threads(1)  # small tensors: a second thread only waits, and for long where the machine is busy
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _float32_on_every_machine():
+    with pytest.MonkeyPatch.context() as patch:
+        for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):  # a test of bfloat16 sets them itself
+            patch.setattr(torch.cpu, probe, lambda: False, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _same_numbers_and_no_settings(monkeypatch):
     for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_BANDS"):

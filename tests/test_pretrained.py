@@ -51,6 +51,42 @@ def test_hidden_states_are_those_of_the_library(tiny_bert, layer):
     np.testing.assert_array_equal(states.labels, ENCODED.labels)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_attention_in_float32_gives_the_models_own_answers_and_gradients(tiny_bert, monkeypatch, fast):
+    monkeypatch.setattr(pretrained, "has_fast_bfloat16", lambda: fast)
+    monkeypatch.setattr(pretrained, "choose_device", lambda: torch.device("cpu"))
+    own = copy.deepcopy(tiny_bert)
+    assert own.config._attn_implementation == "sdpa"
+    ours = pretrained.fast_attention(tiny_bert)
+    assert ours.config._attn_implementation == ("sdpa_float32" if fast else "sdpa")
+    batch = collate(ENCODED, np.arange(4))  # texts of several lengths, so that there is padding to hide
+    assert not batch["attention_mask"].all()
+    logits = [model(**{k: batch[k] for k in ("input_ids", "attention_mask")}).logits for model in (ours, own)]
+    torch.testing.assert_close(*logits)
+    for each in logits:
+        each.square().sum().backward()
+    for a, b in zip(ours.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, monkeypatch):
+    monkeypatch.setattr(pretrained, "has_fast_bfloat16", lambda: True)
+    seen, sdpa = [], torch.nn.functional.scaled_dot_product_attention
+    spy = lambda q, *rest, **options: seen.append(q.dtype) or sdpa(q, *rest, **options)  # noqa: E731
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
+    for model in (copy.deepcopy(tiny_bert), pretrained.fast_attention(tiny_bert)):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            out = model(input_ids=torch.tensor([[3, 4, 5]])).logits
+        assert out.dtype == torch.bfloat16
+    assert seen == [torch.bfloat16] * 3 + [torch.float32] * 3
+
+
+def test_the_attention_chosen_here_is_not_written_into_the_folder(tiny_bert, monkeypatch, tmp_path):
+    monkeypatch.setattr(pretrained, "has_fast_bfloat16", lambda: True)
+    pretrained.fast_attention(tiny_bert).save_pretrained(tmp_path)
+    assert "sdpa_float32" not in (tmp_path / "config.json").read_text()
+
+
 def test_the_layers_are_put_back_after_a_failure(tiny_bert):
     layers = tiny_bert.bert.encoder.layer
     with pytest.raises(IndexError):
@@ -82,10 +118,14 @@ def test_training_the_upper_layers_trains_the_model_and_nothing_below(tiny_bert)
 def test_training_through_the_cache_has_the_losses_of_the_whole_model_with_frozen_lower_layers(tiny_bert, layer):
     twin = copy.deepcopy(tiny_bert)
     pretrained.freeze_below(twin, layer)
-    settings = training.Settings(num_epochs=3, learning_rate=0.01, batch_size=4)
-    whole = training.fit(twin, ENCODED, ENCODED, settings, on_progress=lambda _: None)
-    cached = pretrained.hidden_states(tiny_bert, ENCODED, layer=layer)
-    through = training.fit(pretrained.UpperLayers(tiny_bert, layer), cached, cached, settings, on_progress=lambda _: None)
+    settings = training.Settings(num_epochs=3, learning_rate=0.1, batch_size=4)
+
+    def fit(model, encoded):  # by SGD: Adam takes whole steps along gradients that are nothing but rounding
+        sgd = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=settings.learning_rate)
+        return training.fit(model, encoded, encoded, settings, optimizer=sgd, on_progress=lambda _: None)
+
+    whole = fit(twin, ENCODED)
+    through = fit(pretrained.UpperLayers(tiny_bert, layer), pretrained.hidden_states(tiny_bert, ENCODED, layer=layer))
     assert through.step_losses == pytest.approx(whole.step_losses, rel=1e-3)
     assert through.tokens == whole.tokens and np.std(whole.step_losses) > 0.05
     torch.testing.assert_close(weights(tiny_bert), weights(twin), rtol=1e-2, atol=1e-3)

@@ -10,7 +10,7 @@ import torch
 from helpers import make_encoded
 from torch import nn
 
-from course_utils import training
+from course_utils import runtime, training
 from course_utils.models import LSTMClassifier
 from course_utils.text import EncodedTexts, collate, make_batches
 from course_utils.training import Settings
@@ -353,7 +353,7 @@ def test_impossible_settings_are_refused(wrong):
 def test_bfloat16_products_give_nearly_the_same_logits_in_float32(encoded, monkeypatch):
     model = make_model().eval()
     exact = training.predict_logits(model, encoded)
-    monkeypatch.setattr(training, "choose_precision", lambda device: torch.bfloat16)
+    monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda: True)
     rough = training.predict_logits(model, encoded)
     assert rough.dtype == torch.float32 and not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, atol=0.03, rtol=0.1)
