@@ -1,4 +1,4 @@
-"""Time the course's ways side by side with others, and write bench/results/speed.json.
+"""Time the course's ways side by side with others, and write bench/results/speed_DEVICE_PRECISION.json.
 
     course bench                     every comparison but the long ones
     course bench --list              what there is, and what each answers
@@ -38,7 +38,7 @@ from course_utils.evaluation import block_interval
 from course_utils.text import EncodedTexts
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "bench" / "results" / "speed.json"
+RESULTS = ROOT / "bench" / "results"
 QUICK_RESULT = ROOT / "outputs" / "speed_quick.json"
 BATCH_SIZE, LEARNING_RATE = 32, 1e-4
 PAID_BY_ACCURACY = "Dropout is left out: the rows with accuracies (`course bench accuracy`) say whether that costs any."
@@ -83,6 +83,7 @@ class Measured:
     places: int = 0
     flops: float = 0.0
     correct: list[np.ndarray] = field(default_factory=list)
+    step_rates: list[float] = field(default_factory=list)  # FLOP/s of training steps, before each run
 
 
 # --- the texts
@@ -449,6 +450,8 @@ def measure(comparison: Comparison, rounds: int) -> tuple[dict[str, Measured], l
         rates.append(runtime.gemm_rate())
         for side in comparison.sides if number % 2 == 0 else reversed(comparison.sides):
             job, into = side.prepare(number), measured[side.name]
+            if job.flops and side is comparison.sides[0]:
+                into.step_rates.append(training.step_rate(job.model))
             gc.collect()
             started = time.perf_counter()
             into.places = job.run()
@@ -480,7 +483,8 @@ def record(comparison: Comparison, measured: dict[str, Measured], rates: list[fl
         row["places"] = got.places
         if got.flops:
             row["share_of_gemm"] = spread(got.flops / s / r for s, r in zip(got.seconds, rates, strict=True))
-            foretold = (runtime.estimate_seconds(got.flops, rate=rate) for rate in rates)
+        if got.step_rates:
+            foretold = [got.flops / rate for rate in got.step_rates]
             row["foretold_over_measured"] = spread(f / s for f, s in zip(foretold, got.seconds, strict=True))
         if got.correct and comparison.test:
             mean = np.mean(got.correct, axis=0)  # (n,), over seeds
@@ -510,6 +514,13 @@ def surroundings() -> dict[str, str]:
     }
 
 
+def result_file() -> Path:
+    """Return where results of this device and precision are kept: with bfloat16 a CPU is another machine."""
+    device = runtime.choose_device()
+    precision = str(runtime.choose_precision(device)).removeprefix("torch.")
+    return RESULTS / f"speed_{device.type}_{precision}.json"
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="course bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -518,7 +529,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="list the comparisons and stop")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: only to see that it runs")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side runs (default: 3)")
-    parser.add_argument("--out", type=Path, help="where to write (default: bench/results/speed.json)")
+    parser.add_argument("--out", type=Path, help="where to write (default: as above)")
     options = parser.parse_args(arguments)
     if options.list:
         for name, (_, says) in COMPARISONS.items():
@@ -529,7 +540,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more.")
     sizes, rounds = (QUICK, 1) if options.quick else (Sizes(), options.rounds)
-    out = options.out or (QUICK_RESULT if options.quick else RESULT)
+    out = options.out or (QUICK_RESULT if options.quick else result_file())
     kept = json.loads(out.read_text())["comparisons"] if out.exists() else {}
     for name in options.names or [name for name in COMPARISONS if name not in ONLY_IF_NAMED]:
         comparison = COMPARISONS[name][0](sizes)

@@ -151,25 +151,18 @@ def hardware() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}"
 
 
-EFFICIENCY = 0.72  # what a fine-tuning step reaches of the rate of large products; `course bench` measures it
-
-
-def estimate_seconds(flops: float, *, rate: float) -> float:
-    """Return about how many seconds a transformer takes for `flops` (`training.count_flops`) where products reach `rate`.
-
-    Small batches, dropout and a busy machine take longer. `course bench` sets it beside what was measured.
-    """
-    return flops / (EFFICIENCY * rate)
-
-
 # Notebook 06, workshop: token places of MiniLM in an epoch of training, and in all predictions; FLOPs of one, forward.
 NOTEBOOK_06 = (155_000, 500_000, 2.15e7)
 
 
 def _notebook_06_takes() -> str:
-    rate, (trained, predicted, flops) = gemm_rate(size=1024), NOTEBOOK_06
-    seconds = estimate_seconds((3 * trained * PROFILES["workshop"].bert_epochs + predicted) * flops, rate=rate)
-    return f"about {seconds / 60:.0f} minutes in the workshop profile (matrix products at {rate / 1e9:,.0f} GFLOP/s)"
+    from . import pretrained, training
+
+    model = pretrained.load_classifier()
+    pretrained.freeze_below(model, 0)
+    rate, (trained, predicted, flops) = training.step_rate(model), NOTEBOOK_06
+    minutes = (3 * trained * PROFILES["workshop"].bert_epochs + predicted) * flops / rate / 60
+    return f"about {minutes:.0f} min in the workshop profile (training at {rate / 1e9:,.0f} GFLOP/s)"
 
 
 @dataclass(frozen=True)
@@ -241,7 +234,7 @@ def doctor() -> list[Finding]:
         _check("checkpoint", lambda: f"verified: {pretrained.checkpoint_path().name}", repair + pretrained.PACKAGE.pinned)
     )
     findings.append(_check("profile", lambda: get_profile().name, "unset COURSE_PROFILE"))
-    findings.append(Finding("notebook 06", True, _notebook_06_takes()))
+    findings.append(_check("notebook 06", _notebook_06_takes, "mend the checkpoint first"))
     return findings
 
 

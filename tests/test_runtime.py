@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_utils import data, pretrained, runtime
+from course_utils import data, pretrained, runtime, training
 
 
 def test_profile_comes_from_the_argument_then_the_environment_then_the_machine(monkeypatch):
@@ -85,27 +85,26 @@ def test_the_rate_of_matrix_products_is_their_flops_in_the_median_time(monkeypat
     assert runtime.gemm_rate(torch.device("cpu"), size=8, rounds=3) == 2 * 8 * 8 * 8 / 3
 
 
-def test_seconds_grow_with_work_and_fall_with_the_rate(monkeypatch):
-    monkeypatch.setattr(runtime, "EFFICIENCY", 0.5)
-    assert runtime.estimate_seconds(6e12, rate=100e9) == pytest.approx(120)
-    assert runtime.estimate_seconds(6e12, rate=200e9) == pytest.approx(60)
-
-
-def test_the_doctor_foretells_notebook_06_from_the_rate_of_products(monkeypatch):
-    details = []
+def test_the_doctor_foretells_notebook_06_from_the_rate_of_training_steps(monkeypatch):
+    details, frozen = [], []
     for rate in (100e9, 400e9):
-        monkeypatch.setattr(runtime, "gemm_rate", lambda size, rate=rate: rate)
+        monkeypatch.setattr(training, "step_rate", lambda model, rate=rate: frozen.append(count_frozen(model)) or rate)
         details.append(by_topic()["notebook 06"].detail)
     flops = (3 * 155_000 * 2 + 500_000) * 2.15e7
-    minutes = [round(flops / (runtime.EFFICIENCY * rate) / 60) for rate in (100e9, 400e9)]
+    minutes = [round(flops / rate / 60) for rate in (100e9, 400e9)]
     assert minutes[0] > 2 * minutes[1] > 0
-    assert details[0] == f"about {minutes[0]} minutes in the workshop profile (matrix products at 100 GFLOP/s)"
-    assert details[1].startswith(f"about {minutes[1]} minutes")
+    assert details[0] == f"about {minutes[0]} min in the workshop profile (training at 100 GFLOP/s)"
+    assert details[1].startswith(f"about {minutes[1]} min ")
+    assert set(frozen) == {11_920_512}  # as notebook 06 trains: without the table of word pieces
+
+
+def count_frozen(model) -> int:
+    return sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
 
 
 @pytest.mark.slow
 def test_the_work_of_notebook_06_is_what_its_data_and_model_ask_for():
-    from course_utils import text, training
+    from course_utils import text
 
     tokenizer, model, profile = pretrained.load_tokenizer(), pretrained.load_classifier(), runtime.get_profile("workshop")
     places, per_place = {}, 0.0

@@ -22,6 +22,7 @@ class Clock:
         self.now, self.ran = 0.0, []
         monkeypatch.setattr(speed.time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(runtime, "gemm_rate", lambda: 1e9)
+        monkeypatch.setattr(training, "step_rate", lambda model: 5e8)
 
     def side(self, name: str, seconds: list[float], flops: float = 0.0):
         left = iter(seconds)
@@ -55,8 +56,7 @@ def test_sides_run_in_turn_with_the_seed_of_the_round_and_the_order_turns_round(
 
 
 @pytest.mark.slow
-def test_medians_ranges_and_ratios_within_rounds_by_hand(clock, monkeypatch):
-    monkeypatch.setattr(runtime, "EFFICIENCY", 0.5)
+def test_medians_ranges_and_ratios_within_rounds_by_hand(clock):
     comparison = two_sides(clock)
     kept = speed.record(comparison, *speed.measure(comparison, 3))
     ours, theirs = kept["sides"]
@@ -120,7 +120,7 @@ def test_the_table_of_the_readme_holds_what_was_measured(clock, monkeypatch, tmp
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     assert "No speed has been measured yet" in tool.speed()
     monkeypatch.setattr(speed, "COMPARISONS", {"first": (lambda sizes: two_sides(clock), "")})
-    speed.main(["--out", str(tmp_path / "bench" / "results" / "speed.json")])
+    speed.main(["--out", str(tmp_path / "bench" / "results" / "speed_cpu_float32.json")])
     table = tool.speed()
     assert "| How long? | ours: 3.0 s, 200 tokens/s | theirs | theirs differs | 2.00 (1.00 to 3.00) |" in table
     assert "Medians and ranges of 3 rounds" in table and f"torch {runtime.torch.__version__.split('+')[0]}" in table

@@ -359,6 +359,16 @@ def test_bfloat16_products_give_nearly_the_same_logits_in_float32(encoded, monke
     torch.testing.assert_close(rough, exact, atol=0.03, rtol=0.1)
 
 
+def test_the_rate_of_steps_is_their_flops_in_the_median_time_and_the_model_is_not_trained(tiny_bert, monkeypatch):
+    ticks = iter([0, 9, 10, 14, 20, 22, 30, 33])  # seconds 9 (warming up), 4, 2, 3
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(ticks))
+    before = weights(tiny_bert)
+    rate = training.step_rate(tiny_bert, batch_size=4, num_tokens=6)
+    matrices = 3 * (4 * 16 * 16 + 2 * 16 * 32)  # three layers
+    assert rate == 4 * 6 * (6 * matrices + 12 * 3 * 16 * 6) / 3
+    assert torch.equal(weights(tiny_bert), before)
+
+
 # --- saving
 
 

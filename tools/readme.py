@@ -5,7 +5,7 @@
 
 Each part stands between two comments, <!-- generated: NAME --> and <!-- end: NAME -->. Minutes come from
 bench/results/notebook_times.json, questions and symbols from notebook 00, results from course_utils/bands.json, the
-published listing from bench/results/torchtext_listing.json, speed from bench/results/speed.json.
+published listing from bench/results/torchtext_listing.json, speed from bench/results/speed_*.json.
 """
 
 from __future__ import annotations
@@ -140,11 +140,25 @@ def vectors() -> str:
 
 
 def speed() -> str:
-    """Return what `course bench` measured: each rival beside the course's way, and what the comparison rests on."""
-    file = ROOT / "bench" / "results" / "speed.json"
-    if not file.exists():
+    """Return what `course bench` measured, a table for each kind of machine; those after the first are folded."""
+    files = sorted((ROOT / "bench" / "results").glob("speed_*.json"))
+    if not files:
         return "No speed has been measured yet: `course bench`."
-    comparisons = json.loads(file.read_text(encoding="utf-8"))["comparisons"].values()
+    first, *others = (speed_table(json.loads(file.read_text(encoding="utf-8"))["comparisons"].values()) for file in files)
+    kinds = [file.stem.removeprefix("speed_").replace("_", ", ") for file in files[1:]]
+    folded = (
+        fold(f"The same where products are in another precision: {kind}", table)
+        for kind, table in zip(kinds, others, strict=True)
+    )
+    return "\n\n".join([first, *folded])
+
+
+def fold(summary: str, text: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+def speed_table(comparisons) -> str:
+    """Return one record of `course bench`: each rival beside the course's way, and what the comparison rests on."""
     head = ("the question", "the course", "against", "what differs", "times as long (range)")
     lines = [row(*head), row(*["---"] * 4, "--:")]
     for comparison in comparisons:
@@ -162,8 +176,13 @@ def speed() -> str:
     foretold = [(c["question"], c["sides"][0]) for c in comparisons if "share_of_gemm" in c["sides"][0]]
     reached = [
         f"- {question} The step reached {with_range(side['share_of_gemm'], percent=True)} of the rate of a product of "
-        f"2,048 x 2,048 matrices, and the seconds foretold from it were {with_range(side['foretold_over_measured'])} "
-        "times those measured."
+        "2,048 x 2,048 matrices"
+        + (
+            f"; the seconds foretold from three steps of 32 x 32 tokens were {with_range(side['foretold_over_measured'])} "
+            "times those measured."
+            if "foretold_over_measured" in side
+            else "."
+        )
         for question, side in foretold
     ]
     runs = [comparison["measured"] for comparison in comparisons]
@@ -173,8 +192,7 @@ def speed() -> str:
     commits = ", ".join(sorted({f"{run['commit']} ({run['date']})" for run in runs}))
     rounds = sorted({str(c["rounds"]) for c in comparisons})
     measured = f"Medians and ranges of {' or '.join(rounds)} rounds, sides in turn, on {places}; commits {commits}."
-    folded = ["<details><summary>What each comparison rests on</summary>", "", *notes, *reached, "", "</details>"]
-    return "\n".join([*lines, "", measured, "", *folded])
+    return "\n".join([*lines, "", measured, "", fold("What each comparison rests on", "\n".join([*notes, *reached]))])
 
 
 PARTS = {"map": course_map, "symbols": symbols, "results": results, "listing": listing, "vectors": vectors, "speed": speed}
