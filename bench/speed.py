@@ -371,27 +371,46 @@ def pieces(sizes: Sizes) -> Comparison:
     )
 
 
-def lstm(sizes: Sizes) -> Comparison:
+def _lstm_texts(sizes: Sizes) -> tuple[EncodedTexts, EncodedTexts, int]:
+    """Return reviews cut to their last 200 words, the same reviews whole, and the size of their vocabulary."""
     reviews = data.evenly(data.load_splits("imdb").train, sizes.lstm)
     words = text.Vocabulary.from_tokens(text.basic_english(review) for review in reviews.texts)
     cut = text.encode_words(reviews, words, max_tokens=200, keep="last")
-    whole = text.encode_words(reviews, words, max_tokens=10_000)
-    sides = [
-        Side("notebook 03", "the last 200 words, batches of like length", course_lstm_run(cut, len(words))),
-        Side(
-            "plain loop, 200 words",
-            "random batches, padded to their longest, Adam, no clipping",
-            plain_lstm_run(cut, len(words)),
-        ),
-        Side("plain loop, whole reviews", "the same on all words of each review", plain_lstm_run(whole, len(words))),
-    ]
+    return cut, text.encode_words(reviews, words, max_tokens=10_000), len(words)
+
+
+LSTM_ALIKE = "reviews, network, one epoch, batch 64, rate 0.003"
+PLAIN_LOOP = "random batches, padded to their longest, Adam, no clipping"
+
+
+def lstm(sizes: Sizes) -> Comparison:
+    cut, whole, vocab_size = _lstm_texts(sizes)
     return Comparison(
-        f"How long does an epoch of the LSTM take on {len(reviews):,} reviews?",
-        "reviews, network, one epoch, batch 64, rate 0.003",
-        sides,
+        f"How long does an epoch of the LSTM take on {len(cut):,} reviews?",
+        LSTM_ALIKE,
+        [
+            Side("notebook 03", "the last 200 words, batches of like length", course_lstm_run(cut, vocab_size)),
+            Side("plain loop, 200 words", PLAIN_LOOP, plain_lstm_run(cut, vocab_size)),
+            Side("plain loop, whole reviews", "the same on all words of each review", plain_lstm_run(whole, vocab_size)),
+        ],
         int(cut.lengths.sum()),
         len(cut),
         trades="The first two sides read the last 200 words of a review only; notebook 03 measures with them.",
+    )
+
+
+def lstm_whole(sizes: Sizes) -> Comparison:
+    _, whole, vocab_size = _lstm_texts(sizes)
+    return Comparison(
+        f"And on {len(whole):,} whole reviews, none cut?",
+        LSTM_ALIKE,
+        [
+            Side("training.fit", "batches of like length", course_lstm_run(whole, vocab_size)),
+            Side("plain loop", PLAIN_LOOP, plain_lstm_run(whole, vocab_size)),
+        ],
+        int(whole.lengths.sum()),
+        len(whole),
+        trades="Batches of like length are less mixed; the words read are the same.",
     )
 
 
@@ -429,6 +448,7 @@ COMPARISONS: dict[str, tuple[Callable[[Sizes], Comparison], str]] = {
     "ablation": (ablation, "what each choice of the course is worth"),
     "pieces": (pieces, "long batches whole or in pieces"),
     "lstm": (lstm, "an epoch of the LSTM of notebook 03, against a plain loop"),
+    "lstm-whole": (lstm_whole, "the same on whole reviews of every length"),
     "prediction": (prediction, "bulk prediction of sentences, against transformers.pipeline"),
     "prediction-reviews": (prediction_reviews, "the same on long reviews"),
     "accuracy": (
@@ -514,13 +534,6 @@ def surroundings() -> dict[str, str]:
     }
 
 
-def result_file() -> Path:
-    """Return where results of this device and precision are kept: with bfloat16 a CPU is another machine."""
-    device = runtime.choose_device()
-    precision = str(runtime.choose_precision(device)).removeprefix("torch.")
-    return RESULTS / f"speed_{device.type}_{precision}.json"
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="course bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -540,7 +553,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more.")
     sizes, rounds = (QUICK, 1) if options.quick else (Sizes(), options.rounds)
-    out = options.out or (QUICK_RESULT if options.quick else result_file())
+    out = options.out or (QUICK_RESULT if options.quick else RESULTS / f"speed_{runtime.machine_kind()}.json")
     kept = json.loads(out.read_text())["comparisons"] if out.exists() else {}
     for name in options.names or [name for name in COMPARISONS if name not in ONLY_IF_NAMED]:
         comparison = COMPARISONS[name][0](sizes)

@@ -165,6 +165,12 @@ def _notebook_06_takes() -> str:
     return f"about {minutes:.0f} min in the workshop profile (training at {rate / 1e9:,.0f} GFLOP/s)"
 
 
+def machine_kind() -> str:
+    """Return what times depend on most, for names of records: the device and its precision, such as "cpu_bfloat16"."""
+    device = choose_device()
+    return f"{device.type}_{choose_precision(device)}".replace("torch.", "")
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the doctor's report; `remedy` says what to type when `ok` is False."""

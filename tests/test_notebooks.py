@@ -107,7 +107,7 @@ def test_the_minutes_it_promises_are_those_that_were_measured(path, notebook):
     words = {"seconds": 0, "less than a minute": 0.5, "about a minute": 1, "about two and a half minutes": 2.5} | {
         f"about {word} minutes": number for number, word in enumerate(["two", "three", "four", "five", "six"], start=2)
     }
-    times = json.loads((ROOT / "bench" / "results" / "notebook_times.json").read_text(encoding="utf-8"))
+    times = json.loads((ROOT / "bench" / "results" / "notebook_times_cpu_float32.json").read_text(encoding="utf-8"))
     assert abs(words[promise] - times["notebooks"][path.stem]["seconds"] / 60) < 0.7
 
 

@@ -58,6 +58,14 @@ def test_bfloat16_only_where_hardware_has_it(monkeypatch, amx, avx, dtype):
     assert runtime.choose_precision(torch.device("mps")) == torch.float32
 
 
+def test_records_are_named_by_device_and_precision(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert runtime.machine_kind() == "cpu_float32"
+    monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda: True)
+    assert runtime.machine_kind() == "cpu_bfloat16"
+
+
 def test_a_seed_fixes_every_source_of_chance():
     def draw() -> list[float]:
         return [random.random(), np.random.rand(), torch.rand(1).item(), torch.rand(1, generator=own).item()]

@@ -30,8 +30,9 @@ WORDS = {
         (r"\| notebook \|.*", "| 笔记本 | 它回答的问题 | 运行分钟数 | 最慢的单元 | 内存 |"),
         (
             r"Measured in the `(\w+)` profile on (\d+) cores, (\w+), no GPU, ([\d-]+); "
-            r"all of it runs in ([\d.]+) minutes\..*",
-            r"在 `\1` 档位下测得：\2 核、\3、没有 GPU，\4；全部运行需要 \5 分钟。阅读和动手花的时间更长。"
+            r"all of it runs in ([\d.]+) minutes, and in ([\d.]+) where the processor multiplies bfloat16 \(([\d-]+);.*",
+            r"在 `\1` 档位下测得：\2 核、\3、没有 GPU，\4；全部运行需要 \5 分钟，处理器能做 bfloat16 乘法时为 \6 分钟"
+            r"（\7；`course doctor` 会说你的处理器属于哪一种）。阅读和动手花的时间更长。"
             "内存指笔记本自己占用的部分，不含库文件。",
         ),
     ],

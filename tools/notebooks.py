@@ -29,7 +29,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "notebooks" / "py"
-TIMES = ROOT / "bench" / "results" / "notebook_times.json"
+RESULTS = ROOT / "bench" / "results"
 KERNELS = {
     "python3": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "torchtext": {"display_name": "torchtext 0.18 (torch 2.3.1)", "language": "python", "name": "torchtext"},
@@ -158,7 +158,10 @@ def execute(notebook: nbformat.NotebookNode) -> dict:
 def build(chosen: list[str]) -> None:
     """Write, execute and save notebooks, and record what they cost."""
     os.environ.setdefault("COURSE_PROFILE", "workshop")
-    record = json.loads(TIMES.read_text()) if TIMES.exists() else {"notebooks": {}}
+    from course_utils.runtime import hardware, machine_kind  # brings torch, which the other commands do without
+
+    times = RESULTS / f"notebook_times_{machine_kind()}.json"
+    record = json.loads(times.read_text()) if times.exists() else {"notebooks": {}}
     for script in scripts(chosen):
         notebook = read(script)
         jupytext.write(notebook, script, fmt="py:percent")
@@ -167,11 +170,9 @@ def build(chosen: list[str]) -> None:
         print(f"{script.stem}: {cost}", flush=True)
         if os.environ["COURSE_PROFILE"] == "workshop":
             record["notebooks"][script.stem] = cost
-    from course_utils.runtime import hardware  # brings torch, which the other commands do without
-
     record |= {"date": date.today().isoformat(), "profile": "workshop", "hardware": hardware()}
-    TIMES.parent.mkdir(parents=True, exist_ok=True)
-    TIMES.write_text(json.dumps(record, indent=1) + "\n")
+    times.parent.mkdir(parents=True, exist_ok=True)
+    times.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def badges(chosen: list[str]) -> None:

@@ -4,7 +4,7 @@
     python tools/readme.py --check   say which parts are out of date, and exit with 1 if any is
 
 Each part stands between two comments, <!-- generated: NAME --> and <!-- end: NAME -->. Minutes come from
-bench/results/notebook_times.json, questions and symbols from notebook 00, results from course_utils/bands.json, the
+bench/results/notebook_times_*.json, questions and symbols from notebook 00, results from course_utils/bands.json, the
 published listing from bench/results/torchtext_listing.json, speed from bench/results/speed_*.json.
 """
 
@@ -40,9 +40,14 @@ def row(*cells: object) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
+def notebook_times(kind: str) -> dict:
+    """Return what building the notebooks took on one kind of machine (runtime.machine_kind)."""
+    return json.loads((ROOT / "bench" / "results" / f"notebook_times_{kind}.json").read_text(encoding="utf-8"))
+
+
 def course_map() -> str:
     """Return the table of notebooks: what each answers, and what it costs here."""
-    record = json.loads((ROOT / "bench" / "results" / "notebook_times.json").read_text())
+    record, fast = (notebook_times(kind) for kind in ("cpu_float32", "cpu_bfloat16"))
     questions = {re.search(r"\((\w+)\.ipynb\)", link)[1]: question for link, question in table_after("The map")}  # type: ignore[index]
     questions[START.stem] = "What is fine-tuning, and is this machine ready?"
     lines = [
@@ -58,13 +63,14 @@ def course_map() -> str:
             f"{cost['peak_mib'] / 1024:.1f} GiB",
         )
         lines.append(row(link, questions.get(name, ""), *measured))
-    total = sum(cost["seconds"] for cost in record["notebooks"].values()) / 60
+    minutes = {kind: sum(cost["seconds"] for cost in each["notebooks"].values()) / 60 for kind, each in (("slow", record), ("fast", fast))}
     measured_on = f"Measured in the `{record['profile']}` profile on {record['hardware']}, no GPU, {record['date']}; "
     return "\n".join(
         [
             *lines,
             "",
-            f"{measured_on}all of it runs in {total:.1f} minutes. "
+            f"{measured_on}all of it runs in {minutes['slow']:.1f} minutes, and in {minutes['fast']:.1f} where the processor "
+            f"multiplies bfloat16 ({fast['date']}; `course doctor` says which yours does). "
             "Reading and playing take longer. Memory is what a notebook holds for itself, library files left out.",
         ]
     )

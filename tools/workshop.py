@@ -7,7 +7,7 @@
     python tools/workshop.py --check    say which run-sheets are out of date, and exit with 1 if any is
 
 Minutes are counted like this: prose and code at the rates of plan.toml, exercises at its allowance, and running at what
-bench/results/notebook_times.json has measured. Speaker notes are in workshop/notes/ and are written by hand.
+bench/results/notebook_times_cpu_float32.json has measured. Speaker notes are in workshop/notes/ and are written by hand.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from readme import row  # noqa: E402  (beside this file)
 
 NOTEBOOKS = ROOT / "notebooks"
 WORKSHOP = ROOT / "workshop"
-TIMES = ROOT / "bench" / "results" / "notebook_times.json"
+TIMES = ROOT / "bench" / "results" / "notebook_times_cpu_float32.json"
 COUNTED = ("words", "code_lines", "figures", "exercises", "quizzes")
 BADGE = re.compile(r"^\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)(?: · )?", re.MULTILINE)
 LONG_RUN = 20  # seconds from which on it pays to start a cell first and to talk while it runs

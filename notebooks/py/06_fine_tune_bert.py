@@ -607,7 +607,8 @@ print(sorted(path.name for path in folder.iterdir()))
 classify = pipeline("text-classification", model=str(folder), tokenizer=str(folder), device="cpu")
 said = classify(list(test.texts[:8]), top_k=1, truncation=True)
 expected = probabilities[:8].max(axis=1)
-np.testing.assert_allclose([best[0]["score"] for best in said], expected, atol=1e-4)
+rounding = torch.finfo(runtime.choose_precision(model.device)).eps  # ours may be computed in bfloat16
+np.testing.assert_allclose([best[0]["score"] for best in said], expected, atol=1e-4 + 2 * rounding)
 print("the saved model gives the same probabilities")
 
 # %% [markdown]

@@ -1,0 +1,69 @@
+"""Run notebooks as they are and with every choice of the course off, and write bench/results/walk_DEVICE_PRECISION.json.
+
+    python bench/walk.py          the notebooks that fine-tune at length (a quarter of an hour)
+    python bench/walk.py 06 08    these
+
+"Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model, AdamW in many small kernels.
+Frozen layers and their caches stay, since they are what the notebooks teach. Claims are not checked in the run that is
+off. The results hold for an idle machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from course_utils import runtime
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import notebooks  # noqa: E402  (tools/notebooks.py)
+
+OFF = """\
+import dataclasses
+from course_utils import pretrained, runtime, text, training
+
+runtime.has_fast_bfloat16 = pretrained.has_fast_bfloat16 = lambda: False
+text.make_batches.__kwdefaults__["bucketed"] = False
+pretrained.load_classifier.__kwdefaults__["dropout"] = 0.1
+choices = {field.name: field.default for field in dataclasses.fields(training.Settings)}
+choices |= {"bucketed": False, "fused": False}
+training.Settings.__init__.__defaults__ = tuple(choices.values())
+"""
+
+
+def seconds(script: Path, *, off: bool) -> float:
+    """Return how long a notebook takes from the start of its kernel."""
+    notebook = notebooks.read(script)
+    if off:
+        notebook.cells.insert(2, nbformat.v4.new_code_cell(OFF))
+    where = {"metadata": {"path": str(ROOT / "notebooks")}}
+    client = NotebookClient(notebook, timeout=1800, kernel_name="python3", allow_errors=off, resources=where)
+    started = time.perf_counter()
+    client.execute()
+    errors = [output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"]
+    for error in errors:
+        print(f"  {script.stem}: {error.ename}: {error.evalue[:100]}", flush=True)
+    return time.perf_counter() - started
+
+
+def main(chosen: list[str]) -> None:
+    os.environ |= {"COURSE_PROFILE": "workshop", "COURSE_PROGRESS": str(ROOT / "outputs" / "walk_progress.json")}
+    out = ROOT / "bench" / "results" / f"walk_{runtime.machine_kind()}.json"
+    kept = json.loads(out.read_text(encoding="utf-8"))["notebooks"] if out.exists() else {}
+    for script in notebooks.scripts(chosen or ["06", "08", "10", "13"]):
+        kept[script.stem] = {name: round(seconds(script, off=name == "off"), 1) for name in ("off", "as it is")}
+        print(script.stem, kept[script.stem], flush=True)
+        record = {"notebooks": kept, "hardware": runtime.hardware(), "date": date.today().isoformat()}
+        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
