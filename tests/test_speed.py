@@ -1,6 +1,8 @@
 """`course bench`: sides in turn, medians and ranges by hand, one file that grows, and the table made from it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,19 @@ def test_a_quick_run_of_everything_that_is_not_long_gives_a_whole_record(tmp_pat
         assert comparison["sides"][0]["times_first"]["median"] == 1
         assert all(side["seconds"]["median"] > 0 and side["places"] > 0 for side in comparison["sides"])
     assert "accuracy_over_first" in kept["accuracy"]["sides"][1]
+
+
+@pytest.mark.slow
+def test_the_walk_with_every_choice_off_has_every_choice_off():
+    walk = (ROOT / "bench" / "walk.py").read_text(encoding="utf-8")
+    off = walk.split('OFF = """\\\n')[1].split('"""')[0]
+    ask = """
+import numpy, torch
+chosen = training.Settings(num_epochs=3)
+assert (chosen.num_epochs, chosen.batch_size, chosen.bucketed, chosen.fused) == (3, 32, False, False)
+assert runtime.choose_precision(torch.device("cpu")) == torch.float32
+model = pretrained.load_classifier()
+assert model.config.hidden_dropout_prob == 0.1 and model.config._attn_implementation == "sdpa"
+assert text.make_batches(numpy.array([5, 1, 3]), batch_size=3)[0].tolist() == [0, 1, 2]
+"""
+    subprocess.run([sys.executable, "-c", off + ask], check=True)
