@@ -289,7 +289,8 @@ def _against_trainer(source: str, size: int | None, max_tokens: int, **more: Any
     grouped, plain = (trainer_run(encoded, strategy=strategy) for strategy in ("group_by_length", "random"))
     return Comparison(
         f"How long is an epoch of fine-tuning on {len(encoded):,} texts of {source}, up to {max_tokens} tokens?",
-        f"texts, tokens, one epoch, batch {BATCH_SIZE}, fused AdamW at {LEARNING_RATE:g}, clipping; all weights trained unless it says so",
+        f"texts, tokens, one epoch, batch {BATCH_SIZE}, fused AdamW at {LEARNING_RATE:g}, clipping; "
+        "all weights trained unless it says so",
         [
             Side("training.fit", f"batches of like length, no dropout, {fast}", course_run(encoded)),
             Side("Trainer, group_by_length", f"groups of like length, dropout 0.1, {fast}", grouped),

@@ -403,8 +403,11 @@ for dtype in weights:
 # Does this machine have it? Every training cell of this notebook says which precision it computed in.
 #
 # If they say float32, every time in the table is a float32 time, and nothing could be gained here by a setting. If they
-# say bfloat16, all of them already contain the gain. On a processor with AVX-512 and bfloat16 we measured
-# training more than twice as fast. On a GPU it is the first thing to switch on.
+# say bfloat16, all of them already contain the gain. How large is it? On a processor with AMX, one large product took a sixth of
+# its float32 time, but a training step two thirds (`course bench ablation`): GELU, norms, sums and Adam are no faster, and
+# soon they are most of the step. At first we gained nothing at all: torch computes the way back through attention in
+# bfloat16 so slowly on a CPU that it took 42 % of the step. `pretrained.load_classifier` therefore keeps attention alone in
+# float32. So measure a switch before you believe in it. On a GPU, bfloat16 is the first thing to switch on.
 #
 # ## 5 int8: a weight in one byte
 #
