@@ -31,7 +31,7 @@ def course(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/some/where/"\n')
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     monkeypatch.setattr(tool, "SCRIPTS", tmp_path / "notebooks" / "py")
-    monkeypatch.setattr(tool, "TIMES", tmp_path / "bench" / "times.json")
+    monkeypatch.setattr(tool, "RESULTS", tmp_path / "bench")
     return tmp_path
 
 
@@ -135,7 +135,7 @@ def test_a_build_executes_keeps_outputs_and_notes_what_it_cost(course, monkeypat
     assert code[1].outputs[0].text == "one 1.5\n" and code[2].outputs[0].data["text/plain"] == "4"
     assert all("execution" not in cell.metadata for cell in code)
     assert tool.differences() == []
-    cost = json.loads((course / "bench" / "times.json").read_text())["notebooks"]["01_first"]
+    cost = json.loads((course / "bench" / "notebook_times_cpu_float32.json").read_text())["notebooks"]["01_first"]
     assert 0 <= cost["slowest_cell_seconds"] <= cost["seconds"] and cost["peak_mib"] > 10
     assert list(cost["section_seconds"]) == ["start"] and cost["section_seconds"]["start"] <= cost["seconds"]
 
