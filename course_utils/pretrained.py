@@ -90,7 +90,7 @@ def fast_attention(model):
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-    if choose_device().type == "cpu" and has_fast_bfloat16():
+    if model.config._attn_implementation == "sdpa" and choose_device().type == "cpu" and has_fast_bfloat16():
         AttentionInterface.register("sdpa_float32", float32_attention)
         AttentionMaskInterface.register("sdpa_float32", sdpa_mask)
         model.set_attn_implementation("sdpa_float32")

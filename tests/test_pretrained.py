@@ -69,6 +69,24 @@ def test_attention_in_float32_gives_the_models_own_answers_and_gradients(tiny_be
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_causal_and_local_attention_are_the_librarys_too_and_another_choice_stays(monkeypatch):
+    from transformers import GPT2Config, GPT2ForSequenceClassification, ModernBertConfig, ModernBertForSequenceClassification
+
+    monkeypatch.setattr(pretrained, "has_fast_bfloat16", lambda: True)
+    special = dict.fromkeys(("pad_token_id", "cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id"), 1)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 12, **special}
+    local = ModernBertForSequenceClassification(ModernBertConfig(**sizes, intermediate_size=32, local_attention=2))
+    causal = GPT2ForSequenceClassification(GPT2Config(**sizes))
+    batch = {name: collate(ENCODED, np.arange(4))[name] for name in ("input_ids", "attention_mask")}
+    for model in (local.eval(), causal.eval()):
+        with torch.no_grad():
+            own, ours = model(**batch).logits, pretrained.fast_attention(model)(**batch).logits
+        assert model.config._attn_implementation == "sdpa_float32"
+        torch.testing.assert_close(ours, own)
+    causal.set_attn_implementation("eager")
+    assert pretrained.fast_attention(causal).config._attn_implementation == "eager"
+
+
 def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, monkeypatch):
     monkeypatch.setattr(pretrained, "has_fast_bfloat16", lambda: True)
     seen, sdpa = [], torch.nn.functional.scaled_dot_product_attention

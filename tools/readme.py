@@ -159,7 +159,20 @@ def speed() -> str:
         fold(f"The same where products are in another precision: {kind}", table)
         for kind, table in zip(kinds, others, strict=True)
     )
-    return "\n\n".join([first, *folded])
+    walks = [walk(file) for file in sorted((ROOT / "bench" / "results").glob("walk_*.json"))]
+    return "\n\n".join([first, *walks, *folded])
+
+
+def walk(file: Path) -> str:
+    """Return how long notebooks take with every choice of the course off, beside what they take as they are."""
+    record = json.loads(file.read_text(encoding="utf-8"))
+    off, on = (sum(times[name] for times in record["notebooks"].values()) / 60 for name in ("off", "as it is"))
+    numbers = ", ".join(name[:2] for name in record["notebooks"])
+    return (
+        f"With every choice off (float32, random batches, dropout, AdamW in small kernels) notebooks {numbers} take "
+        f"{off:.1f} minutes in place of {on:.1f}, {off / on:.1f} times as long ({record['hardware']}, "
+        f"{file.stem.removeprefix('walk_').replace('_', ', ')}, {record['date']}, one run each, by `bench/walk.py`)."
+    )
 
 
 def fold(summary: str, text: str) -> str:
