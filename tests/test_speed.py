@@ -127,6 +127,15 @@ def test_the_table_of_the_readme_holds_what_was_measured(clock, monkeypatch, tmp
     assert "| How long? | ours: 3.0 s, 200 tokens/s | theirs | theirs differs | 2.00 (1.00 to 3.00) |" in table
     assert "Medians and ranges of 3 rounds" in table and f"torch {runtime.torch.__version__.split('+')[0]}" in table
     assert "Traded: Nothing" in table and "reached 33% (25% to 50%)" in table
+    assert "foretold from three steps of 32 x 32 tokens were 0.67 (0.50 to 1.00) times those measured" in table
+    results = tmp_path / "bench" / "results"
+    (results / "speed_cuda_bfloat16.json").write_text((results / "speed_cpu_float32.json").read_text())
+    times = {"06_x": {"off": 90, "as it is": 40}, "08_y": {"off": 30, "as it is": 20}}
+    record = {"notebooks": times, "hardware": "2 cores", "date": "2026-01-01"}
+    (results / "walk_cpu_float32.json").write_text(json.dumps(record))
+    both = tool.speed()
+    walked = "notebooks 06, 08 take 2.0 minutes in place of 1.0, 2.0 times as long (2 cores, cpu, float32, 2026-01-01"
+    assert both.startswith(table) and walked in both and both.index(walked) < both.index("another precision: cuda, bfloat16")
 
 
 # --- the sides themselves
