@@ -87,10 +87,10 @@ def float32_attention(module: nn.Module, query, key, value, attention_mask, **op
 
 def fast_attention(model):
     """Return a transformers model with the attention that trains fastest here: `float32_attention` beside bfloat16."""
-    from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
-
     if model.config._attn_implementation == "sdpa" and choose_device().type == "cpu" and has_fast_bfloat16():
+        from transformers import AttentionInterface
+        from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
         AttentionInterface.register("sdpa_float32", float32_attention)
         AttentionMaskInterface.register("sdpa_float32", sdpa_mask)
         model.set_attn_implementation("sdpa_float32")

@@ -178,8 +178,6 @@ def test_a_quick_run_of_everything_that_is_not_long_gives_a_whole_record(tmp_pat
 
 @pytest.mark.slow
 def test_the_walk_with_every_choice_off_has_every_choice_off():
-    walk = (ROOT / "bench" / "walk.py").read_text(encoding="utf-8")
-    off = walk.split('OFF = """\\\n')[1].split('"""')[0]
     ask = """
 import numpy, torch
 chosen = training.Settings(num_epochs=3)
@@ -189,4 +187,4 @@ model = pretrained.load_classifier()
 assert model.config.hidden_dropout_prob == 0.1 and model.config._attn_implementation == "sdpa"
 assert text.make_batches(numpy.array([5, 1, 3]), batch_size=3)[0].tolist() == [0, 1, 2]
 """
-    subprocess.run([sys.executable, "-c", off + ask], check=True)
+    subprocess.run([sys.executable, "-c", load("walk_alone", ROOT / "bench" / "walk.py").OFF + ask], check=True)

@@ -119,13 +119,17 @@ class PeakMemory(threading.Thread):
             time.sleep(0.2)
 
 
-def execute(notebook: nbformat.NotebookNode) -> dict:
-    """Execute a notebook in place and return its seconds, in all and by section, its slowest cell and its peak memory."""
+def execute(notebook: nbformat.NotebookNode, *, allow_errors: bool = False) -> dict:
+    """Execute a notebook in place and return its seconds, in all and by section, its slowest cell and its peak memory.
+
+    With `allow_errors` a cell that fails keeps its error as an output, and the next one runs.
+    """
     started: dict[int, float] = {}
     seconds: dict[int, float] = {}
     client = NotebookClient(
         notebook,
         timeout=900,
+        allow_errors=allow_errors,
         kernel_name=notebook.metadata.kernelspec.name,
         resources={"metadata": {"path": str(ROOT / "notebooks")}},
         on_cell_execute=lambda cell, cell_index: started.__setitem__(cell_index, time.monotonic()),

@@ -63,16 +63,13 @@ def course_map() -> str:
             f"{cost['peak_mib'] / 1024:.1f} GiB",
         )
         lines.append(row(link, questions.get(name, ""), *measured))
-    minutes = {
-        kind: sum(cost["seconds"] for cost in each["notebooks"].values()) / 60
-        for kind, each in (("slow", record), ("fast", fast))
-    }
+    minutes, fewer = (sum(cost["seconds"] for cost in each["notebooks"].values()) / 60 for each in (record, fast))
     measured_on = f"Measured in the `{record['profile']}` profile on {record['hardware']}, no GPU, {record['date']}; "
     return "\n".join(
         [
             *lines,
             "",
-            f"{measured_on}all of it runs in {minutes['slow']:.1f} minutes, and in {minutes['fast']:.1f} where the "
+            f"{measured_on}all of it runs in {minutes:.1f} minutes, and in {fewer:.1f} where the "
             f"processor multiplies bfloat16 ({fast['date']}; `course doctor` says which yours does). "
             "Reading and playing take longer. Memory is what a notebook holds for itself, library files left out.",
         ]
