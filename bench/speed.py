@@ -144,7 +144,8 @@ def course_run(encoded: EncodedTexts, *, dropout: float = 0.0, frozen: int | Non
             training.fit(trained, texts, validation, settings, on_progress=lambda progress: None)
             return places_of(encoded.lengths, batches)
 
-        flops = 0.0 if cached else training.count_flops(model, encoded.lengths, batches, trains=True)
+        every = choices.get("every_token", False)
+        flops = 0.0 if cached else training.count_flops(model, encoded.lengths, batches, trains=True, every_token=every)
         return Job(run, model, flops)
 
     return prepare
@@ -336,6 +337,7 @@ def ablation(sizes: Sizes) -> Comparison:
             if other
             else []
         ),
+        Side("every_token=True", "the last layer computes what no head reads", course_run(encoded, every_token=True)),
         Side("embeddings frozen", "the table of word pieces is not trained", course_run(encoded, frozen=0)),
         Side("4 layers frozen", "and neither are the lower 4 of 6 layers", course_run(encoded, frozen=4)),
         Side(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -283,6 +285,49 @@ class UpperLayers(nn.Module):
         if self.pooling != "cls":
             states = pool(states, attention_mask, self.pooling, hidden_size=states.shape[2])[:, None]  # (B, 1, D)
         return self.classifier(self.dropout(self.pooler(states)))
+
+
+def last_layer(model):
+    """Return the last layer of a BERT classifier, or of `UpperLayers`, whose head reads the first token alone.
+
+    None for every other model: for a pooling over all tokens, a pooler of your own, another architecture.
+    """
+    layers, pooler = getattr(model, "layers", None), getattr(model, "pooler", None)
+    if hasattr(model, "bert"):
+        layers, pooler = model.bert.encoder.layer, model.bert.pooler
+    if not layers or pooler is None or getattr(model, "pooling", "cls") != "cls":
+        return None
+    from transformers.models.bert.modeling_bert import BertLayer, BertPooler
+
+    return layers[-1] if type(layers[-1]) is BertLayer and type(pooler) is BertPooler else None
+
+
+@contextmanager
+def first_token_only(model) -> Iterator[None]:
+    """Within the block, the last layer of a BERT classifier computes the state of the first token alone.
+
+    The head reads no other. Of the layer's products only keys and values are left for the other tokens, a sixth of them;
+    logits and gradients stay the same, up to rounding. A model without a `last_layer` is left as it is.
+    """
+    if (layer := last_layer(model)) is None:
+        yield
+        return
+    layer.forward = partial(_first_state, layer)
+    try:
+        yield
+    finally:
+        del layer.forward  # the class's own is back
+
+
+def _first_state(layer, states: torch.Tensor, attention_mask=None, *_, **unused) -> torch.Tensor:
+    """Return what a BertLayer gives for the first token, float (B, 1, D), from the states of all, float (B, T, D)."""
+    attention, first = layer.attention.self, states[:, :1].contiguous()
+    parts = attention.query(first), attention.key(states), attention.value(states)
+    query, key, value = (x.unflatten(2, (-1, attention.attention_head_size)).transpose(1, 2) for x in parts)
+    seen = None if attention_mask is None else attention_mask[:, :, :1]  # (B, 1, 1, T)
+    dropout = attention.dropout.p if layer.training else 0.0
+    mixed = nn.functional.scaled_dot_product_attention(query, key, value, seen, dropout)  # (B, heads, 1, D / heads)
+    return layer.feed_forward_chunk(layer.attention.output(mixed.transpose(1, 2).flatten(2), first))
 
 
 def _inputs(model, encoded: EncodedTexts, indices: np.ndarray) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,21 @@ import numpy as np
 import torch
 from torch import nn
 
+from .pretrained import first_token_only, last_layer
 from .runtime import autocast, median_seconds
 from .text import EncodedTexts, collate, make_batches
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a training run is told. The first eight fields decide what is learned; the last four buy speed or memory.
+    """What a training run is told. The first eight fields decide what is learned; the last five buy speed or memory.
 
     bucketed: texts of like length share a batch, which saves padding.
     fused: one kernel updates all parameters.
     precision: "float32" or "bfloat16" for matrix products; None takes what the device does well.
     max_tokens: token places held in memory at once. A larger batch is computed in pieces, shorter ones apart
         from longer ones, whose gradients add up to that of the whole batch. None does each batch in one piece.
+    every_token: let the last layer of a BERT compute all tokens, of which its head reads the first alone.
     """
 
     num_epochs: int = 2
@@ -41,6 +44,7 @@ class Settings:
     fused: bool = True
     precision: str | None = None
     max_tokens: int | None = None
+    every_token: bool = False
 
     def __post_init__(self) -> None:
         if self.num_epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
@@ -127,11 +131,13 @@ class Evaluation:
     predictions: np.ndarray
 
 
-def model_logits(model: nn.Module, batch: dict[str, torch.Tensor], *, precision: str | None = None) -> torch.Tensor:
-    """Return logits float32 (B, C) of a course model or of a Hugging Face classifier; `precision` as in Settings."""
+def model_logits(
+    model: nn.Module, batch: dict[str, torch.Tensor], *, precision: str | None = None, every_token: bool = False
+) -> torch.Tensor:
+    """Return logits float32 (B, C) of a course model or of a Hugging Face classifier; options as in Settings."""
     device = next(model.parameters()).device
     inputs = {name: batch[name].to(device, non_blocking=True) for name in ("input_ids", "attention_mask")}
-    with autocast(device, precision):
+    with autocast(device, precision), nullcontext() if every_token else first_token_only(model):
         output = model(**inputs)
     return getattr(output, "logits", output).float()
 
@@ -168,10 +174,11 @@ def train_one_epoch(
     after_step: Callable[[float, int], None] = lambda loss, tokens: None,
     precision: str | None = None,
     max_tokens: int | None = None,
+    every_token: bool = False,
 ) -> float:
     """Return the training loss (nats, mean over examples) of one pass over `batches`.
 
-    `after_step(loss, tokens)` is called after every step; `precision` and `max_tokens` are those of Settings.
+    `after_step(loss, tokens)` is called after every step; the last three arguments are those of Settings.
     """
     model.train()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -184,7 +191,7 @@ def train_one_epoch(
         value, tokens = 0.0, 0
         for piece in pieces:
             batch = collate(encoded, piece)
-            logits = model_logits(model, batch, precision=precision)  # (B, C)
+            logits = model_logits(model, batch, precision=precision, every_token=every_token)  # (B, C)
             loss = nn.functional.cross_entropy(logits, batch["labels"].to(logits.device)) * (len(piece) / len(indices))
             loss.backward()  # adds to the gradient
             value, tokens = value + loss.item(), tokens + int(batch["attention_mask"].sum())
@@ -213,6 +220,7 @@ def predict_logits(
     batch_size: int = 64,
     max_tokens: int | None = None,
     precision: str | None = None,
+    every_token: bool = False,
     progress: bool = False,
 ) -> torch.Tensor:
     """Return logits float32 (n, C) on the CPU, computed by length and put back into the order of the data.
@@ -220,7 +228,7 @@ def predict_logits(
     Args:
         batch_size: the most texts of a batch.
         max_tokens: the most token places of a batch; None takes `token_budget(model)`.
-        precision: as in Settings.
+        precision, every_token: as in Settings.
         progress: show a bar, for long work.
 
     Raises:
@@ -236,7 +244,10 @@ def predict_logits(
 
         shown = tqdm(batches, desc="predicting", unit="batch")
     with autocast(next(model.parameters()).device, precision):  # around all batches: weights are converted once
-        logits = [model_logits(model, collate(encoded, indices), precision=precision).cpu() for indices in shown]
+        logits = [
+            model_logits(model, collate(encoded, indices), precision=precision, every_token=every_token).cpu()
+            for indices in shown
+        ]
     return torch.cat(logits)[torch.from_numpy(np.argsort(np.concatenate(batches)))]
 
 
@@ -257,17 +268,22 @@ def evaluate(model: nn.Module, encoded: EncodedTexts, **options: Any) -> Evaluat
     return Evaluation(loss, (predictions == labels).float().mean().item(), predictions.numpy())
 
 
-def count_flops(model, lengths: np.ndarray, batches: list[np.ndarray], *, trains: bool) -> float:
+def count_flops(model, lengths: np.ndarray, batches: list[np.ndarray], *, trains: bool, every_token: bool = False) -> float:
     """Return the FLOPs of a transformer's matrix products over `batches`, padding counted.
 
     A matrix of P entries costs 2 P for each token place on the way forward, and if it is trained 4 P on the way back.
-    Attention costs 4 T D for each place and layer on the way forward. What reads one token only is left out.
+    Attention costs 4 T D for each place and layer on the way forward. What reads one token only is left out: the head,
+    and unless `every_token` (as in Settings) all of the last layer but its keys and values.
     Source: Kaplan et al., 2020, table 1.
     """
     layers = [module for module in model.base_model.encoder.modules() if isinstance(module, nn.Linear)]
+    one_token: set[nn.Module] = set()
+    if not every_token and (last := last_layer(model)) is not None:
+        one_token = set(last.modules()) - {*last.attention.self.key.modules(), *last.attention.self.value.modules()}
+    layers = [layer for layer in layers if layer not in one_token]
     products = sum(layer.weight.numel() * (6 if trains and layer.weight.requires_grad else 2) for layer in layers)
     share = products / sum(2 * layer.weight.numel() for layer in layers)  # 1 forward, 3 if everything is trained
-    attention = 4 * model.config.hidden_size * model.config.num_hidden_layers * share
+    attention = 4 * model.config.hidden_size * (model.config.num_hidden_layers - bool(one_token)) * share
     longest = [int(lengths[batch].max()) for batch in batches]
     return float(sum(len(b) * t * (products + attention * t) for b, t in zip(batches, longest, strict=True)))
 
@@ -333,7 +349,8 @@ def fit(
                     train.lengths, batch_size=settings.batch_size, generator=state.generator, bucketed=settings.bucketed
                 )
             if batches := state.batches[: pause - state.step]:
-                options = {name: getattr(settings, name) for name in ("max_grad_norm", "precision", "max_tokens")}
+                names = ("max_grad_norm", "precision", "max_tokens", "every_token")
+                options = {name: getattr(settings, name) for name in names}
                 loss = train_one_epoch(model, train, state.optimizer, batches=batches, after_step=call.after_step, **options)
             else:
                 loss = float(np.mean(history.step_losses[state.measured :]))
@@ -387,7 +404,8 @@ class _Call:
     def measure(self, model: nn.Module, validation: EncodedTexts, loss: float) -> None:
         """Write a record, keep the weights if they are the best so far, and say whether the run is over."""
         history, state, patience = self.history, self.state, self.settings.patience
-        result = evaluate(model, validation, precision=self.settings.precision)
+        options = {"precision": self.settings.precision, "every_token": self.settings.every_token}
+        result = evaluate(model, validation, **options)
         epoch = state.step * self.settings.num_epochs / self.num_steps
         seconds, tokens = time.perf_counter() - self.piece_started, self.tokens - self.tokens_before
         history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens, state.step))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import make_encoded, make_reviews
+from torch import nn
 
 from course_utils import pretrained, text, training
 from course_utils.text import EncodedTexts, collate
@@ -49,6 +50,64 @@ def test_hidden_states_are_those_of_the_library(tiny_bert, layer):
             every = tiny_bert.bert(input_ids=torch.from_numpy(ids)[None], output_hidden_states=True).hidden_states
         np.testing.assert_allclose(states.input_ids[i], every[layer][0].numpy(), rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal(states.labels, ENCODED.labels)
+
+
+def gradients(model, batch, **options) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    nn.functional.cross_entropy(training.model_logits(model, batch, **options), batch["labels"]).backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("padded", [True, False])
+def test_the_first_token_alone_gives_the_librarys_logits_and_gradients(tiny_bert, attention, padded):
+    tiny_bert.set_attn_implementation(attention)
+    batch = collate(ENCODED if padded else ENCODED.take(np.zeros(3, dtype=int)), np.arange(10 if padded else 3))
+    assert padded == bool((batch["attention_mask"] == 0).any())
+    wanted = tiny_bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    torch.testing.assert_close(training.model_logits(tiny_bert, batch), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(training.model_logits(tiny_bert, batch, every_token=True), wanted, rtol=0, atol=0)
+    every, first = gradients(tiny_bert, batch, every_token=True), gradients(tiny_bert, batch)
+    torch.testing.assert_close(first, every, rtol=1e-3, atol=1e-5)
+    assert every["bert.encoder.layer.2.output.dense.weight"].abs().max() > 1e-3
+
+
+def test_the_first_token_alone_is_computed_within_the_block_and_only_in_the_last_layer(tiny_bert):
+    ids = torch.from_numpy(ENCODED.input_ids[0])[None]
+    seen = []
+    for layer in tiny_bert.bert.encoder.layer:
+        layer.register_forward_hook(lambda layer, inputs, output: seen.append(output.shape[1]))
+    with pytest.raises(RuntimeError, match="stop"), pretrained.first_token_only(tiny_bert):
+        tiny_bert(input_ids=ids)
+        raise RuntimeError("stop")
+    assert seen == [ids.shape[1], ids.shape[1], 1]
+    assert tiny_bert.bert(input_ids=ids).last_hidden_state.shape == (1, ids.shape[1], 16)  # put back
+
+
+def test_a_head_that_reads_other_tokens_gets_them_all(tiny_bert):
+    class MeanPooler(nn.Module):
+        def forward(self, states):
+            return states.mean(dim=1)
+
+    tops = {pooling: pretrained.UpperLayers(tiny_bert, 1, pooling=pooling) for pooling in ("cls", "mean", "max")}
+    last = tiny_bert.bert.encoder.layer[-1]
+    assert [pretrained.last_layer(top) for top in tops.values()] == [last, None, None]
+    assert pretrained.last_layer(tiny_bert) is last
+    assert pretrained.last_layer(pretrained.UpperLayers(tiny_bert, 3)) is None  # no layer is left
+    assert pretrained.last_layer(tiny_bert.bert) is None and pretrained.last_layer(nn.Linear(2, 2)) is None
+    tiny_bert.bert.pooler = MeanPooler()
+    assert pretrained.last_layer(tiny_bert) is None
+    batch = collate(ENCODED, np.arange(10))
+    wanted = tiny_bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    assert torch.equal(training.model_logits(tiny_bert, batch), wanted)
+
+
+def test_dropout_of_the_last_layer_is_drawn_for_the_first_token_too(tiny_bert):
+    batch = collate(ENCODED, np.arange(10))
+    tiny_bert.train()
+    assert torch.equal(*(training.model_logits(tiny_bert, batch) for _ in range(2)))
+    tiny_bert.bert.encoder.layer[-1].attention.self.dropout.p = 0.5
+    assert not torch.equal(*(training.model_logits(tiny_bert, batch) for _ in range(2)))
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -364,8 +364,8 @@ def test_the_rate_of_steps_is_their_flops_in_the_median_time_and_the_model_is_no
     monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(ticks))
     before = weights(tiny_bert)
     rate = training.step_rate(tiny_bert, batch_size=4, num_tokens=6)
-    matrices = 3 * (4 * 16 * 16 + 2 * 16 * 32)  # three layers
-    assert rate == 4 * 6 * (6 * matrices + 12 * 3 * 16 * 6) / 3
+    matrices = 2 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 16 * 16  # two layers; keys and values of the third
+    assert rate == 4 * 6 * (6 * matrices + 12 * 2 * 16 * 6) / 3
     assert torch.equal(weights(tiny_bert), before)
 
 
@@ -521,16 +521,17 @@ def test_flops_are_those_that_torch_counts(tiny_bert, encoded):
 
     tiny_bert.set_attn_implementation("eager")
     batches = make_batches(LONGER.lengths, batch_size=50)
-    for frozen, trains in ((0, False), (0, True), (2, True)):
+    whole = {"every_token": True}
+    for frozen, trains, options in ((0, False, whole), (0, True, whole), (2, True, whole), (0, False, {}), (0, True, {})):
         tiny_bert.requires_grad_(True)
         tiny_bert.bert.embeddings.requires_grad_(False)
         tiny_bert.bert.encoder.layer[:frozen].requires_grad_(False)
         with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(trains):
             for batch in batches:
-                logits = training.model_logits(tiny_bert, collate(LONGER, batch))
+                logits = training.model_logits(tiny_bert, collate(LONGER, batch), **options)
                 if trains:
                     logits.sum().backward()
-        counted = training.count_flops(tiny_bert, LONGER.lengths, batches, trains=trains)
+        counted = training.count_flops(tiny_bert, LONGER.lengths, batches, trains=trains, **options)
         assert counted == pytest.approx(counter.get_total_flops(), rel=0.06)
 
 
