@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 POOLINGS = ("max", "mean", "last")
+UNKNOWN_ID = 1  # of `text.Vocabulary`; 0 is padding
 
 
 class LSTMClassifier(nn.Module):
@@ -28,17 +29,27 @@ class LSTMClassifier(nn.Module):
         dropout: float = 0.3,
         pooling: str = "max",
         bidirectional: bool = False,
+        word_dropout: float = 0.0,
         vectors: torch.Tensor | None = None,
     ) -> None:
-        """Build the network; `vectors` float32 (V, D), if given, fill the embedding.
+        """Build the network.
+
+        Args:
+            dropout: the share of numbers set to zero while training, in word vectors and in the pooled state.
+            word_dropout: the share of words that training reads as the unknown word, so that no single word is
+                relied on. Source: Bowman et al., 2016, section 3.1.
+            vectors: float32 (V, D), if given, fill the embedding.
 
         Raises:
-            ValueError: unknown pooling, or vectors of another shape than (vocab_size, embedding_size).
+            ValueError: unknown pooling, a share outside [0, 1), or vectors of another shape than
+                (vocab_size, embedding_size).
         """
         super().__init__()
         if pooling not in POOLINGS:
             raise ValueError(f"There is no pooling {pooling!r}. Choose one of: {', '.join(POOLINGS)}.")
-        self.pooling = pooling
+        if not 0 <= word_dropout < 1:
+            raise ValueError(f"word_dropout is a share of words, from 0 to below 1, not {word_dropout}.")
+        self.pooling, self.word_dropout = pooling, word_dropout
         self.embedding = nn.Embedding(vocab_size, embedding_size, padding_idx=0)
         if vectors is not None:
             if vectors.shape != self.embedding.weight.shape:
@@ -52,6 +63,9 @@ class LSTMClassifier(nn.Module):
 
     def states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return the state after each word, float (B, T, H), or (B, T, 2H) for two directions."""
+        if self.training and self.word_dropout:
+            replaced = torch.rand(input_ids.shape, device=input_ids.device) < self.word_dropout
+            input_ids = input_ids.masked_fill(replaced & attention_mask.bool(), UNKNOWN_ID)
         embedded = self.dropout(self.embedding(input_ids))  # (B, T, D)
         if not self.lstm.bidirectional:
             with torch.autocast(embedded.device.type, enabled=False):  # not every CPU has a fused bfloat16 LSTM

@@ -33,12 +33,13 @@ class Profile:
     pretraining_steps: int  # masked-language-model steps of notebook 05
     test_size: int | None  # examples of the test set that are scored
     vocabulary_size: int = 20_000
+    lstm_word_dropout: float = 0.0  # pays where the LSTM has the epochs to learn words by heart
 
 
 PROFILES = {
     "smoke": Profile("smoke", 200, 40, 1, 96, 16, 2, 5, 96, 2_000),
     "workshop": Profile("workshop", None, 200, 2, None, 48, 2, 1_800, None),
-    "full": Profile("full", None, 400, 4, None, 64, 3, 5_000, None),
+    "full": Profile("full", None, 400, 4, None, 64, 3, 5_000, None, lstm_word_dropout=0.3),
 }
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from course_utils.models import POOLINGS, LSTMClassifier
-from course_utils.text import collate
+from course_utils.models import POOLINGS, UNKNOWN_ID, LSTMClassifier
+from course_utils.text import UNKNOWN, Vocabulary, collate
 
 
 @pytest.fixture(params=[(pooling, both) for pooling in POOLINGS for both in (False, True)], ids=str)
@@ -51,6 +51,27 @@ def test_pooling_by_hand(model, encoded):
         "last": torch.cat([states[:, -1, :4], states[:, 0, 4:]], dim=1),
     }[model.pooling]
     torch.testing.assert_close(logits(model, encoded, [3]), model.classifier(pooled))
+
+
+def test_word_dropout_reads_a_share_of_the_words_as_unknown_and_only_while_training(encoded):
+    assert Vocabulary.from_tokens([]).tokens[UNKNOWN_ID] == UNKNOWN
+    torch.manual_seed(0)
+    network = LSTMClassifier(12, embedding_size=5, hidden_size=4, dropout=0.0, word_dropout=0.3)
+    batch = collate(encoded, np.arange(len(encoded)))
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    read = []
+    network.embedding.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    for _ in range(200):
+        network(ids, mask)
+    changed = torch.stack(read) != ids  # (200, B, T)
+    assert (torch.stack(read)[changed] == UNKNOWN_ID).all() and not changed[:, mask == 0].any()
+    share = changed[:, (mask == 1) & (ids != UNKNOWN_ID)].float().mean().item()
+    assert share == pytest.approx(0.3, abs=0.02)
+    read.clear()
+    network.eval()(ids, mask)
+    assert torch.equal(read[0], ids)
+    with pytest.raises(ValueError, match="share of words"):
+        LSTMClassifier(12, word_dropout=1.0)
 
 
 def test_one_direction_needs_no_packing(encoded):

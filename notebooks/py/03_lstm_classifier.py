@@ -308,7 +308,7 @@ checks.check("03.1", masked_mean, mine=False)  # the same check, on the solution
 # %%
 vectors = text.ppmi_vectors(encoded.train, vocab_size=len(vocabulary), size=64)  # (V, D)
 torch.manual_seed(seed)
-model = models.LSTMClassifier(len(vocabulary), vectors=vectors)
+model = models.LSTMClassifier(len(vocabulary), vectors=vectors, word_dropout=profile.lstm_word_dropout)
 by_hand = ReviewLSTM(len(vocabulary))
 by_hand.load_state_dict(model.state_dict())
 inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
