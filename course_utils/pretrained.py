@@ -288,18 +288,20 @@ class UpperLayers(nn.Module):
 
 
 def last_layer(model):
-    """Return the last layer of a BERT classifier, or of `UpperLayers`, whose head reads the first token alone.
+    """Return the last layer of a `BertForSequenceClassification` or of `UpperLayers` that reads the first token alone.
 
-    None for every other model: for a pooling over all tokens, a pooler of your own, another architecture.
+    None for every other model: for a pooling over all tokens, a pooler or a class of your own, another architecture.
     """
-    layers, pooler = getattr(model, "layers", None), getattr(model, "pooler", None)
-    if hasattr(model, "bert"):
+    if type(model) is UpperLayers:
+        layers, pooler = model.layers if model.pooling == "cls" else (), model.pooler
+    elif type(model).__name__ == "BertForSequenceClassification":
         layers, pooler = model.bert.encoder.layer, model.bert.pooler
-    if not layers or pooler is None or getattr(model, "pooling", "cls") != "cls":
+    else:
         return None
-    from transformers.models.bert.modeling_bert import BertLayer, BertPooler
+    from transformers.models.bert import modeling_bert as bert
 
-    return layers[-1] if type(layers[-1]) is BertLayer and type(pooler) is BertPooler else None
+    known = type(pooler) is bert.BertPooler and type(model) in (UpperLayers, bert.BertForSequenceClassification)
+    return layers[-1] if known and layers and type(layers[-1]) is bert.BertLayer else None
 
 
 @contextmanager

@@ -85,6 +85,16 @@ def test_the_first_token_alone_is_computed_within_the_block_and_only_in_the_last
 
 
 def test_a_head_that_reads_other_tokens_gets_them_all(tiny_bert):
+    from transformers.models.bert.modeling_bert import BertForSequenceClassification, BertPooler
+
+    class MeanOfAll(BertForSequenceClassification):  # as learners write it
+        def __init__(self, classifier):
+            super().__init__(classifier.config)
+            self.bert = classifier.bert
+
+        def forward(self, input_ids, attention_mask):
+            return self.classifier(self.bert(input_ids, attention_mask=attention_mask).last_hidden_state.mean(dim=1))
+
     class MeanPooler(nn.Module):
         def forward(self, states):
             return states.mean(dim=1)
@@ -95,6 +105,8 @@ def test_a_head_that_reads_other_tokens_gets_them_all(tiny_bert):
     assert pretrained.last_layer(tiny_bert) is last
     assert pretrained.last_layer(pretrained.UpperLayers(tiny_bert, 3)) is None  # no layer is left
     assert pretrained.last_layer(tiny_bert.bert) is None and pretrained.last_layer(nn.Linear(2, 2)) is None
+    mean = MeanOfAll(tiny_bert)
+    assert isinstance(mean.bert.pooler, BertPooler) and pretrained.last_layer(mean) is None
     tiny_bert.bert.pooler = MeanPooler()
     assert pretrained.last_layer(tiny_bert) is None
     batch = collate(ENCODED, np.arange(10))

@@ -98,7 +98,7 @@ def test_the_doctor_foretells_notebook_06_from_the_rate_of_training_steps(monkey
     for rate in (100e9, 400e9):
         monkeypatch.setattr(training, "step_rate", lambda model, rate=rate: frozen.append(count_frozen(model)) or rate)
         details.append(by_topic()["notebook 06"].detail)
-    flops = (3 * 155_000 * 2 + 500_000) * 2.15e7
+    flops = (3 * 155_000 * 2 + 500_000) * 1.85e7
     minutes = [round(flops / rate / 60) for rate in (100e9, 400e9)]
     assert minutes[0] > 2 * minutes[1] > 0
     assert details[0] == f"about {minutes[0]} min in the workshop profile (training at 100 GFLOP/s)"

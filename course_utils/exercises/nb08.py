@@ -142,7 +142,7 @@ EXERCISES = [
         id="08.4",
         kind="choice",
         title="reading the table",
-        question="A colleague needs answers three times as fast on the same laptop and can give up one point of accuracy. What "
+        question="A colleague needs answers twice as fast on the same laptop and can give up one point of accuracy. What "
         "do you try first?",
         expected="b",
         options={

@@ -324,6 +324,40 @@ checks.check("06.4", clipped, mine=False)  # the same check, on the solution abo
 
 
 # %% [markdown]
+# ### What no head reads
+#
+# The head reads one vector of a sentence: the state that its first token, `[CLS]`, has after the last layer. The states that this
+# layer computes for all other tokens are thrown away. So they need not be computed. Attention for the first token,
+#
+# $$a_1 = \operatorname{softmax}\!\left(\frac{q_1 K^\top}{\sqrt{d}}\right) V,$$
+#
+# asks for the keys $K$ and values $V$ of all tokens, in heads of width $d = 32$, but for one query $q_1$, and what follows reads $a_1$ alone. By hand,
+# against the whole layer of the library:
+
+# %%
+inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+last = model.bert.encoder.layer[-1]
+attention, hidden = last.attention.self, batch["attention_mask"][:, None, None] == 0  # (B, 1, 1, T)
+with torch.no_grad():
+    entering, leaving = model.bert(**inputs, output_hidden_states=True).hidden_states[-2:]  # (B, T, D) each
+    first = entering[:, :1]  # (B, 1, D)
+    parts = attention.query(first), attention.key(entering), attention.value(entering)
+    q, K, V = (part.unflatten(2, (12, 32)).transpose(1, 2) for part in parts)  # (B, 12 heads, 1 or T, 32)
+    scores = (q @ K.transpose(2, 3) / 32**0.5).masked_fill(hidden, float("-inf"))  # (B, 12, 1, T)
+    mixed = (scores.softmax(dim=3) @ V).transpose(1, 2).flatten(2)  # (B, 1, D)
+    by_hand = last.feed_forward_chunk(last.attention.output(mixed, first))
+    torch.testing.assert_close(by_hand[:, 0], leaving[:, 0], rtol=1e-3, atol=1e-4)
+    logits = training.model_logits(model, batch, precision="float32")  # the packaged version
+    torch.testing.assert_close(logits, model(**inputs).logits, rtol=1e-3, atol=1e-4)
+one = [np.arange(32)]  # a batch of 32 sentences
+work = [training.count_flops(model, encoded.train.lengths, one, trains=True, every_token=every) for every in (False, True)]
+print(f"the same states and the same logits, with {1 - work[0] / work[1]:.0%} of the matrix products left out")
+
+# %% [markdown]
+# A seventh of the work of every step, and nothing is lost: the gradients are the same too, because a state that nobody reads
+# has none. `training.fit` and `training.predict_proba` compute like this whenever the head reads the first token alone; `every_token=True` in
+# the settings switches it off. Look for such savings first: work whose result nobody reads.
+#
 # ### The real run
 #
 # `training.fit` is the same loop with a live panel, with validation, and with the best weights kept. **We freeze the

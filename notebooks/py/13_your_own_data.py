@@ -268,7 +268,7 @@ print(f"frozen {frozen:,} of {pretrained.count_parameters(model).total:,} parame
 #
 # $$F = B\,T\,\big(6\,P + 12\,L\,D\,T\big) \;\text{operations}, \qquad \text{seconds} = \frac{F}{R} .$$
 #
-# The second term is attention. $R$ is the rate at which training steps go through operations on this machine:
+# The second term is attention. (`training.fit` saves most of the last layer, as notebook 06 shows; here all of it is computed.) $R$ is the rate at which training steps go through operations on this machine:
 # `training.step_rate` times three steps of 32 x 32 tokens. By hand and by the package:
 
 # %%
@@ -278,7 +278,7 @@ matrices = [m.weight for m in whole.bert.encoder.modules() if isinstance(m, torc
 B, T, L, D = 8, 32, whole.config.num_hidden_layers, whole.config.hidden_size
 P = sum(matrix.numel() for matrix in matrices)
 operations = B * T * (6 * P + 12 * L * D * T)
-packaged_count = training.count_flops(whole, np.full(B, T), [np.arange(B)], trains=True)
+packaged_count = training.count_flops(whole, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
 assert np.isclose(operations, packaged_count)
 print(f"P = {P:,}: a step over {B} x {T} tokens takes {operations / 1e9:.1f} billion operations")
 
@@ -308,7 +308,7 @@ for what, cases in grid.items():
     for B, T, L in cases:
         net = copy.deepcopy(whole)
         pretrained.keep_layers(net, list(range(L)))
-        count = training.count_flops(net, np.full(B, T), [np.arange(B)], trains=True)
+        count = training.count_flops(net, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
         pair = (count / rate, step_seconds(net, B, T))
         timed.setdefault(what, []).append(pair)
 del whole, net
