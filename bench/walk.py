@@ -3,7 +3,8 @@
     python bench/walk.py          the notebooks that fine-tune at length (a quarter of an hour)
     python bench/walk.py 06 08    these
 
-"Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model, AdamW in many small kernels.
+"Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model, a last layer that computes
+every token, AdamW in many small kernels.
 Frozen layers and their caches stay, since they are what the notebooks teach. Claims are not checked in the run that is
 off. The results hold for an idle machine.
 """
@@ -30,6 +31,7 @@ from course_utils import pretrained, runtime, text, training
 
 runtime.has_fast_bfloat16 = pretrained.has_fast_bfloat16 = lambda: False
 text.make_batches.__kwdefaults__["bucketed"] = False
+pretrained.last_layer = training.last_layer = lambda model: None
 pretrained.load_classifier.__kwdefaults__["dropout"] = 0.1
 choices = {field.name: field.default for field in dataclasses.fields(training.Settings)}
 choices |= {"bucketed": False, "fused": False}

@@ -186,5 +186,9 @@ assert runtime.choose_precision(torch.device("cpu")) == torch.float32
 model = pretrained.load_classifier()
 assert model.config.hidden_dropout_prob == 0.1 and model.config._attn_implementation == "sdpa"
 assert text.make_batches(numpy.array([5, 1, 3]), batch_size=3)[0].tolist() == [0, 1, 2]
+places = []
+model.bert.encoder.layer[-1].register_forward_hook(lambda layer, inputs, states: places.append(states.shape[1]))
+training.predict_logits(model, text.EncodedTexts((numpy.array([101, 102, 103]),), numpy.array([0])))
+assert places == [3]
 """
     subprocess.run([sys.executable, "-c", load("walk_alone", ROOT / "bench" / "walk.py").OFF + ask], check=True)

@@ -166,7 +166,7 @@ def walk(file: Path) -> str:
     off, on = (sum(times[name] for times in record["notebooks"].values()) / 60 for name in ("off", "as it is"))
     numbers = ", ".join(name[:2] for name in record["notebooks"])
     return (
-        f"With every choice off (float32, random batches, dropout, AdamW in small kernels) notebooks {numbers} take "
+        f"With every choice off (float32, random batches, dropout, a whole last layer, AdamW in small kernels) notebooks {numbers} take "
         f"{off:.1f} minutes in place of {on:.1f}, {off / on:.1f} times as long ({record['hardware']}, "
         f"{file.stem.removeprefix('walk_').replace('_', ', ')}, {record['date']}, one run each, by `bench/walk.py`)."
     )
