@@ -58,12 +58,14 @@ def test_bfloat16_only_where_hardware_has_it(monkeypatch, amx, avx, dtype):
     assert runtime.choose_precision(torch.device("mps")) == torch.float32
 
 
-def test_records_are_named_by_device_and_precision(monkeypatch):
+def test_records_are_named_by_what_times_depend_on(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert runtime.machine_kind() == "cpu_float32"
     monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda: True)
     assert runtime.machine_kind() == "cpu_bfloat16"
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    assert runtime.machine_kind() == "cpu_bfloat16_amx"
 
 
 def test_a_seed_fixes_every_source_of_chance():

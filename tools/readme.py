@@ -146,16 +146,13 @@ def vectors() -> str:
 
 
 def speed() -> str:
-    """Return what `course bench` measured, a table for each kind of machine; those after the first are folded."""
+    """Return what `course bench` measured, a table for each kind of machine; all after the first are folded."""
     files = sorted((ROOT / "bench" / "results").glob("speed_*.json"))
     if not files:
         return "No speed has been measured yet: `course bench`."
     first, *others = (speed_table(json.loads(file.read_text(encoding="utf-8"))["comparisons"].values()) for file in files)
     kinds = [file.stem.removeprefix("speed_").replace("_", ", ") for file in files[1:]]
-    folded = (
-        fold(f"The same where products are in another precision: {kind}", table)
-        for kind, table in zip(kinds, others, strict=True)
-    )
+    folded = (fold(f"The same on another kind of machine: {kind}", table) for kind, table in zip(kinds, others, strict=True))
     walks = [walk(file) for file in sorted((ROOT / "bench" / "results").glob("walk_*.json"))]
     return "\n\n".join([first, *walks, *folded])
 
@@ -166,8 +163,8 @@ def walk(file: Path) -> str:
     off, on = (sum(times[name] for times in record["notebooks"].values()) / 60 for name in ("off", "as it is"))
     numbers = ", ".join(name[:2] for name in record["notebooks"])
     return (
-        f"With every choice off (float32, random batches, dropout, a whole last layer, AdamW in small kernels) notebooks {numbers} take "
-        f"{off:.1f} minutes in place of {on:.1f}, {off / on:.1f} times as long ({record['hardware']}, "
+        f"With every choice off (float32, random batches, dropout, a whole last layer, AdamW in small kernels) notebooks "
+        f"{numbers} take {off:.1f} minutes in place of {on:.1f}, {off / on:.1f} times as long ({record['hardware']}, "
         f"{file.stem.removeprefix('walk_').replace('_', ', ')}, {record['date']}, one run each, by `bench/walk.py`)."
     )
 

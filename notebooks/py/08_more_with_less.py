@@ -680,7 +680,7 @@ print("the same gradient:", [round(value, 4) for value in found[0].tolist()])
 # %% [markdown]
 # So soft labels in place of labels, and logits divided by $\tau$, are all that is new. (The factor $\tau^2$ keeps the
 # gradient's size when $\tau$ changes; Adam divides it out again.) The student has the teacher's first three layers. And
-# since the teacher writes the labels, the student may read sentences nobody labelled: it gets twice as many.
+# since the teacher writes the labels, the student may read sentences nobody labelled: it gets seven times as many, and reads each once.
 
 
 # %%
@@ -690,10 +690,11 @@ class Tempered(nn.Module):
         self.classifier, self.temperature = classifier, temperature
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.classifier(input_ids, attention_mask=attention_mask).logits / self.temperature
+        with pretrained.first_token_only(self.classifier):  # notebook 06: what no head reads is not computed
+            return self.classifier(input_ids, attention_mask=attention_mask).logits / self.temperature
 
 
-more = data.load_splits("rotten_tomatoes", train_size=n_train and 2 * n_train).train
+more = data.load_splits("rotten_tomatoes", train_size=n_train and 7 * n_train).train
 unlabelled = text.encode_wordpieces(more, tokenizer, max_tokens=28)
 student = copy.deepcopy(model)
 pretrained.keep_layers(student, [0, 1, 2])
@@ -703,7 +704,9 @@ started = time.perf_counter()
 soft = text.EncodedTexts(unlabelled.input_ids, training.predict_proba(Tempered(model, 2.0), unlabelled))
 teacher_minutes = (time.perf_counter() - started) / 60
 print("soft labels:", soft.labels.shape, soft.labels[0].round(2))
-minutes = full_minutes + teacher_minutes + tune(Tempered(student, 2.0), 3e-4, texts=soft)
+
+# %% tags=["nbval-ignore-output"]
+minutes = full_minutes + teacher_minutes + tune(Tempered(student, 2.0), 3e-4, texts=soft, num_epochs=1)
 trained = pretrained.count_parameters(student).trainable
 judge("3-layer student", student, minutes=minutes, trained=trained)
 
@@ -795,8 +798,10 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "int8 weights", "student": "3
 
 # %% [markdown]
 # Where one seed cannot tell, five can say more: each band has the mean of five runs at its centre. That of LoRA lies a little **above**
-# zero, so LoRA keeps to its point. That of the student lies nearly three points **below**, with every one of the five seeds on that side. So the
-# second goal is missed twice: the student is fast and costs more than a point, int8 costs next to nothing and is not faster.
+# zero, so LoRA keeps to its point. That of the student lies half a point **below**, its five runs between 2.0 below and 1.3 above. So the
+# second goal is met by the student, on average and not by every seed. It was not met at first: with two layers and twice the sentences, each read
+# twice, the mean lay nearly three points below. The third layer and the many sentences made the difference. int8 costs next to
+# nothing, and here it is not faster.
 #
 # And what holds with any seed:
 
@@ -833,7 +838,7 @@ checks.check("08.4", my_first_try, mine=False)  # the same check, on the solutio
 # %% [markdown]
 # **What paid here.** int8 storage: a quarter of the disk for nothing. The cache: the same training, cheaper with every
 # epoch. LoRA: a file of under a megabyte for each task, and less than half of the memory. Distilling: a model that is
-# really faster, for a few points.
+# really faster, for about half a point.
 #
 # **What did not pay here.** Unstructured pruning saved neither time nor space. LoRA and IA3 saved little time. int8
 # arithmetic and bfloat16 need hardware that not every laptop has.
@@ -884,7 +889,7 @@ checks.quiz("08")
 # * Zeros save nothing by themselves. Smaller matrices, or a smaller student, do.
 # * Measure each saving where the model will run.
 #
-# **To think about.** The student had twice the sentences. Train it on the labelled ones with their labels alone: how
+# **To think about.** The student had seven times the sentences. Train it on the labelled ones with their labels alone: how
 # much of its accuracy came from the teacher? And what would an int8 student weigh?
 #
 # **Next:** notebook 09 asks what to do when there is little data.
