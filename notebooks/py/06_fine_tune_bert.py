@@ -331,19 +331,20 @@ checks.check("06.4", clipped, mine=False)  # the same check, on the solution abo
 #
 # $$a_1 = \operatorname{softmax}\!\left(\frac{q_1 K^\top}{\sqrt{d}}\right) V,$$
 #
-# asks for the keys $K$ and values $V$ of all tokens, in heads of width $d = 32$, but for one query $q_1$, and what follows reads $a_1$ alone. By hand,
+# asks for the keys $K$ and values $V$ of all tokens, in heads of width $d$ (here 32), but for one query $q_1$, and what follows reads $a_1$ alone. By hand,
 # against the whole layer of the library:
 
 # %%
 inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
 last = model.bert.encoder.layer[-1]
-attention, hidden = last.attention.self, batch["attention_mask"][:, None, None] == 0  # (B, 1, 1, T)
+attention, d = last.attention.self, last.attention.self.attention_head_size
+hidden = batch["attention_mask"][:, None, None] == 0  # (B, 1, 1, T)
 with torch.no_grad():
     entering, leaving = model.bert(**inputs, output_hidden_states=True).hidden_states[-2:]  # (B, T, D) each
     first = entering[:, :1]  # (B, 1, D)
     parts = attention.query(first), attention.key(entering), attention.value(entering)
-    q, K, V = (part.unflatten(2, (12, 32)).transpose(1, 2) for part in parts)  # (B, 12 heads, 1 or T, 32)
-    scores = (q @ K.transpose(2, 3) / 32**0.5).masked_fill(hidden, float("-inf"))  # (B, 12, 1, T)
+    q, K, V = (part.unflatten(2, (-1, d)).transpose(1, 2) for part in parts)  # (B, heads, 1 or T, d)
+    scores = (q @ K.transpose(2, 3) / d**0.5).masked_fill(hidden, float("-inf"))  # (B, heads, 1, T)
     mixed = (scores.softmax(dim=3) @ V).transpose(1, 2).flatten(2)  # (B, 1, D)
     by_hand = last.feed_forward_chunk(last.attention.output(mixed, first))
     torch.testing.assert_close(by_hand[:, 0], leaving[:, 0], rtol=1e-3, atol=1e-4)
