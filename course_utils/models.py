@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 POOLINGS = ("max", "mean", "last")
 UNKNOWN_ID = 1  # of `text.Vocabulary`; 0 is padding
@@ -13,8 +12,8 @@ UNKNOWN_ID = 1  # of `text.Vocabulary`; 0 is padding
 class LSTMClassifier(nn.Module):
     """Embedding -> LSTM -> one state per text, pooled under the mask -> linear layer.
 
-    One direction reads plain padded batches: padding stands after the words, so no word's state has seen
-    it, and fused kernels apply. Two directions read packed batches, because the way back starts at the end.
+    Batches are padded, not packed: padding stands after the words, so no word's state has seen it, and fused kernels
+    apply. For the way back the words of each text are turned round in their places, and the states back again.
     Source: Hochreiter and Schmidhuber, 1997; gates as in the documentation of `torch.nn.LSTM`.
     Taught in: notebook 03.
     """
@@ -57,7 +56,8 @@ class LSTMClassifier(nn.Module):
                 raise ValueError(f"vectors have shape {got}, but vocab_size and embedding_size ask for {want}.")
             self.embedding.weight.data.copy_(vectors)
             self.embedding.weight.data[0] = 0
-        self.lstm = nn.LSTM(embedding_size, hidden_size, batch_first=True, bidirectional=bidirectional)
+        self.lstm = nn.LSTM(embedding_size, hidden_size, batch_first=True)
+        self.lstm_back = nn.LSTM(embedding_size, hidden_size, batch_first=True) if bidirectional else None
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear((1 + bidirectional) * hidden_size, num_classes)
 
@@ -67,18 +67,29 @@ class LSTMClassifier(nn.Module):
             replaced = torch.rand(input_ids.shape, device=input_ids.device) < self.word_dropout
             input_ids = input_ids.masked_fill(replaced & attention_mask.bool(), UNKNOWN_ID)
         embedded = self.dropout(self.embedding(input_ids))  # (B, T, D)
-        if not self.lstm.bidirectional:
-            with torch.autocast(embedded.device.type, enabled=False):  # not every CPU has a fused bfloat16 LSTM
-                return self.lstm(embedded)[0]
-        lengths = attention_mask.sum(dim=1).cpu()  # (B,)
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
-        return pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=input_ids.shape[1])[0]
+        with torch.autocast(embedded.device.type, enabled=False):  # not every CPU has a fused bfloat16 LSTM
+            states = self.lstm(embedded)[0]
+            if self.lstm_back is None:
+                return states
+            turned = turned_places(attention_mask)[:, :, None]  # (B, T, 1)
+            back = self.lstm_back(embedded.take_along_dim(turned, dim=1))[0]
+            return torch.cat([states, back.take_along_dim(turned, dim=1)], dim=2)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return logits float (B, C), unnormalised, for input_ids and attention_mask int64 (B, T)."""
         states = self.states(input_ids, attention_mask)
         pooled = pool(states, attention_mask, self.pooling, hidden_size=self.lstm.hidden_size)
         return self.classifier(self.dropout(pooled))
+
+
+def turned_places(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Return int64 (B, T): for each place the one that holds its word when a text is read from its end.
+
+    Padding keeps its places, and turning twice gives back what there was.
+    """
+    places = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    lengths = attention_mask.sum(dim=1, keepdim=True)  # (B, 1)
+    return torch.where(places < lengths, lengths - 1 - places, places)
 
 
 def pool(states: torch.Tensor, attention_mask: torch.Tensor, pooling: str, *, hidden_size: int) -> torch.Tensor:

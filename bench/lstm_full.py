@@ -1,0 +1,77 @@
+"""How far does an LSTM of this course get with all its training reviews and some minutes more? Five seeds.
+
+    python bench/lstm_full.py             run the seeds that are missing and write the record
+    python bench/lstm_full.py --seeds 0   only that seed; the record is made when five are there
+
+Two directions, 400 words of each review, word vectors made from the training reviews, and a share of the words read as
+unknown while training. Result: bench/results/lstm_full.json, with the accuracy on the test part and its 95 % interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from course_utils import data, models, text, training
+from course_utils.evaluation import block_interval
+from course_utils.runtime import hardware
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "bench" / "results" / "lstm_full.json"
+RUNS = ROOT / "outputs" / "lstm_full"
+MAX_TOKENS, SIZE = 400, 64
+NETWORK: dict[str, Any] = {"bidirectional": True, "dropout": 0.4, "word_dropout": 0.4}
+SETTINGS: dict[str, Any] = {"num_epochs": 5, "learning_rate": 1.5e-3, "batch_size": 64}
+
+
+def run(seed: int) -> dict:
+    """Return the seconds of a training run, its validation accuracies, and which test reviews it gets right."""
+    splits = data.load_splits("imdb")
+    words = text.Vocabulary.from_tokens(text.basic_english(review) for review in splits.train.texts)
+    train, validation, test = (text.encode_words(part, words, max_tokens=MAX_TOKENS, keep="last") for part in splits)
+    started = time.perf_counter()
+    vectors = text.ppmi_vectors(train, vocab_size=len(words), size=SIZE, seed=seed)
+    torch.manual_seed(seed)
+    model = models.LSTMClassifier(len(words), embedding_size=SIZE, vectors=vectors, **NETWORK)
+    history = training.fit(model, train, validation, training.Settings(seed=seed, **SETTINGS), on_progress=lambda _: None)
+    seconds = time.perf_counter() - started
+    correct = (training.evaluate(model, test).predictions == test.labels).astype(int)
+    print(f"seed {seed}: {correct.mean():.4f} after {seconds:.0f} s", flush=True)
+    validated = [round(record.validation_accuracy, 4) for record in history.records]
+    return {"seconds": seconds, "validation": validated, "correct": correct.tolist()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
+    RUNS.mkdir(parents=True, exist_ok=True)
+    for seed in parser.parse_args().seeds:
+        file = RUNS / f"{seed}.json"
+        if not file.exists():
+            file.write_text(json.dumps(run(seed)))
+    runs = [json.loads(file.read_text()) for file in sorted(RUNS.glob("*.json"))]
+    if len(runs) < 5:
+        return
+    splits = data.load_splits("imdb")
+    score = block_interval(np.mean([run["correct"] for run in runs], axis=0), splits.test.blocks)
+    record = {
+        "train_reviews": len(splits.train), "max_tokens": MAX_TOKENS, **NETWORK, **SETTINGS, "seeds": len(runs),
+        "accuracy": [round(float(np.mean(run["correct"])), 4) for run in runs],
+        "mean": {"estimate": round(score.estimate, 4), "low": round(score.low, 4), "high": round(score.high, 4)},
+        "validation": [run["validation"] for run in runs], "seconds": [round(run["seconds"]) for run in runs],
+        "threads": torch.get_num_threads(), "date": date.today().isoformat(), "hardware": hardware(),
+        "torch": torch.__version__,
+    }  # fmt: skip
+    RESULT.write_text(json.dumps(record, indent=1) + "\n")
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()
