@@ -67,6 +67,19 @@ WORDS = {
             r"测量于 \g<10> 核、\g<11>、没有 GPU，\g<12>，由 `\g<13>` 完成。",
         ),
     ],
+    "lstm": [
+        (
+            r"Trained on ([\d,]+) reviews for (\d+) epochs, an LSTM of two directions that reads (\d+) words, (\d+)% of "
+            r"them as unknown while it trains, reaches ([\d.]+) \(([\d.]+) to ([\d.]+)\) on the test part; its "
+            r"(\d+) seeds lie between ([\d.]+) and ([\d.]+)\. That is ([\d.+-]+) points \(([\d.+-]+) to ([\d.+-]+)\) from "
+            r"TF-IDF with logistic regression on whole reviews\. A run takes ([\d.]+) to ([\d.]+) minutes with (\d+) "
+            r"thread\. Measured on (\d+) cores, (\w+), no GPU, ([\d-]+), by `(.*)`\.",
+            r"双向 LSTM 在 \1 条影评上训练 \2 轮，每条读 \3 个词，训练时其中 \4% 当作未知词来读：测试部分的准确率达到 \5"
+            r"（\6 到 \7），\8 个随机种子落在 \9 到 \g<10> 之间。与完整影评上的 TF-IDF 加逻辑回归相差 \g<11> 个百分点"
+            r"（\g<12> 到 \g<13>）。用 \g<16> 个线程，一次训练需要 \g<14> 到 \g<15> 分钟。"
+            r"测量于 \g<17> 核、\g<18>、没有 GPU，\g<19>，由 `\g<20>` 完成。",
+        ),
+    ],
 }
 
 

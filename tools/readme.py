@@ -145,6 +145,26 @@ def vectors() -> str:
     )
 
 
+def lstm() -> str:
+    """Return how far an LSTM of two directions gets with some minutes more."""
+    file = ROOT / "bench" / "results" / "lstm_full.json"
+    if not file.exists():
+        return "Not measured yet: `python bench/lstm_full.py`."
+    record = json.loads(file.read_text(encoding="utf-8"))
+    seeds, minutes = record["accuracy"], [seconds / 60 for seconds in record["seconds"]]
+    gap = {key: f"{100 * value:+.1f}" for key, value in record["over_word_counts"].items()}
+    return (
+        f"Trained on {record['train_reviews']:,} reviews for {record['num_epochs']} epochs, an LSTM of two directions that "
+        f"reads {record['max_tokens']} words, {record['word_dropout']:.0%} of them as unknown while it trains, reaches "
+        "{estimate:.3f} ({low:.3f} to {high:.3f}) ".format(**record["mean"])
+        + f"on the test part; its {len(seeds)} seeds lie between {min(seeds):.3f} and {max(seeds):.3f}. That is "
+        f"{gap['estimate']} points ({gap['low']} to {gap['high']}) from TF-IDF with logistic "
+        f"regression on whole reviews. A run takes "
+        f"{min(minutes):.1f} to {max(minutes):.1f} minutes with {record['threads']} thread. Measured on "
+        f"{record['hardware']}, no GPU, {record['date']}, by `bench/lstm_full.py`."
+    )
+
+
 def speed() -> str:
     """Return what `course bench` measured, a table for each kind of machine; all after the first are folded."""
     files = sorted((ROOT / "bench" / "results").glob("speed_*.json"))
@@ -211,7 +231,15 @@ def speed_table(comparisons) -> str:
     return "\n".join([*lines, "", measured, "", fold("What each comparison rests on", "\n".join([*notes, *reached]))])
 
 
-PARTS = {"map": course_map, "symbols": symbols, "results": results, "listing": listing, "vectors": vectors, "speed": speed}
+PARTS = {
+    "map": course_map,
+    "symbols": symbols,
+    "results": results,
+    "listing": listing,
+    "vectors": vectors,
+    "lstm": lstm,
+    "speed": speed,
+}
 
 
 def generated(text: str) -> str:
