@@ -625,6 +625,9 @@ print(f"TF-IDF + LR minus LSTM, on the same reviews: {gap}")
 # The honest result: a small LSTM trained on fourteen thousand reviews does not beat counting words and pairs of words. It
 # reads the last words only, and it has to learn from few examples what order means. In a long review some word gives the verdict away.
 # Order pays when the model knows the language beforehand: notebooks 05 and 06.
+#
+# There is more in this network if you give it minutes: a second LSTM that reads each review from its end (`bidirectional=True`), 400 words in place
+# of 200, `word_dropout=0.4` and five epochs. The README says what that reaches beside word counts, over five seeds.
 
 # %% [markdown]
 # ## 12 Classic bug in depth: the state at the padding
