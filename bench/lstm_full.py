@@ -31,7 +31,7 @@ RESULT = ROOT / "bench" / "results" / "lstm_full.json"
 RUNS = ROOT / "outputs" / "lstm_full"
 MAX_TOKENS, SIZE = 400, 64
 NETWORK: dict[str, Any] = {"bidirectional": True, "dropout": 0.4, "word_dropout": 0.4}
-SETTINGS: dict[str, Any] = {"num_epochs": 5, "learning_rate": 1.5e-3, "batch_size": 64}
+SETTINGS: dict[str, Any] = {"num_epochs": 8, "learning_rate": 2e-3, "batch_size": 64}
 
 
 def run(seed: int) -> dict:

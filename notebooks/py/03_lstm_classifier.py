@@ -627,7 +627,7 @@ print(f"TF-IDF + LR minus LSTM, on the same reviews: {gap}")
 # Order pays when the model knows the language beforehand: notebooks 05 and 06.
 #
 # There is more in this network if you give it minutes: a second LSTM that reads each review from its end (`bidirectional=True`), 400 words in place
-# of 200, `word_dropout=0.4` and five epochs. The README says what that reaches beside word counts, over five seeds.
+# of 200, `word_dropout=0.4` and eight epochs. The README says what that reaches beside word counts, over five seeds.
 
 # %% [markdown]
 # ## 12 Classic bug in depth: the state at the padding
