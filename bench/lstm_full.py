@@ -32,6 +32,7 @@ RUNS = ROOT / "outputs" / "lstm_full"
 MAX_TOKENS, SIZE = 400, 64
 NETWORK: dict[str, Any] = {"bidirectional": True, "dropout": 0.4, "word_dropout": 0.4}
 SETTINGS: dict[str, Any] = {"num_epochs": 8, "learning_rate": 2e-3, "batch_size": 64}
+ASKED = {"max_tokens": MAX_TOKENS, "size": SIZE, **NETWORK, **SETTINGS}  # kept with each run: others are not reused
 
 
 def run(seed: int) -> dict:
@@ -48,7 +49,7 @@ def run(seed: int) -> dict:
     correct = (training.evaluate(model, test).predictions == test.labels).astype(int)
     print(f"seed {seed}: {correct.mean():.4f} after {seconds:.0f} s", flush=True)
     validated = [round(record.validation_accuracy, 4) for record in history.records]
-    return {"seconds": seconds, "validation": validated, "correct": correct.tolist()}
+    return {"asked": ASKED, "seconds": seconds, "validation": validated, "correct": correct.tolist()}
 
 
 def interval(values: np.ndarray, blocks: np.ndarray) -> dict[str, float]:
@@ -70,18 +71,19 @@ def main() -> None:
     RUNS.mkdir(parents=True, exist_ok=True)
     for seed in parser.parse_args().seeds:
         file = RUNS / f"{seed}.json"
-        if not file.exists():
+        if not file.exists() or json.loads(file.read_text()).get("asked") != ASKED:
             file.write_text(json.dumps(run(seed)))
-    runs = [json.loads(file.read_text()) for file in sorted(RUNS.glob("*.json"))]
+    kept = [json.loads(file.read_text()) for file in sorted(RUNS.glob("*.json"))]
+    runs = [each for each in kept if each.get("asked") == ASKED]
     if len(runs) < 5:
         return
     splits = data.load_splits("imdb")
-    correct, blocks = np.mean([run["correct"] for run in runs], axis=0), splits.test.blocks  # (test reviews,)
+    correct, blocks = np.mean([each["correct"] for each in runs], axis=0), splits.test.blocks  # (test reviews,)
     record = {
         "train_reviews": len(splits.train), "max_tokens": MAX_TOKENS, **NETWORK, **SETTINGS, "seeds": len(runs),
-        "accuracy": [round(float(np.mean(run["correct"])), 4) for run in runs],
+        "accuracy": [round(float(np.mean(each["correct"])), 4) for each in runs],
         "mean": interval(correct, blocks), "over_word_counts": interval(correct - word_counts(splits), blocks),
-        "validation": [run["validation"] for run in runs], "seconds": [round(run["seconds"]) for run in runs],
+        "validation": [each["validation"] for each in runs], "seconds": [round(each["seconds"]) for each in runs],
         "threads": torch.get_num_threads(), "date": date.today().isoformat(), "hardware": hardware(),
         "torch": torch.__version__,
     }  # fmt: skip

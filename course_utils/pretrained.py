@@ -301,7 +301,9 @@ def last_layer(model):
     from transformers.models.bert import modeling_bert as bert
 
     known = type(pooler) is bert.BertPooler and type(model) in (UpperLayers, bert.BertForSequenceClassification)
-    return layers[-1] if known and layers and type(layers[-1]) is bert.BertLayer else None
+    if not known or not layers or type(layers[-1]) is not bert.BertLayer or "forward" in vars(layers[-1]):
+        return None  # "forward": somebody has put another computation in its place already
+    return layers[-1]
 
 
 @contextmanager

@@ -81,6 +81,9 @@ def test_the_first_token_alone_is_computed_within_the_block_and_only_in_the_last
         tiny_bert(input_ids=ids)
         raise RuntimeError("stop")
     assert seen == [ids.shape[1], ids.shape[1], 1]
+    with pretrained.first_token_only(tiny_bert), pretrained.first_token_only(tiny_bert):  # a block within a block
+        tiny_bert(input_ids=ids)
+    assert seen[3:] == seen[:3]
     assert tiny_bert.bert(input_ids=ids).last_hidden_state.shape == (1, ids.shape[1], 16)  # put back
 
 
