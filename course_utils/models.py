@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from .text import UNKNOWN_ID
+
 POOLINGS = ("max", "mean", "last")
-UNKNOWN_ID = 1  # of `text.Vocabulary`; 0 is padding
 
 
 class LSTMClassifier(nn.Module):

@@ -16,6 +16,7 @@ import torch
 from .data import Reviews
 
 PAD, UNKNOWN = "<pad>", "<unk>"
+UNKNOWN_ID = 1  # padding has 0
 _DROP = re.compile(r'"')
 _BREAK = re.compile(r"<br />|[;:]")
 _SPLIT = re.compile(r"([.,()!?'])")
@@ -66,7 +67,7 @@ class Vocabulary:
     def encode(self, tokens: Iterable[str]) -> list[int]:
         """Return the ids (int) of tokens; 1 for tokens that are not in the vocabulary."""
         ids: dict[str, int] = self._ids  # type: ignore[attr-defined]
-        return [ids.get(token, 1) for token in tokens]
+        return [ids.get(token, UNKNOWN_ID) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """Return the tokens of ids."""

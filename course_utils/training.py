@@ -403,17 +403,16 @@ class _Call:
 
     def measure(self, model: nn.Module, validation: EncodedTexts, loss: float) -> None:
         """Write a record, keep the weights if they are the best so far, and say whether the run is over."""
-        history, state, patience = self.history, self.state, self.settings.patience
-        options = {"precision": self.settings.precision, "every_token": self.settings.every_token}
-        result = evaluate(model, validation, **options)
-        epoch = state.step * self.settings.num_epochs / self.num_steps
+        history, state, settings = self.history, self.state, self.settings
+        result = evaluate(model, validation, precision=settings.precision, every_token=settings.every_token)
+        epoch = state.step * settings.num_epochs / self.num_steps
         seconds, tokens = time.perf_counter() - self.piece_started, self.tokens - self.tokens_before
         history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens, state.step))
         state.measured = state.step
         if result.accuracy > state.best_accuracy:
             state.best_accuracy, history.best_epoch, state.best_weights = result.accuracy, epoch, _copy(model)
         stale = epoch - (history.best_epoch or 0)
-        out_of_patience = patience is not None and not state.batches and stale >= patience
+        out_of_patience = settings.patience is not None and not state.batches and stale >= settings.patience
         history.finished = state.step >= self.num_steps or out_of_patience
 
 

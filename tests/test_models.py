@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from course_utils.models import POOLINGS, UNKNOWN_ID, LSTMClassifier
-from course_utils.text import UNKNOWN, Vocabulary, collate
+from course_utils.models import POOLINGS, LSTMClassifier
+from course_utils.text import UNKNOWN, UNKNOWN_ID, Vocabulary, collate
 
 
 @pytest.fixture(params=[(pooling, both) for pooling in POOLINGS for both in (False, True)], ids=str)
