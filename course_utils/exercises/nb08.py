@@ -149,7 +149,10 @@ EXERCISES = [
             "a": ("LoRA", "It makes training smaller. Merged, it answers exactly as fast as before."),
             "b": ("a student with fewer layers", "Fewer layers are fewer products; check the point with an interval."),
             "c": ("setting 60 % of the weights to zero", "A zero is multiplied like any other number: nothing gets faster."),
-            "d": ("int8 storage", "A quarter of the disk; the products stay in float here."),
+            "d": (
+                "weights kept in int8, made float when loaded",
+                "A quarter of the disk; the products are those of before.",
+            ),
         },
         hints=("which methods make the matrix products fewer or smaller?",),
     ),
