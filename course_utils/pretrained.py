@@ -334,13 +334,17 @@ def _first_state(layer, states: torch.Tensor, attention_mask=None, *_, **unused)
     return layer.feed_forward_chunk(layer.attention.output(mixed.transpose(1, 2).flatten(2), first))
 
 
-def _inputs(model, encoded: EncodedTexts, indices: np.ndarray) -> dict[str, torch.Tensor]:
-    """Return input_ids and attention_mask of a batch on the model's device."""
-    batch = collate(encoded, indices)
-    return {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
-
-
 @torch.no_grad()
+def _states_of_each(model, encoded: EncodedTexts, compute, *, batch_size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield places of texts and float32 (T, D), what `compute(input_ids, attention_mask)` gives for their real tokens."""
+    for indices in make_batches(encoded.lengths, batch_size=batch_size):
+        batch = collate(encoded, indices)
+        with autocast(model.device):
+            states = compute(**{name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")})  # (B, T, D)
+        for index, row in zip(indices, states.float().cpu().numpy(), strict=True):
+            yield index, row[: len(encoded.input_ids[index])]
+
+
 def hidden_states(model, encoded: EncodedTexts, *, layer: int, start: int = 0, batch_size: int = 64) -> EncodedTexts:
     """Return each text as the float32 (T, D) states that enter layer `layer` (0: the embeddings).
 
@@ -358,14 +362,9 @@ def hidden_states(model, encoded: EncodedTexts, *, layer: int, start: int = 0, b
     stack = model.base_model.encoder.layer
     model.base_model.encoder.layer = stack[start:layer]
     try:
-        upper = UpperLayers(model, 0) if start else None
-        for indices in make_batches(encoded.lengths, batch_size=batch_size):
-            batch = _inputs(model, encoded, indices)
-            with autocast(model.device):
-                computed = upper.states(**batch) if upper else model.base_model(**batch).last_hidden_state  # (B, T, D)
-            computed = computed.float().cpu().numpy()
-            for row, index in enumerate(indices):
-                states[index] = computed[row, : len(encoded.input_ids[index])].copy()
+        compute = UpperLayers(model, 0).states if start else lambda **batch: model.base_model(**batch).last_hidden_state
+        for index, entering in _states_of_each(model, encoded, compute, batch_size=batch_size):
+            states[index] = entering.copy()
     finally:
         model.base_model.encoder.layer = stack
     return EncodedTexts(tuple(states), encoded.labels)
@@ -377,7 +376,6 @@ def count_parameters(model: torch.nn.Module) -> Counts:
     return Counts(sum(n for n, trainable in sizes if trainable), sum(n for n, _ in sizes))
 
 
-@torch.no_grad()
 def sentence_features(encoder, encoded: EncodedTexts, *, batch_size: int = 64) -> np.ndarray:
     """Return float32 (n, D): the mean of each text's last hidden states over its real tokens.
 
@@ -385,9 +383,7 @@ def sentence_features(encoder, encoded: EncodedTexts, *, batch_size: int = 64) -
     """
     encoder.eval()
     features = np.zeros((len(encoded), encoder.config.hidden_size), dtype=np.float32)
-    for indices in make_batches(encoded.lengths, batch_size=batch_size):
-        batch = _inputs(encoder, encoded, indices)
-        states = encoder(**batch).last_hidden_state  # (B, T, D)
-        mask = batch["attention_mask"][:, :, None]
-        features[indices] = ((states * mask).sum(1) / mask.sum(1)).cpu().numpy()
+    last = lambda **batch: encoder(**batch).last_hidden_state  # noqa: E731
+    for index, states in _states_of_each(encoder, encoded, last, batch_size=batch_size):
+        features[index] = states.mean(axis=0)
     return features

@@ -610,13 +610,13 @@ evaluation.check_band("05 small BERT after pretraining minus its start, sentence
 @torch.no_grad()
 def layer_features(encoder, encoded, batch_size: int = 64) -> np.ndarray:
     """Return float32 (layers + 1, n, D): means over real tokens, after the embeddings and after each layer."""
-    shape = (encoder.config.num_hidden_layers + 1, len(encoded), encoder.config.hidden_size)
-    features = np.zeros(shape, dtype=np.float32)
+    features = np.zeros((encoder.config.num_hidden_layers + 1, len(encoded), encoder.config.hidden_size), np.float32)
     for indices in tqdm(text.make_batches(encoded.lengths, batch_size=batch_size), desc="encoding"):
         batch = text.collate(encoded, indices)
         mask = batch["attention_mask"][:, :, None]  # (B, T, 1)
-        states = encoder(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states
-        features[:, indices] = torch.stack([(x * mask).sum(1) / mask.sum(1) for x in states]).numpy()
+        with runtime.autocast(encoder.device):  # bfloat16 where that is fast
+            states = encoder(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states
+        features[:, indices] = torch.stack([(x.float() * mask).sum(1) / mask.sum(1) for x in states]).numpy()
     return features
 
 

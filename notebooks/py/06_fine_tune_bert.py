@@ -683,7 +683,8 @@ def predict_in_batches(pass_mask: bool) -> np.ndarray:
     for indices in batches:
         batch = text.collate(encoded.test, indices)
         mask = batch["attention_mask"] if pass_mask else torch.ones_like(batch["attention_mask"])
-        predictions[indices] = model(batch["input_ids"], attention_mask=mask).logits.argmax(dim=1).numpy()
+        with runtime.autocast(model.device):  # bfloat16 where that is fast
+            predictions[indices] = model(batch["input_ids"], attention_mask=mask).logits.argmax(dim=1).numpy()
     return predictions
 
 
