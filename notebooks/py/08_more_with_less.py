@@ -498,7 +498,7 @@ import onnxruntime
 from onnxruntime import quantization
 
 logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # else it lists what it misses for pictures
-folder = Path("outputs") / "08_int8"
+folder = Path("outputs") / f"08_int8_seed_{seed}"
 folder.mkdir(parents=True, exist_ok=True)
 changing = {name: dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC) for name in inputs}  # B and T
 options = {"input_names": list(inputs), "output_names": ["logits"], "external_data": False, "verbose": False}

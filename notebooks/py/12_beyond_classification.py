@@ -891,9 +891,9 @@ plots.bars_with_intervals(ax, exact_scores, unit="exact match")
 ax.set_title("The encoder answers best where it was trained")
 plots.show(fig, alt="Exact match with 95 percent intervals of two rules and the fine-tuned encoder, on questions from seen and from held-out "
            "triggers; the encoder is much lower on held-out ones.")  # fmt: skip
-if not smoke:
-    drop = right["seen"]["fine-tuned encoder"].mean() - right["held-out"]["fine-tuned encoder"].mean()
-    assert right["seen"]["fine-tuned encoder"].mean() > 0.6 and drop > 0.1
+answered = {group: scores["fine-tuned encoder"].mean() for group, scores in right.items()}
+print(evaluation.check_band("12 exact match, seen triggers", answered["seen"]))
+print(evaluation.check_band("12 exact match lost where triggers are new", answered["seen"] - answered["held-out"]))
 
 # %% [markdown]
 # Had we tested on the seen triggers only, we would have gone home content: there the encoder comes close to the rule
