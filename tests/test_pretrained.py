@@ -40,6 +40,14 @@ def test_features_are_the_mean_over_real_tokens_of_the_library_states(tiny_bert)
         np.testing.assert_allclose(features[i], states.mean(dim=0).numpy(), rtol=1e-3, atol=1e-5)
 
 
+def test_features_are_computed_in_the_precision_of_the_machine(tiny_bert, monkeypatch):
+    exact = pretrained.sentence_features(tiny_bert.bert, ENCODED)
+    monkeypatch.setattr("course_utils.runtime.has_fast_bfloat16", lambda: True)
+    rounded = pretrained.sentence_features(tiny_bert.bert, ENCODED)
+    assert rounded.dtype == np.float32 and not np.array_equal(rounded, exact)
+    np.testing.assert_allclose(rounded, exact, atol=4 * torch.finfo(torch.bfloat16).eps * np.abs(exact).max())
+
+
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])
 def test_hidden_states_are_those_of_the_library(tiny_bert, layer):
     layers = tiny_bert.bert.encoder.layer
