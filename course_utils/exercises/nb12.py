@@ -152,7 +152,7 @@ EXERCISES = [
             "a name ends where the tag is not 2 (I), be it O or the B of the next.",
             "in the first condition, tag != 2 in place of tag == 0.",
         ),
-        after="In a cast list every name touches the next, so this bug costs most where the names are.",
+        after="Names that touch are rare, since a comma or an 'and' mostly stands between them. Such bugs live long.",
     ),
     Exercise(
         id="12.3",

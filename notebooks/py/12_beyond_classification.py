@@ -283,7 +283,7 @@ tokenizer = pretrained.load_tokenizer()
 print([tokenizer.tokenize(token) for token in ("Penelope", "Cruz", "Muñoz", "Weissmuller")])
 
 # %% [markdown]
-# A word may be one piece or four, and accents and capitals are gone: this tokenizer is **<abbr title="不区分大小写">uncased</abbr>**, so our model never
+# A word may be one piece or several, and accents and capitals are gone: this tokenizer is **<abbr title="不区分大小写">uncased</abbr>**, so our model never
 # sees a capital letter. Remember that when it is compared with a rule that sees little else.
 #
 # The usual answer: the **first piece** of a word carries its tag. All other places, `[CLS]`, `[SEP]` and padding too,
@@ -489,8 +489,8 @@ def count_all(predictions: list[list[int]], rows: list[dict]) -> list[tuple[int,
 
 # %% [markdown]
 # **Exercise 12.2 (debug): two names that touch.** `names_of` takes the tags of a sentence (0 for O, 1 for B, 2 for I) and
-# should return each name as (first word, word after the last), in order, as `entities` does. It works on most sentences.
-# Find out on which it does not, and mend it.
+# should return a list with each name as (first word, word after the last), in order; each name here begins with a B. It works
+# on most sentences. Find out on which it does not, and mend it.
 
 
 # %% tags=["exercise"]
@@ -591,7 +591,7 @@ for ax, group in zip(axes, ("seen", "held-out"), strict=True):
     plots.bars_with_intervals(ax, {n: f1_interval(c, tests[group]) for n, c in counts[group].items()}, unit="F1")
     ax.set_title(f"Sentences with {group} triggers")
 plots.show(fig, alt="F1 with 95 percent intervals of three ways to mark names, left on sentences with seen triggers, right on those with "
-           "held-out triggers; the intervals are about ten points wide.")  # fmt: skip
+           "held-out triggers, where the encoder alone lies lowest and has the widest interval.")  # fmt: skip
 
 # %%
 if not smoke:
@@ -892,7 +892,7 @@ ax.set_title("The encoder answers best where it was trained")
 plots.show(fig, alt="Exact match with 95 percent intervals of two rules and the fine-tuned encoder, on questions from seen and from held-out "
            "triggers; the encoder is much lower on held-out ones.")  # fmt: skip
 answered = {group: scores["fine-tuned encoder"].mean() for group, scores in right.items()}
-print(evaluation.check_band("12 exact match, seen triggers", answered["seen"]))
+assert smoke or answered["seen"] > 0.6
 print(evaluation.check_band("12 exact match lost where triggers are new", answered["seen"] - answered["held-out"]))
 
 # %% [markdown]
@@ -912,9 +912,10 @@ for row, reply, ok in zip(
 print(dict(kinds))
 
 # %% [markdown]
-# In training the answer always stood behind the character. A wrong answer that stands there too is a **<abbr title="捷径">shortcut</abbr>** at
-# work: a *place* was learned where a relation was meant. The others stand elsewhere or take in too much, as the gap
-# between token F1 and exact match says. More sentences of the same kind would not teach the relation. Other kinds can; so
+# In training the answer always stood behind the character. A wrong answer that stands there too looks like a
+# **<abbr title="捷径">shortcut</abbr>**: a *place* was learned where a relation was meant. Compare the counts: if most wrong answers stand
+# elsewhere, the place alone does not explain the loss, and sentences built in a new way confuse the model as such. Some only take in too much:
+# hence the gap between token F1 and exact match. More sentences of the same kind would not teach the relation. Other kinds can; so
 # can a checkpoint that was trained on SQuAD before.
 #
 # ## 9 Use it
@@ -940,7 +941,7 @@ for question in ("Who directed it?", "Who plays Jim Lovell?", "Who wrote the mus
 # %% [markdown]
 # **Exercise 12.3 (complete): an answer, or none.** Write `span_or_none`. It takes the start logits and the end logits of
 # $T$ pieces, two lists of numbers, of which place 0 is `[CLS]`. Return the best pair `(a, b)` with $1 \le a \le b$, or
-# `(0, 0)` if the sum of the two logits at `[CLS]` is larger than that of the best pair. Example: `start=[0, 3, 1, 0]` and
+# `(0, 0)` if the sum of the two logits at `[CLS]` is larger than that of the best pair (on a tie either will do). Example: `start=[0, 3, 1, 0]` and
 # `end=[0, 0, 2, 1]` give `(1, 2)`, with the sum 5.
 
 
