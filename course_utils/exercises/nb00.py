@@ -37,6 +37,6 @@ EXERCISES = [
             "zip(predictions, labels) walks through both lists side by side.",
             "sum(p == y for p, y in zip(predictions, labels)) / len(labels).",
         ),
-        after="Every test score in this course is this number.",
+        after="Most test scores in this course are this number.",
     ),
 ]

@@ -150,8 +150,8 @@ EXERCISES = [
     Exercise(
         id="04.4",
         kind="choice",
-        title="bad, but no coin",
-        question='In the figure "time first" is a coin, while "after padding" is bad but better than a coin. Why the difference?',
+        title="a loss, but no coin",
+        question='In the figure "time first" is a coin; "after padding" is better than one, however much it loses. Why the difference?',
         expected="b",
         options={
             "a": (
@@ -165,7 +165,7 @@ EXERCISES = [
             ),
             "c": (
                 "padding is a word like any other, so it does no harm",
-                "It costs more than five points. The same review alone and in company gets another answer.",
+                "It moves probabilities, some by a lot. The same review alone and in company gets another answer.",
             ),
         },
         hints=("which of the two networks was trained with its fault, and which only used with it?",),

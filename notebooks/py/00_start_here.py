@@ -106,7 +106,8 @@ print(f"profile: {profile.name}")
 # ## 4 How to work with a notebook
 #
 # * Run cells from top to bottom with **Shift+Enter**. If something behaves oddly, choose *Kernel > Restart Kernel and
-#   Run All Cells*: each notebook then gives the results that you see here.
+#   Run All Cells*: each notebook then gives the results that you see here; what is trained differs a little from
+#   processor to processor.
 # * A long cell shows a bar with the time left. The **stop button** (a square) ends training early and keeps what
 #   was learned.
 # * Change things. Each notebook is a copy of your own, and `git checkout notebooks` brings the original back.

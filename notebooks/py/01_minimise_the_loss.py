@@ -58,8 +58,8 @@ profile = runtime.get_profile()
 # * $l$, the **<abbr title="损失函数">loss function</abbr>**, gives the <abbr title="损失">loss</abbr> of one example: how wrong the answer is. $L(w)$ is the mean over all
 #   examples.
 #
-# In BERT $w$ holds millions of numbers. Here it holds two, so that we can see them. The model is a straight line
-# through the origin of two inputs, $f(x; w) = x \cdot w$, and the loss of an example is the squared error
+# In BERT $w$ holds millions of numbers. Here it holds two, so that we can see them. The model takes two
+# inputs and has a weight for each, $f(x; w) = x \cdot w$ (a plane through the origin), and the loss of an example is the squared error
 # $l = (x \cdot w - y)^2$, so that $L$ is the **<abbr title="均方误差">mean squared error</abbr>**.
 
 # %%
@@ -204,9 +204,9 @@ plots.loss_surface(left, valley)
 for index, rate in enumerate((0.05, 0.19)):
     plots.descent_path(left, walks[rate].path, label=f"rate {rate}", index=index + 1)
 left.legend(frameon=True)
-left.set_title("Too long a step zigzags")
+left.set_title("A long step zigzags")
 plots.curves(right, {f"{rate}: {says}": walks[rate].losses for rate, says in rates.items()}, x=range(41))
-right.set(yscale="log", xlabel="step", ylabel="loss", title="One rate too many diverges")
+right.set(yscale="log", xlabel="step", ylabel="loss", title="Too long a step diverges")
 plots.show(fig, alt="Left: level lines of a valley with two paths; rate 0.05 curves smoothly to the middle, 0.19 zigzags. Right: "
            "loss over 40 steps on a log scale; 0.05 and 0.19 fall, 0.01 falls slowly, 0.21 rises.")  # fmt: skip
 
@@ -261,7 +261,8 @@ checks.check("01.3", why_they_part, mine=False)  # the same check, on the soluti
 # ## 5 Try it: the learning-rate explorer
 #
 # Move the sliders (with the mouse, or with the arrow keys). Find the largest rate that still descends without
-# momentum. Then set momentum to 0.8 and find out whether the cliff has moved.
+# momentum. Then set momentum, by which each step keeps a share of the one before (section 6 has the formula), to 0.8, and find out
+# whether the cliff has moved.
 
 # %%
 explorer = widgets.descent_explorer()
@@ -458,12 +459,13 @@ ax.axhline(np.log(2), color="black", linewidth=0.8, linestyle=":")
 ax.annotate("knows nothing: log 2", (num_steps * 0.6, np.log(2)), (0, 4), textcoords="offset points")
 ax.set(xlabel="step (the whole training set each time)", ylabel="loss (nats)")
 ax.set_title("On real reviews the adaptive rates get down first")
-plots.show(fig, alt="Training loss over steps for four optimisers, all starting at 0.693. Adam, RMSprop and momentum fall fastest; "
-           "plain gradient descent is clearly slower.")  # fmt: skip
+plots.show(fig, alt="Training loss over steps for four optimisers, all starting at 0.693. RMSprop and Adam fall at once and level off; "
+           "momentum starts slowly and ends between them and plain gradient descent, which is slowest.")  # fmt: skip
 
 # %% [markdown]
-# Plain gradient descent with the same rate for frequent and rare words lags behind. The others arrive at nearly the
-# same loss: this loss has one lowest point only, and they differ in how soon they reach it.
+# RMSprop and Adam, which adapt the rate to each weight, are down after a few dozen steps. With one rate for frequent and rare words
+# momentum needs longer, and plain gradient descent lags behind. This loss has one lowest point only: they differ in how
+# soon they reach it.
 
 # %% tags=["approx"]
 C = 1 / (penalty * len(y_train))  # scikit-learn's name for the inverse of the penalty
@@ -486,7 +488,8 @@ print("pulls down:", ", ".join(words[order[:8]]))
 print("pulls up:  ", ", ".join(words[order[:-9:-1]]))
 
 # %% [markdown]
-# These are words that a person would have chosen too. The model has no idea of word order, though: "not funny, just
+# Most are words that a person would have chosen too. A few are not: with nearly as many words as sentences, some get a large weight
+# by chance. And the model has no idea of word order: "not funny, just
 # dull" and "not dull, just funny" are the same bag. Notebook 03 reads in order.
 
 # %% [markdown]

@@ -62,14 +62,15 @@ for name, splits in (("IMDB", reviews), ("Rotten Tomatoes", sentences)):
 print(reviews.train.texts[3][:300], "...")
 
 # %% [markdown]
-# An IMDB review is about ten times as long as a Rotten Tomatoes sentence, and it still has HTML in it (`<br />`).
+# An IMDB review is about ten times as long as a Rotten Tomatoes sentence. Many still have HTML in them (`<br />`), as the sample
+# of the next section does.
 
 # %% [markdown]
 # ## 2 Tokens
 #
 # All work between the file and the first tensor is called **<abbr title="预处理">preprocessing</abbr>**. Its first step: a **<abbr title="分词器">tokeniser</abbr>** cuts a text
-# into pieces, the **<abbr title="词元">tokens</abbr>**. The naive way is to cut at spaces. Better: lower-case,
-# drop HTML, and treat punctuation as tokens of its own; these are the rules called `basic_english`. A pretrained model comes with a
+# into pieces, the **<abbr title="词元">tokens</abbr>**. The naive way is to cut at spaces. Better: lower-case, drop `<br />`,
+# double quotes, colons and semicolons, and make the other common marks tokens of their own; these are the rules called `basic_english`. A pretrained model comes with a
 # tokeniser of its own that splits rare words into known parts, here **WordPiece**.
 
 # %%
@@ -81,7 +82,8 @@ print("WordPiece   ", tokenizer.tokenize(sample))
 
 # %% [markdown]
 # Cutting at spaces glues punctuation to words: `mess.` and `mess` would be strangers. WordPiece keeps every rare word
-# readable: a piece that starts with `##` continues the one before. Nothing is unknown to it.
+# readable: a piece that starts with `##` continues the one before. Hardly anything is unknown to it: only signs
+# that its vocabulary lacks, such as most emoji.
 
 # %% [markdown]
 # ## 3 A vocabulary
@@ -195,8 +197,8 @@ plots.show(fig, alt="Bars of the share of padding: whole reviews in random batch
            "cut reviews in between and again very little when bucketed.")  # fmt: skip
 
 # %% [markdown]
-# In random batches of whole reviews more than half of the work would go into padding. Cutting reviews to their first
-# words helps, bucketing helps more, and both together are what we train with. Within a bucket the order is shuffled
+# In random batches of whole reviews more than half of the work would go into padding. Cutting reviews short
+# helps, bucketing helps more, and both together are what we train with (notebook 03 asks which end to keep). Within a bucket the order is shuffled
 # in every epoch, so nothing is learned from it.
 
 # %% [markdown]
@@ -290,8 +292,9 @@ print({name: round(score.estimate, 3) for name, score in names_scores.items()})
 
 # %% [markdown]
 # Under the random split the model has learned which films are bad, and recognises them. Under the block split it guesses: that is
-# the honest answer. The <abbr title="置信区间">intervals</abbr> come from drawing whole blocks with replacement, because reviews within a block
-# resemble each other.
+# the honest answer. An <abbr title="置信区间">interval</abbr> says how far a score might have moved with other test reviews. We draw as many test blocks
+# as there are, at random and with replacement (a block may come twice), compute the score, do so 2,000 times, and keep the middle
+# 95 %. Whole blocks, because reviews within a block resemble each other.
 #
 # How much does the leak flatter a model that reads whole reviews? The same TF-IDF features and logistic regression
 # (explained in the next section), on both splits:
@@ -323,12 +326,13 @@ print(f"random split: {random_score}")
 overlap = random_score.low < block_score.high
 print("the two intervals", "overlap" if overlap else "do not overlap")
 # %% [markdown]
-# The random split looks better by a point or two, but the intervals overlap: with so many other words to read, a
-# linear model gains little from names, and these tests cannot tell the gain from luck. So is the leak harmless? No: how much it
+# The random split looks better by a point or two. Intervals that overlap a little do not prove that there is no difference, and
+# one random split is too few to be sure of one: with so many other words to read, a linear model gains little from names.
+# So is the leak harmless? No: how much it
 # flatters depends on how well a model can remember names, and networks remember well. With an honest split the
 # question does not come up.
 #
-# Rotten Tomatoes is different: its sentences were taken from many critics and share no names.
+# Rotten Tomatoes is different: its sentences do not stand film by film. Then a random split should score no better:
 
 # %% tags=["approx"]
 sentence_score, _ = tfidf_baseline(sentences)
@@ -428,7 +432,9 @@ plots.show(fig, alt="Test accuracy with intervals: majority 0.5 on both sets; TF
 #
 # $$\mathrm{PPMI}(w, c) = \max\!\Big(0, \log \frac{p(w, c)}{p(w)\, p(c)}\Big)$$
 #
-# By hand, on a corpus of three sentences and with a window of one:
+# This is *positive pointwise mutual information*: $p(w, c)$ is the share of all counted pairs in which $c$ stands near $w$, and
+# $p(w)$, $p(c)$ are the shares that hold $w$ and $c$ at all. Zero means: together no more often than chance. By hand, on a
+# corpus of three sentences and with a window of one:
 
 # %%
 corpus = [[2, 3, 4], [2, 3, 5], [6, 3, 4]]  # ids 0 and 1 are padding and unknown
@@ -590,7 +596,8 @@ checks.quiz("02")
 #
 # * Text becomes tokens, tokens become ids, ids become padded batches with a mask; shapes are $(B, T)$.
 # * Bucketing removes most of the padding, and masks make the rest harmless.
-# * Split by what must not be shared. The random split of IMDB flatters; on Rotten Tomatoes it does not.
+# * Split by what must not be shared. The random split of IMDB lets a model recognise films; on Rotten
+#   Tomatoes we saw no such gain.
 # * The scores to beat stand in section 6, with intervals.
 #
 # **To think about.** Which other data of your own have neighbours: patients, customers, days?

@@ -189,7 +189,7 @@ plots.curves(ax, reach, x=range(T))
 ax.set(yscale="log", xlabel="distance back (words)", ylabel="size of the gradient\n(last word = 1)")
 ax.set_title("The forget gate decides how far back learning reaches")
 plots.show(fig, alt="Gradient size against distance on a log scale: the plain network falls fastest, a fresh LSTM falls too but "
-           "later, and an LSTM with its forget gate open stays nearly level over 50 words.")  # fmt: skip
+           "more slowly, and an LSTM with its forget gate open stays nearly level over 50 words.")  # fmt: skip
 
 # %%
 for name in networks:
@@ -200,8 +200,9 @@ assert reach["LSTM, forget gate open"][20] > 0.1 and reach["LSTM, fresh"][20] < 
 assert reach["plain"][20] < reach["LSTM, fresh"][20] / 10
 
 # %% [markdown]
-# Read it with care: a fresh LSTM ($f \approx 0.5$) halves the gradient at each word and forgets nearly as fast as the
-# plain network. The difference is that its forgetting is a gate, and gates can *learn* to stay open.
+# Read it with care: a fresh LSTM ($f \approx 0.5$) loses about half of the gradient at each word. It forgets more slowly than the plain
+# network, and still hardly anything is left after twenty words. The difference that counts is that its forgetting is a gate, and gates
+# can *learn* to stay open.
 
 # %% [markdown]
 # ## 4 The seven steps
@@ -232,7 +233,7 @@ for name, piece in pieces.items():
 
 # %% [markdown]
 # The end of a review is worth more than its beginning: people tell the story first and give the verdict last. We keep
-# the last words. `text.encode_words` with `keep="last"` does the same, and later notebooks use it.
+# the last words. `text.encode_words` with `keep="last"` does the same, as the next cell checks.
 
 # %%
 encoded = data.Splits(
@@ -302,7 +303,7 @@ checks.check("03.1", masked_mean, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # `models.LSTMClassifier` is this class with a choice of poolings, directions and starting vectors. We hold the two
-# together, and then **load** what there is to load: the word vectors that notebook 02 made from the training reviews. They are
+# together, and then **load** what there is to load: word vectors made from the training reviews, in the way of notebook 02. They are
 # a small piece of pretraining. All other weights start at random.
 
 # %%
@@ -356,7 +357,8 @@ print("packed = padded, at every real word")
 # %% [markdown]
 # ## 7 Step 3 · Define the loss
 #
-# Cross-entropy, as in notebook 01, now of two <abbr title="未归一化得分">logits</abbr>. The untrained model is the second baseline: it should know
+# Cross-entropy, as in notebook 01, now of two <abbr title="未归一化得分">logits</abbr> $z$. The **softmax** makes probabilities of them that add up to one,
+# $p_c = e^{z_c} / \sum_k e^{z_k}$; for two classes that is the sigmoid of their difference. The untrained model is the second baseline: it should know
 # nothing, pay $\log 2$ and score one half.
 
 # %%
@@ -772,8 +774,8 @@ plots.show(fig, alt="Top: the model's logit after each word of a short review, a
            "eight units over the same words, from blue (below zero) to red (above zero).")  # fmt: skip
 
 # %% [markdown]
-# Find the words where the line jumps, and look below which units lit up there. A unit "for" that turns red raises the
-# line, one "against" lowers it; because of the maximum a unit can add its vote only once. The gates of the same words:
+# Find the words where the line jumps, and look below which units lit up there. Because of the maximum a unit counts only when it passes
+# its own highest value so far: then a unit "for" raises the line, and one "against" lowers it. The gates of the same words:
 
 # %%
 rows = np.stack([i.mean(dim=1).numpy(), f.mean(dim=1).numpy(), o.mean(dim=1).numpy()])

@@ -192,8 +192,8 @@ with failing(ModuleNotFoundError):
 # | up to 0.6 | there | `IMDB.splits(text_field, label_field)` | there |
 # | 0.7, 0.8 | there, with a warning that they will move | the same, for the last time in 0.8.1 | there |
 # | 0.9 to 0.11 | only in `torchtext.legacy` | `IMDB(root, split)`: an iterator of (label, text) | at last only in `legacy` |
-# | 0.12 | deleted | `IMDB(root, split)` | deleted |
-# | 0.18, the last | - | `IMDB(root, split)`, and `torchdata` is needed | - |
+# | 0.12 | deleted | `IMDB(root, split)`; from here on it needs `torchdata` | deleted |
+# | 0.18, the last | - | the same | - |
 #
 # torchtext is archived. Release 0.18.0 needs torch 2.3, Python 3.12 at most and NumPy 1. Beside a newer torch `pip` installs
 # it without a word, and `import torchtext` ends in `OSError: Could not load libtorchtext.so`. That is why this notebook has a
@@ -375,7 +375,8 @@ print("torchtext and course_utils.text: same tokens, same ids")
 
 # %% [markdown]
 # A test does this comparison for all 33,530 reviews. **Transforms** chain what happens to one text, and a **collate
-# function** makes a batch of many. `BucketIterator` has no successor; sorting the reviews by length, as `sort_within_batch` did, takes a line.
+# function** makes a batch of many. `BucketIterator` has no successor; batches of reviews of
+# like length, as it made them, take a line.
 
 # %%
 to_ids = transforms.Sequential(transforms.VocabTransform(words), transforms.Truncate(max_tokens))
@@ -645,7 +646,7 @@ claim("the padding moves the probability of some review by more than 5 points", 
 # %% [markdown]
 # The same weights and the same reviews. In company of longer reviews the memory of the last word fades before it is read. How
 # much that costs is chance: 21 points when this page was made, 0.3 points with the same seed on another processor, where the
-# network happened to learn a memory that lasts. Nothing in its training asked for one, since sorted batches hide the fault.
+# network happened to learn a memory that lasts. Nothing in its training asked for one: there it was always read at the last word.
 # A classifier built this way gives a review another answer when a longer one stands in its batch:
 
 # %%
@@ -754,16 +755,17 @@ print(f"{times['times_faster']['median']:.0f} times faster; the scores are after
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.bars_with_intervals(ax, {name: interval for name, interval in found.items() if name != "untrained"})
 ax.axvline(0.5, color="black", linestyle=":", linewidth=1)
-ax.set_title("Each silent fault costs accuracy")
+ax.set_title("Two silent faults cost accuracy, the third can")
 plots.show(fig, alt="Validation accuracy with intervals in three pairs, right above wrong: vectors used or not, batch first or time first, "
-           "state after the last word or after the padding. The wrong one lies lower, time first at the dotted 0.5.")  # fmt: skip
+           "state after the last word or after the padding. In the first two the wrong one lies lower, time first at the dotted 0.5; in the last the distance depends on the run.")  # fmt: skip
 
 # %% [markdown]
 # Read the points in pairs, the right program above the one with a fault. The dotted line is a coin. In the last pair the distance is
 # chance, as we saw; it can be nothing at all.
 
 # %% [markdown]
-# **Exercise 04.4 (choice): bad, but no coin.** The network that read time first is a coin. The one that was read after the padding is better than a coin, even where it loses 21 points. Why?
+# **Exercise 04.4 (choice): a loss, but no coin.** The network that read time first is a coin. Reading after the padding may cost much or little,
+# but it makes no coin of the network. Why?
 # Run the check to see the answers to choose from, then write the letter in quotes.
 
 # %% tags=["exercise"]

@@ -132,8 +132,8 @@ torch.testing.assert_close(labels, collated["labels"])
 print("the library hides the same words; labels of the second sentence:", labels[1].tolist())
 
 # %% [markdown]
-# Why not cover all of them? Fine-tuning never shows a `[MASK]`. A model that was only ever asked at `[MASK]` would have no reason to
-# make anything of the other words. Because a visible word may be wrong, or may be asked for, every place has to be
+# Why not cover all of them? Fine-tuning never shows a `[MASK]`. A model that was only ever asked at `[MASK]` would use the other
+# words as hints, but need not keep a good state at their own places. Because a visible word may be wrong, or may be asked for, every place has to be
 # understood. Do the shares come out as promised?
 
 # %%
@@ -385,12 +385,12 @@ for ax, (name, (layer, head)) in zip(axes, strongest.items(), strict=True):
     ax.tick_params(axis="x", rotation=90)
 axes[0].set_ylabel("token")
 plots.show(fig, alt="Three heat maps of attention over one sentence. Left: nearly all weight just below the diagonal, the token before. "
-           "Middle: weight just above the diagonal, the token after. Right: dark columns at the two markers.")  # fmt: skip
+           "Middle: weight just above the diagonal, the token after. Right: one dark column, at `[CLS]`.")  # fmt: skip
 
 # %% [markdown]
 # The first head has an exact job: it fetches the token before. The second mostly fetches the token after. The third
-# rests on `[CLS]` nearly everywhere, a marker that means nothing of itself: that is how a head does nothing when it has nothing to add. Such jobs can
-# be read off. But a dark square is **not an explanation** of an answer. Above the first layer a "token" is already a
+# rests on `[CLS]` nearly everywhere, a marker that means nothing of itself. One reading: so a head rests when it has nothing to add (Clark and others, 2019,
+# section 3.2). Such jobs can be read off. But a dark square is **not an explanation** of an answer. Above the first layer a "token" is already a
 # mixture of the whole sentence, six layers of twelve heads follow each other, and what counts is the value that is
 # passed on, which the picture does not show.
 
@@ -602,7 +602,7 @@ evaluation.check_band("05 small BERT after pretraining minus its start, sentence
 # ## 8 What a real checkpoint knows
 #
 # Now the checkpoint, frozen: nothing of it is trained. Each sentence becomes the mean of its tokens' states, one vector per layer, and
-# a **probe** (logistic regression) tries to read the sentiment from it. What the probe can read, the model must have put there.
+# a **probe** (logistic regression) tries to read the sentiment from it. What the probe can read stands in the states; a control must tell how much of it pretraining put there.
 # First by hand; `pretrained.sentence_features` does the same for the last layer.
 
 
@@ -615,7 +615,7 @@ def layer_features(encoder, encoded, batch_size: int = 64) -> np.ndarray:
         batch = text.collate(encoded, indices)
         mask = batch["attention_mask"][:, :, None]  # (B, T, 1)
         with runtime.autocast(encoder.device):  # bfloat16 where that is fast
-            states = encoder(batch["input_ids"], batch["attention_mask"], output_hidden_states=True).hidden_states
+            states = encoder(batch["input_ids"], attention_mask=mask[..., 0], output_hidden_states=True).hidden_states
         features[:, indices] = torch.stack([(x.float() * mask).sum(1) / mask.sum(1) for x in states]).numpy()
     return features
 
@@ -629,7 +629,7 @@ print("features of 8 sentences", by_hand.shape, "- by hand = packaged")
 
 # %% [markdown]
 # Encoding is the dear part and needs doing once. We take 1,024 labelled sentences, and the same network with random
-# weights as a control: what the probe reads there, the *shape* of the network gave, not the pretraining. About a minute.
+# weights as a control: what the probe reads there came from the words and from the *shape* of the network, not from pretraining. About a minute.
 
 # %%
 labelled = data.evenly(sentences.train, min(1024, len(sentences.train)))
@@ -726,7 +726,8 @@ plots.show(fig, alt="Validation accuracy against the number of labelled sentence
 
 # %% [markdown]
 # Read it sideways: to reach the height of the probe with 64 labels, TF-IDF needs many times as many. With 16 labels the luck of the draw
-# (the shaded range) is about as large as the difference.
+# (the shaded range) is about as large as the difference. With 1,024 the range is zero for a plain reason: there are no more
+# sentences to draw from, so all ten draws are the same.
 
 # %%
 correct = {
@@ -836,6 +837,9 @@ for word, states in in_context.items():
     print(f"{word}: nearest neighbour has the same sense in {agree.tolist()} of 16, layers 0 to 6")
 
 # %% [markdown]
+# Read the first number of each row first. At layer 0 the word itself is the same everywhere, and only its place in the sentence differs; even
+# that agrees more often than the 8 of a coin. For "light" the layers then sort all sixteen; for "score" this number shows no gain.
+#
 # ## 10 Other checkpoints
 #
 # The same functions take a folder or the name of a checkpoint on the hub. With a network you can repeat section 8 with the models of section 1:
@@ -884,7 +888,7 @@ print("the curve of the bug is more than a nat too low" if profile.name != "smok
 evaluation.check_band("05 nats by which the copying bug flatters itself", price["every place"] - reported["every place"])
 
 # %% [markdown]
-# With the bug the model learns to copy its input. After so few steps neither model reads better than the guesser; but the honest curve says so,
+# With the bug the model learns to copy its input. After so few steps both read hardly better than the guesser. The honest curve says so,
 # and the other one promises far too much. The mark of this bug is a loss that is too good to be true; the test for it is to measure at covered
 # places only. BERT's 10 % of chosen words left visible are a small, deliberate dose of the same thing, so a loss over all chosen places flatters a little too.
 

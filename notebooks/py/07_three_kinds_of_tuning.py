@@ -192,7 +192,7 @@ ax.legend(title="pooling", loc="lower left", bbox_to_anchor=(1, 0.3))
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy")
 ax.set_title("The pooling decides most, then the learning rate")
 plots.show(fig, alt="Validation accuracy of every random trial against its learning rate on a log axis. Mean pooling is best up to "
-           "rates of about 0.01 and falls off beyond, max pooling wants the smallest rates, and CLS pooling is at one half or a little above.")  # fmt: skip
+           "rates of about 0.01 and falls off beyond, max pooling wants the smallest rates, and CLS pooling stays below the best of mean pooling at every rate, often at one half.")  # fmt: skip
 
 # %% [markdown]
 # **Exercise 07.1 (complete): drawing a rate on a log scale.** A generator gives you `u`, evenly spread between 0 and 1. Write
@@ -220,7 +220,7 @@ checks.check("07.1", rate_from, mine=False)  # the same check, on the solution a
 
 
 # %% [markdown]
-# Each pooling has a cliff of its own: beyond some rate the head jumps about. There is no cliff on the left, because the answer of a *linear*
+# Mean and max pooling have a cliff each: beyond some rate the head jumps about. There is no cliff on the left, because the answer of a *linear*
 # head depends only on the direction of its weights, and tiny steps in the right direction point there too. (For a network this does not hold, as the
 # real study below shows.) And the state of `[CLS]`, which notebook 06 built upon, says little here as long as the encoder is frozen. Our checkpoint was
 # trained to put the meaning of a sentence into the **mean** of its states. Know how your checkpoint was made.
@@ -228,7 +228,7 @@ checks.check("07.1", rate_from, mine=False)  # the same check, on the solution a
 # ### A search that learns
 #
 # <abbr title="随机搜索">Random search</abbr> forgets. **TPE** (tree-structured Parzen estimator; Bergstra and others, 2011) looks at the trials so
-# far: the best quarter are *good*, the others *bad*. It estimates how each group is distributed, $l(\lambda)$ for the
+# far: the best few are *good* (below we take a quarter, Optuna takes a tenth), the others *bad*. It estimates how each group is distributed, $l(\lambda)$ for the
 # good and $g(\lambda)$ for the bad, and tries next where
 #
 # $$\frac{l(\lambda)}{g(\lambda)}$$
@@ -365,7 +365,7 @@ print(f"best value with the rule {max(curve[-1] for curve in finished):.3f}, wit
 # ### What mattered?
 #
 # How much of the spread of all trials does one hyperparameter explain on its own? Sort the trials into groups by its value (five groups for a
-# rate), and compare the variance of the group means with the whole variance. Optuna's default, **fANOVA** (Hutter and others, 2014),
+# rate), and compare the variance of the group means with the whole variance. **fANOVA** (Hutter and others, 2014), which Optuna offers,
 # asks the same of a forest fitted to the trials. It averages over the ranges on a plain scale, where nine tenths of our rates would lie above 0.1, so we hand it
 # their logarithms. We use the random trials, which are spread evenly; the trials of TPE crowd where it thought things were good.
 
@@ -638,7 +638,8 @@ for name, run in runs.items():
     print(f"{name:29} {run.trained:>12,} parameters trained")
 
 # %% [markdown]
-# From one row to the next there are several times as many parameters, and as many more gradients to compute and to keep.
+# Down the list the numbers grow about a thousandfold, and with them the gradients to compute and to keep. The last two rows train the
+# same parameters, only at other rates.
 #
 # ## 4 Structure
 #

@@ -243,7 +243,7 @@ checks.check("08.2", my_lora_size, mine=False)  # the same check, on the solutio
 #
 # `peft` finds the layers by name and wraps each of them. We adapt every linear layer of the encoder and the pooler. The
 # new head is no pretrained matrix, so it is trained as it is: **say so**, because `peft` freezes everything it did not
-# add (section 10 shows what happens if you forget the head). The learning rate is ten times as high: the change has few
+# add (section 10 is about forgetting the head later, when the adapter is saved). The learning rate is ten times as high: the change has few
 # parameters, and there is no pretrained value among them to destroy.
 
 # %%
@@ -320,8 +320,8 @@ judge("IA3 (peft)", merged, minutes=ia3_minutes, trained=ia3_trained, stored=vec
 del scaled, merged, ia3_tuner
 
 # %% [markdown]
-# LoRA and IA3 train few parameters, but look at the minutes in the table: the gradient still travels through every layer
-# to reach the lowest adapter. Little is saved in time.
+# LoRA and IA3 train few parameters, but look at the seconds above: no gradient is computed for the frozen matrices, yet it
+# still travels through every layer to reach the lowest adapter. Some time is saved, far less than the count promises.
 #
 # ## 3 Freeze the lower layers, and compute them once
 #
@@ -352,7 +352,7 @@ torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=1e-3 if exa
 print("step by step the same losses, with the cache and without")
 
 # %% [markdown]
-# Now the real run. Because epochs are cheap, it may have two.
+# Now the real run, of two epochs. Only the first has to wait for the cache.
 
 # %% tags=["nbval-ignore-output"]
 top = pretrained.UpperLayers(lower_frozen, border)
@@ -403,8 +403,8 @@ for dtype in (torch.float32, torch.bfloat16):
 # pays: the processor must multiply bfloat16 in hardware. Otherwise each product is emulated, hundreds of times slower.
 # Does this machine have it? Every training cell of this notebook says which precision it computed in.
 #
-# If they say float32, every time in the table is a float32 time, and nothing could be gained here by a setting. If they
-# say bfloat16, all of them already contain the gain. How large is it? On a processor with AMX, one large product took a sixth of
+# If they say float32, every time of a torch model in the table is a float32 time, and nothing could be gained here by a
+# setting. If they say bfloat16, those times already contain the gain; the rows of ONNX Runtime (section 5) do not. How large is it? On a processor with AMX, one large product took a sixth of
 # its float32 time, but a training step two thirds (`course bench ablation`): GELU, norms, sums and Adam are no faster, and
 # soon they are most of the step. At first we gained nothing at all: torch computes the way back through attention in
 # bfloat16 so slowly on a CPU that it took 42 % of the step. `pretrained.load_classifier` therefore keeps attention alone in
@@ -464,9 +464,10 @@ checks.check("08.3", rounded, mine=False)  # the same check, on the solution abo
 # %% [markdown]
 # A byte for each weight. With a scale for each channel the error is small; with one scale it is more than ten times as
 # large, because one row of this matrix holds a weight forty times as large as is usual in the others. Do the same to
-# the activations, and the product becomes one of whole numbers, which processors can do faster than float:
+# the activations $X \in \mathbb{R}^{n \times \text{in}}$, with a scale for each row, and the product becomes one of whole numbers, which
+# processors can do faster than float:
 #
-# $$X W^\top \approx s_X\, s_W\, (Q_X\, Q_W^\top) .$$
+# $$X W^\top \approx (s_X\, s_W^\top) \odot (Q_X\, Q_W^\top), \qquad s_X \in \mathbb{R}^{n \times 1},\quad s_W \in \mathbb{R}^{\text{out} \times 1} .$$
 
 # %% tags=["approx-0.1"]
 torch.manual_seed(seed)
@@ -484,8 +485,9 @@ print(f"by hand = torch._int_mm; relative error of the product: {error:.1%}")
 # %% [markdown]
 # ### The same from a library
 #
-# That was one product. **ONNX Runtime** runs a whole model like this. It reads a *graph*: a file with all products, sums and
-# softmaxes of a model, which needs neither torch nor Python, so phones and servers use it. `torch.onnx.export` calls the
+# That was one product. **ONNX Runtime** does so with every product that has a stored matrix; the products inside attention,
+# softmax and norms stay in float32. It reads a *graph*: a file with all operations of a model, which needs
+# neither torch nor Python, so phones and servers use it. `torch.onnx.export` calls the
 # model once, on our batch, and writes down what it did. We say that $B$ and $T$ may change; otherwise the graph would know
 # batches of 16 sentences and of this one length only.
 
@@ -507,10 +509,11 @@ with pretrained.first_token_only(model.eval()):  # notebook 06: what no head rea
 quantization.quant_pre_process(folder / "exported.onnx", folder / "float32.onnx", skip_symbolic_shape=True)
 
 # %% [markdown]
-# `quantize_dynamic` puts whole numbers and scales in the place of every matrix, also of the table of word pieces, which is
-# half of the file. An activation gets its scale when it arrives: that is the *dynamic*. There is one trap. Processors without
-# VNNI add two products in 16 bits, and **cut a sum that is too large, in silence**. With weights of 7 bits, $-64$ to $64$,
-# every sum fits, and the file gives the same answers on every laptop: `reduce_range=True`.
+# `quantize_dynamic` puts whole numbers and scales in the place of every stored matrix, also of the table of word pieces, which is
+# half of the file. Activations get one scale for a whole batch, where we gave each token its own, and only when they arrive: that is
+# the *dynamic*. Their whole numbers run from 0 to 255. There is one trap. Processors without VNNI, instructions that add int8
+# products in 32 bits, add two products in 16, and **cut a sum above 32,767, in silence**; $2 \cdot 255 \cdot 127$ is nearly twice that. With
+# weights of 7 bits, $-64$ to $64$, every sum fits ($2 \cdot 255 \cdot 64 = 32{,}640$): `reduce_range=True`.
 
 # %%
 options = {"weight_type": quantization.QuantType.QInt8, "per_channel": True, "reduce_range": True}
@@ -772,7 +775,8 @@ table["TF-IDF + regression"] = {"correct": predictions == splits.test.labels, **
 # ## 9 One table
 #
 # Minutes are all the training that stands behind a model: for int8, the pruned ones and the student they include the
-# full fine-tuning they start from. Memory is that of weights, gradients and Adam while training.
+# full fine-tuning they start from. Memory is that of weights, gradients and Adam while training, for the pruned model with its masks; what the
+# layers keep for the way back comes on top. LoRA, IA3 and the cached layers store only what was trained, and need the checkpoint beside them.
 
 # %% tags=["nbval-ignore-output"]
 blocks, reference = splits.test.blocks, table["full fine-tuning"]
@@ -826,7 +830,7 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
 # zero, so LoRA keeps to its point. That of the student lies half a point **below**, its five runs between 2.0 below and 1.3 above. So the
 # second goal is met by the student, on average and not by every seed. It was not met at first: with two layers and twice the sentences, each read
 # twice, the mean lay nearly three points below. The third layer and the many sentences made the difference. int8 keeps to
-# its point with room to spare, and halves the time of float32; it is twice as fast as what you have only if that is what you have.
+# its point in each of the five runs, and halves the time of float32; it is twice as fast as what you have only if that is what you have.
 #
 # And what holds with any seed:
 
@@ -839,8 +843,8 @@ assert 0.4 < work[0] / work[1] < 0.43  # 2 layers and keys and values of the thi
 print("sure: int8 is a quarter of the size, the student does 42 % of the work, zeros save nothing")
 
 # %% [markdown]
-# **Exercise 08.4 (choice): reading the table.** A colleague needs answers twice as fast on the same laptop and can give up one point of accuracy. What do you try
-# first? Run the check to see the answers to choose from, then write the letter in quotes.
+# **Exercise 08.4 (choice): reading the table.** A colleague whose torch computes in bfloat16 already needs answers twice as fast on the same laptop, and can give up one
+# point of accuracy. What do you try first? Run the check to see the answers to choose from, then write the letter in quotes.
 
 
 # %% tags=["exercise"]
@@ -865,7 +869,7 @@ checks.check("08.4", my_first_try, mine=False)  # the same check, on the solutio
 # epoch. LoRA: a file of under a megabyte for each task, and less than half of the memory. Distilling: a model that is
 # really faster, for about half a point.
 #
-# **What did not pay here.** Unstructured pruning saved neither time nor space. LoRA and IA3 saved little time.
+# **What did not pay here.** Unstructured pruning saved neither time nor space. LoRA and IA3 saved some time, but nothing like their share of parameters.
 # bfloat16 needs hardware that not every laptop has, and where it is there, int8 adds little to it.
 #
 # **The honest rivals.** TF-IDF and the LSTM train in seconds and answer in a fraction of the time of any encoder. If
@@ -905,8 +909,8 @@ checks.quiz("08")
 # ## Summary
 #
 # * Ask which cost you want to lower: training time, training memory, milliseconds or megabytes. No method lowers all.
-# * LoRA trains $W + \frac{\alpha}{r} B A$ with $W$ frozen; merged, it costs nothing at prediction. It saves memory and storage, not
-#   time.
+# * LoRA trains $W + \frac{\alpha}{r} B A$ with $W$ frozen; merged, it costs nothing at prediction. It saves memory and storage, and
+#   only a little time.
 # * Frozen layers compute the same states in each epoch: keep them.
 # * int8 needs a scale for each channel; its size is free, its speed depends on who multiplies.
 # * Zeros save nothing by themselves. Smaller matrices, or a smaller student, do.

@@ -572,9 +572,10 @@ for n in num_labels[1:]:
         print(f"  adapted minus {rival:18} {in_points(gap)}")
 
 # %% [markdown]
-# Two questions, two lines each. *Did adapting change the features for the better?* That is the line against "before". *Did it pay?* That is the line against
+# Two questions, a line each for every size. *Did adapting change the features for the better?* That is the line against "before". *Did it pay?* That is the line against
 # layer 4, which anybody could have had for nothing. An interval that holds zero says: not known to help. In the paper,
-# adapting helped with millions of documents of the domain, on large machines. We had a few hundred sentences and half a minute, which tests the plumbing more than the method. If you have a great deal of text of your own, and text unlike the checkpoint's, it is worth the night.
+# adapting helped with millions of documents of the domain, on large machines, and, in many passes, with the unlabelled texts of a task itself, which is
+# nearer to what we do. We had a few hundred sentences and half a minute, which tests the plumbing more than the method. If you have a great deal of text of your own, and text unlike the checkpoint's, it is worth the night.
 
 # %%
 change = paired(*(top_right[f"top layer, {when}", max(drawn)] for when in ("adapted", "before")))
@@ -589,8 +590,8 @@ print("adapting moved the accuracy by less than six points" if profile.name != "
 #
 # $$t_j = \frac{1}{|\{i : \tilde y_i = j\}|} \sum_{i : \tilde y_i = j} p_{ij}$$
 #
-# is the mean confidence in $j$ of the sentences labelled $j$, with $\tilde y$ the given labels. A sentence whose label is $\tilde y_i$ is **suspected** if for another class $p_{ij} \ge t_j$: the
-# model is as sure of the other class as it usually is where that class is the label. (Of several such classes the most probable counts.)
+# is the mean confidence in $j$ of the sentences labelled $j$, with $\tilde y$ the given labels. A sentence *reaches* class $j$ if $p_{ij} \ge t_j$: the model
+# is as sure of $j$ as it usually is where $j$ is the label. It is **suspected** if the most probable of the classes that it reaches is not its label $\tilde y_i$.
 
 
 # %%

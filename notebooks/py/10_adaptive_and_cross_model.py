@@ -53,7 +53,8 @@ profile, seed = runtime.get_profile(), runtime.get_seed()
 # %% [markdown]
 # Two promises stand behind the title. **<abbr title="自适应微调">Adaptive fine-tuning</abbr>** changes its own settings while it runs: the rate, the layers that move,
 # the moment to stop. **<abbr title="跨模型微调">Cross-model fine-tuning</abbr>** makes one model out of several. Both are easy to write and easy to
-# believe in. So every method here meets the same test: the same number of training sentences, three seeds, and an interval.
+# believe in. So the methods meet one test wherever that is possible: the same number of training sentences, three seeds, and an
+# interval. Where one gets more sentences or fewer seeds, the text says so.
 #
 # ## 1 Many runs need cheap runs
 #
@@ -229,7 +230,7 @@ class EarlyStopping:
 
 
 # %% [markdown]
-# **Reduce on plateau** goes on instead, with half the rate, each time the loss has not fallen for more than `patience` checks. It can be
+# **Reduce on plateau** goes on instead, with half the rate, each time more than `patience` checks have passed without a new lowest loss. It can be
 # called like the other factors.
 
 
@@ -735,8 +736,8 @@ soft = training.predict_proba(judge, pretrained.hidden_states(model, unlabelled_
 print("what the teacher says:", soft.shape, soft.dtype)
 
 # %% [markdown]
-# Two LSTMs, equal but for what they learn from: the labelled sentences alone; or those and the teacher's answers. Both get about the same number of
-# steps.
+# Two LSTMs, equal but for what they learn from: the labelled sentences alone; or those and the teacher's answers. In the workshop profile
+# both get about the same number of steps.
 
 # %%
 everyone = [text.basic_english(sentence) for sentence in (*train.texts, *unlabelled.texts)]
@@ -767,7 +768,7 @@ lesson, _ = compare("LSTM: teacher minus alone", taught, alone)
 
 # %% [markdown]
 # The line says what the sentences without labels were worth: they cost nobody's time but the teacher's. The student cannot be expected to reach its
-# teacher. It starts from random word vectors, and 1,200 sentences teach few words.
+# teacher. It starts from random word vectors, and so few sentences teach few words.
 
 # %%
 print(evaluation.check_band("10 LSTM with a teacher minus alone", lesson.estimate))
@@ -779,8 +780,8 @@ print(evaluation.check_band("10 LSTM with a teacher minus alone", lesson.estimat
 # and nothing crashes. Two kinds of strangers:
 #
 # * **other heads**: the runs of our seeds, which differ in the head they started from;
-# * **other labels**: somebody else's project called praise class 0. Their model is as good as ours, by their own list of
-#   classes, so its members are judged by that list.
+# * **other labels**: somebody else's project called praise class 0. Judged by their own list of classes, as we do here, their model is
+#   as good as ours. The soup of both is judged by our list.
 
 # %% tags=["nbval-ignore-output"]
 turned = text.EncodedTexts(states.train.input_ids, 1 - states.train.labels)

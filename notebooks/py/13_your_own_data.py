@@ -151,7 +151,7 @@ print(table.report())
 # By hand and by the package the counts agree, and every planted fault is there. The class `mixed` has gone: with two
 # texts it cannot stand in a training, a validation and a test part. Either collect more of it or do without it, but decide.
 #
-# The rows that were set aside, to be mended in the file and read again:
+# One row for each reason; `table.set_aside` has them all, to be mended in the file and read again:
 
 # %%
 set_aside = table.set_aside.assign(text=table.set_aside["text"].str[:42])
@@ -263,8 +263,8 @@ print(f"frozen {frozen:,} of {pretrained.count_parameters(model).total:,} parame
 #
 # Nearly all of the time goes into products of matrices, and those can be counted before you start. A matrix with $P$ entries
 # costs $2P$ operations for each token on the way forward, a product and a sum for each entry. On the way back it costs $4P$:
-# half for the gradient that travels on, half for its own. With $L$ layers of width $D$ that are all trained, a step over $B$
-# texts of $T$ tokens takes about
+# half for the gradient that travels on, half for its own. From here on $P$ counts the entries of the matrices of all $L$ layers
+# together. If all layers, of width $D$, are trained, a step over $B$ texts of $T$ tokens takes about
 #
 # $$F = B\,T\,\big(6\,P + 12\,L\,D\,T\big) \;\text{operations}, \qquad \text{seconds} = \frac{F}{R} .$$
 #
@@ -388,8 +388,9 @@ plots.show(fig, alt="Accuracy, left, and macro F1, right, with wide 95 percent i
 
 # %% [markdown]
 # Read the verdict under the table, not the second digit after the point. With a test part of this size an interval is more
-# than ten points wide. Where two of them overlap, the gain on the same texts, with an interval of its own, is sharper; and
-# when that still holds zero, the honest answer is that *this test cannot tell*. An interval shrinks with the root of the
+# than ten points wide. Where two of them overlap, look at the gain on the same texts. Its interval need not be narrower than
+# theirs, but it answers the question, since the luck that hits both models cancels. And when it holds zero, the honest answer is that *this
+# test cannot tell*. An interval shrinks with the root of the
 # number of test texts: four times the texts, half the width.
 
 # %% [markdown]
@@ -479,7 +480,8 @@ for mistake in mistakes[:4].itertuples():
     print(f"labelled {mistake.label}:\n   {mistake.text}")
 
 # %% [markdown]
-# The line numbers lead back to the file. Mend a wrong label there, never in the notebook, and run again.
+# The line numbers lead back to the file. Mend a wrong label there, never in the notebook. But these are test texts: who mends only labels
+# that disagree with the model flatters it. Read as many of its right answers too, or take a new test part.
 
 # %% [markdown]
 # **Exercise 13.4 (complete): weights for a lopsided table.** If the rare class is missed too often, its texts can be made to count more in the loss. With
@@ -550,7 +552,8 @@ print("plain transformers gives the same probabilities, up to rounding")
 # %% [markdown]
 # ### The same from the shell
 #
-# Everything above in one command, for your own file:
+# The same steps in one command, for your own file. It freezes the word embeddings only and has defaults of its own for epochs, rate and
+# length (`course finetune --help`), so its numbers differ from ours:
 #
 # ```
 # course finetune reviews.csv --text-column review --label-column sentiment --out film-sentences
@@ -687,7 +690,7 @@ checks.check("13.5", two_parts, mine=False)  # the same check, on the solution a
 #
 # 1. Where do the rows come from, and what do they share: a film, a customer, an author, a day? That is your `group_column`.
 # 2. Who gave the labels, and would a second person agree? Label fifty texts again yourself. Your agreement is the ceiling.
-# 3. Read the report of faults, and open `set_aside.csv`. Is one class set aside more often than another?
+# 3. Read the report of faults and `table.set_aside` (from the shell: `set_aside.csv`, after the run). Is one class set aside more often than another?
 # 4. Read ten texts of each class. Does something give the label away that will not be there tomorrow: a signature, a date, a name?
 # 5. What does the commonest class score? What does TF-IDF?
 #
