@@ -645,8 +645,8 @@ claim("the padding moves the probability of some review by more than 5 points", 
 
 # %% [markdown]
 # The same weights and the same reviews. In company of longer reviews the memory of the last word fades before it is read. How
-# much that costs is chance: 21 points when this page was made, 0.3 points with the same seed on another processor, where the
-# network happened to learn a memory that lasts. Nothing in its training asked for one: there it was always read at the last word.
+# much that costs is chance: with the same seed it was 21 points on one processor and 0.3 points on another, where
+# the network happened to learn a memory that lasts. Nothing in its training asked for one: there it was always read at the last word.
 # A classifier built this way gives a review another answer when a longer one stands in its batch:
 
 # %%
