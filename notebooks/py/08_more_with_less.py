@@ -548,8 +548,8 @@ for label in ("float32", "int8"):
 
 # %% [markdown]
 # A quarter of the size, and hardly an answer changes: no training, and a dozen lines. Is it faster? Compare int8 with float32
-# *in the same program*: two programs differ in more than the size of their numbers. There it took half of the time when these
-# outputs were made. But torch computed in bfloat16 on that processor, and beside it little was gained. So the answer depends on what you
+# *in the same program*: two programs differ in more than the size of their numbers. There int8 took from a half to two
+# thirds of the time, in several builds of this page. But torch computed in bfloat16 on that processor, and beside it little was gained. So the answer depends on what you
 # have now, and on the laptop: measure it there before you promise anything.
 #
 # ## 6 Pruning: leave weights out
@@ -830,7 +830,7 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
 # zero, so LoRA keeps to its point. That of the student lies half a point **below**, its five runs between 2.0 below and 1.3 above. So the
 # second goal is met by the student, on average and not by every seed. It was not met at first: with two layers and twice the sentences, each read
 # twice, the mean lay nearly three points below. The third layer and the many sentences made the difference. int8 keeps to
-# its point in each of the five runs, and halves the time of float32; it is twice as fast as what you have only if that is what you have.
+# its point in each of the five runs, and takes a half to two thirds of the time of float32 in the same program; beside bfloat16 it gains little.
 #
 # And what holds with any seed:
 
@@ -865,7 +865,7 @@ checks.check("08.4", my_first_try, mine=False)  # the same check, on the solutio
 
 
 # %% [markdown]
-# **What paid here.** int8: a quarter of the disk, and half of the time of float32, for next to nothing. The cache: the same training, cheaper with every
+# **What paid here.** int8: a quarter of the disk, and a half to two thirds of the time of float32, for next to nothing. The cache: the same training, cheaper with every
 # epoch. LoRA: a file of under a megabyte for each task, and less than half of the memory. Distilling: a model that is
 # really faster, for about half a point.
 #
