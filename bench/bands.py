@@ -4,7 +4,7 @@
     python bench/bands.py 03 --seeds 5 6 7   more seeds, added to those measured before
 
 Every `evaluation.check_band(name, value)` that a notebook reaches is recorded, seed by seed, in
-bench/results/band_values.jsonl; a band is made from all values of a claim (`evaluation.make_band`). The seconds that
+bench/results/band_values.jsonl; a band is made from all values of a claim (`make_band`). The seconds that
 `evaluation.compare_run` is told are recorded too, and kept where the run had the machine to itself (one job).
 """
 
@@ -20,13 +20,15 @@ from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+from scipy import stats
+
 ROOT = Path(__file__).resolve().parents[1]
 VALUES = ROOT / "bench" / "results" / "band_values.jsonl"
 BANDS = ROOT / "course_utils" / "bands.json"
 sys.path.insert(0, str(ROOT / "tools"))
 
 import notebooks  # noqa: E402
-from course_utils.evaluation import make_band  # noqa: E402
 from course_utils.runtime import hardware  # noqa: E402
 
 
@@ -75,6 +77,19 @@ def forget_times(runs: list[tuple[str, int]]) -> None:
         if is_of(line, runs):
             line.pop("seconds", None)
     keep(lines)
+
+
+def make_band(values: list[float], *, smallest: float = 0.005) -> tuple[float, float]:
+    """Return (low, high): where the next run should fall, from the values of at least five seeds.
+
+    A 99 % prediction interval, mean +- t(n - 1) * s * sqrt(1 + 1 / n), but never narrower than
+    +- `smallest`. Source: Hahn and Meeker, 1991, section 4.7.
+    """
+    if len(values) < 5:
+        raise ValueError(f"A band needs at least 5 seeds, not {len(values)}.")
+    spread = stats.t.ppf(0.995, len(values) - 1) * np.std(values, ddof=1) * np.sqrt(1 + 1 / len(values))
+    half, centre = max(float(spread), smallest), float(np.mean(values))
+    return round(centre - half, 4), round(centre + half, 4)
 
 
 def make() -> None:

@@ -168,7 +168,7 @@ def trainer_run(encoded: EncodedTexts, *, strategy: str) -> Callable[[int], Job]
         )
 
         set_seed(seed)
-        with pretrained._quiet_loading():
+        with pretrained.quiet_loading():
             model = AutoModelForSequenceClassification.from_pretrained(pretrained.checkpoint_path(), num_labels=2)
         pad, places = DataCollatorWithPadding(pretrained.load_tokenizer()), 0
 

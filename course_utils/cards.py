@@ -136,7 +136,7 @@ def _save_weights(run: Run, folder: Path) -> None:
     names = dict(enumerate(run.table.reviews.class_names))
     run.model.config.id2label, run.model.config.label2id = names, {name: i for i, name in names.items()}
     run.tokenizer.model_max_length = run.max_tokens  # the folder remembers where texts were cut
-    with pretrained._quiet_loading():
+    with pretrained.quiet_loading():
         run.model.save_pretrained(folder)
         run.tokenizer.save_pretrained(folder)
 
@@ -232,7 +232,7 @@ def predict(folder: str | Path, texts: Sequence[str | None]) -> pd.DataFrame:
     if not config.is_file() or "ForSequenceClassification" not in config.read_text(encoding="utf-8"):
         raise ValueError(f"{folder} holds no fine-tuned classifier. Make one with: course finetune")
     try:
-        with pretrained._quiet_loading():
+        with pretrained.quiet_loading():
             model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, **options)
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except Exception as error:  # a damaged file ends in many kinds of error

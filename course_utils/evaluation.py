@@ -130,21 +130,6 @@ def check_band(name: str, value: float) -> str:
     return f"{name}: inside its band {low:.3f} to {high:.3f} ({len(band['values'])} seeds)."
 
 
-def make_band(values: list[float], *, smallest: float = 0.005) -> tuple[float, float]:
-    """Return (low, high): where the next run should fall, from the values of at least five seeds.
-
-    A 99 % prediction interval, mean +- t(n - 1) * s * sqrt(1 + 1 / n), but never narrower than
-    +- `smallest`. Source: Hahn and Meeker, 1991, section 4.7.
-    """
-    from scipy import stats
-
-    if len(values) < 5:
-        raise ValueError(f"A band needs at least 5 seeds, not {len(values)}.")
-    spread = stats.t.ppf(0.995, len(values) - 1) * np.std(values, ddof=1) * np.sqrt(1 + 1 / len(values))
-    half, centre = max(float(spread), smallest), float(np.mean(values))
-    return round(centre - half, 4), round(centre + half, 4)
-
-
 class Comparison(NamedTuple):
     """A run beside the stored runs of its claim: in words, and the numbers that `plots.compared_run` draws."""
 

@@ -122,7 +122,7 @@ def load_classifier(name: str = "embedded", *, num_classes: int = 2, dropout: fl
 
     torch.manual_seed(seed)
     rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout} if name == "embedded" else {}
-    with _quiet_loading():  # "some weights are newly initialised": said in the notebook, as prose
+    with quiet_loading():  # "some weights are newly initialised": said in the notebook, as prose
         options = {"num_labels": num_classes, "use_safetensors": True, "dtype": torch.float32, **rates}
         return fast_attention(_load(AutoModelForSequenceClassification, name, **options))
 
@@ -131,25 +131,23 @@ def load_encoder(name: str = "embedded"):
     """Return the checkpoint without a head; the call gives `.last_hidden_state` float (B, T, D)."""
     from transformers import AutoModel
 
-    with _quiet_loading():
+    with quiet_loading():
         return _load(AutoModel, name, use_safetensors=True, dtype=torch.float32).eval()
 
 
-class _quiet_loading:
+@contextmanager
+def quiet_loading() -> Iterator[None]:
     """Silence transformers' loading report for the length of a `with` block, then restore what was set."""
+    from transformers.utils import logging
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self.verbosity, self.bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *error: object) -> None:
-        from transformers.utils import logging
-
-        logging.set_verbosity(self.verbosity)
-        if self.bars:
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
             logging.enable_progress_bar()
 
 

@@ -170,32 +170,31 @@ def train_one_epoch(
     optimizer: torch.optim.Optimizer,
     *,
     batches: list[np.ndarray],
-    max_grad_norm: float = 1.0,
+    settings: Settings | None = None,
     after_step: Callable[[float, int], None] = lambda loss, tokens: None,
-    precision: str | None = None,
-    max_tokens: int | None = None,
-    every_token: bool = False,
 ) -> float:
     """Return the training loss (nats, mean over examples) of one pass over `batches`.
 
-    `after_step(loss, tokens)` is called after every step; the last three arguments are those of Settings.
+    Of `settings` (None: the defaults) max_grad_norm, precision, max_tokens and every_token count here.
+    `after_step(loss, tokens)` is called after every step.
     """
+    settings = settings or Settings()
     model.train()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     total = 0.0
     for indices in batches:
         pieces = [indices]
-        if max_tokens is not None:
-            pieces = [indices[piece] for piece in make_batches(encoded.take(indices).lengths, max_tokens=max_tokens)]
+        if budget := settings.max_tokens:
+            pieces = [indices[piece] for piece in make_batches(encoded.take(indices).lengths, max_tokens=budget)]
         optimizer.zero_grad()
         value, tokens = 0.0, 0
         for piece in pieces:
             batch = collate(encoded, piece)
-            logits = model_logits(model, batch, precision=precision, every_token=every_token)  # (B, C)
+            logits = model_logits(model, batch, precision=settings.precision, every_token=settings.every_token)  # (B, C)
             loss = nn.functional.cross_entropy(logits, batch["labels"].to(logits.device)) * (len(piece) / len(indices))
             loss.backward()  # adds to the gradient
             value, tokens = value + loss.item(), tokens + int(batch["attention_mask"].sum())
-        nn.utils.clip_grad_norm_(trainable, max_grad_norm)
+        nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
         optimizer.step()
         total += value * len(indices)
         after_step(value, tokens)
@@ -349,9 +348,9 @@ def fit(
                     train.lengths, batch_size=settings.batch_size, generator=state.generator, bucketed=settings.bucketed
                 )
             if batches := state.batches[: pause - state.step]:
-                names = ("max_grad_norm", "precision", "max_tokens", "every_token")
-                options = {name: getattr(settings, name) for name in names}
-                loss = train_one_epoch(model, train, state.optimizer, batches=batches, after_step=call.after_step, **options)
+                loss = train_one_epoch(
+                    model, train, state.optimizer, batches=batches, settings=settings, after_step=call.after_step
+                )
             else:
                 loss = float(np.mean(history.step_losses[state.measured :]))
             call.measure(model, validation, loss)

@@ -1,10 +1,13 @@
 """bench/bands.py: from recorded lines to bands, with times of runs that had the machine to themselves."""
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import load
+from scipy import stats
 
 PATH = Path(__file__).parents[1] / "bench" / "bands.py"
 tool = load("bands_tool", PATH)
@@ -46,3 +49,26 @@ def test_times_of_runs_that_shared_the_cores_are_dropped_and_values_stay(files):
     files(claim(0, seconds=1.0), claim(1, seconds=2.0))
     tool.forget_times([("06", 1), ("03", 0)])
     assert tool.recorded() == [claim(0, seconds=1.0), claim(1)]
+
+
+def test_make_band_is_the_prediction_interval_of_scipy():
+    values = [0.81, 0.83, 0.82, 0.85, 0.80]
+    low, high = tool.make_band(values)
+    scale = np.std(values, ddof=1) * math.sqrt(1 + 1 / 5)
+    expected = stats.t.interval(0.99, df=4, loc=np.mean(values), scale=scale)
+    assert (low, high) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_band_is_never_narrower_than_its_least_and_needs_five_seeds():
+    assert tool.make_band([0.8] * 5) == pytest.approx((0.795, 0.805))
+    with pytest.raises(ValueError, match=r"at least 5 seeds, not 4"):
+        tool.make_band([0.8] * 4)
+
+
+def test_the_bands_that_are_kept_hold_their_own_values_and_are_tight_enough_to_mean_something():
+    for profile, claims in json.loads(tool.BANDS.read_text())["profiles"].items():
+        assert profile in ("workshop", "full")
+        for name, band in claims.items():
+            assert len(band["values"]) >= 5, name
+            assert band["low"] <= min(band["values"]) and max(band["values"]) <= band["high"], name
+            assert (band["low"], band["high"]) == pytest.approx(tool.make_band(band["values"]), abs=2e-4), name

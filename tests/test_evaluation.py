@@ -1,7 +1,6 @@
 """Scores against scikit-learn, intervals against simulation and SciPy, and bands that bite."""
 
 import json
-import math
 import os
 import platform
 
@@ -92,20 +91,6 @@ def test_an_interval_in_words():
 # --- bands
 
 
-def test_make_band_is_the_prediction_interval_of_scipy():
-    values = [0.81, 0.83, 0.82, 0.85, 0.80]
-    low, high = evaluation.make_band(values)
-    scale = np.std(values, ddof=1) * math.sqrt(1 + 1 / 5)
-    expected = stats.t.interval(0.99, df=4, loc=np.mean(values), scale=scale)
-    assert (low, high) == pytest.approx(expected, abs=1e-4)
-
-
-def test_a_band_is_never_narrower_than_its_least_and_needs_five_seeds():
-    assert evaluation.make_band([0.8] * 5) == pytest.approx((0.795, 0.805))
-    with pytest.raises(ValueError, match=r"at least 5 seeds, not 4"):
-        evaluation.make_band([0.8] * 4)
-
-
 @pytest.fixture
 def bands(monkeypatch):
     band = {"low": 0.75, "high": 0.85, "values": [0.8] * 5}
@@ -144,15 +129,6 @@ def test_record_mode_writes_the_value_and_its_seed(bands, monkeypatch, tmp_path)
         evaluation.check_band("03 accuracy", 0.1)
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert lines == [{"name": "03 accuracy", "value": 0.1, "seed": seed} for seed in (0, 4)]
-
-
-def test_the_bands_that_are_kept_hold_their_own_values_and_are_tight_enough_to_mean_something():
-    for profile, claims in evaluation._bands()["profiles"].items():
-        assert profile in ("workshop", "full")
-        for name, band in claims.items():
-            assert len(band["values"]) >= 5, name
-            assert band["low"] <= min(band["values"]) and max(band["values"]) <= band["high"], name
-            assert (band["low"], band["high"]) == pytest.approx(evaluation.make_band(band["values"]), abs=2e-4), name
 
 
 # --- a run beside the stored ones

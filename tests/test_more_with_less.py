@@ -20,7 +20,9 @@ def test_soft_labels_give_the_gradient_of_the_divergence_from_the_teacher():
     teacher = torch.randn(8, 2, generator=torch.Generator().manual_seed(1)).softmax(dim=1)
     soft = EncodedTexts(texts.input_ids, teacher.numpy())
     still = torch.optim.SGD(student.parameters(), lr=0.0)
-    training.train_one_epoch(student, soft, still, batches=[np.arange(8)], max_grad_norm=1e9, precision="float32")
+    training.train_one_epoch(
+        student, soft, still, batches=[np.arange(8)], settings=training.Settings(max_grad_norm=1e9, precision="float32")
+    )
     batch = collate(texts, np.arange(8))
     answers = twin(batch["input_ids"], batch["attention_mask"]).log_softmax(dim=1)
     nn.functional.kl_div(answers, teacher, reduction="batchmean").backward()

@@ -102,7 +102,7 @@ def test_the_loss_falls_on_one_batch(encoded):
 def test_two_steps_are_those_of_plain_torch(encoded):
     model, twin = make_model(dropout=0.0), make_model(dropout=0.0)
     optimizer, batches = torch.optim.SGD(model.parameters(), lr=1.0), [np.arange(8), np.arange(8, 20)]
-    training.train_one_epoch(model, encoded, optimizer, batches=batches, max_grad_norm=0.01)
+    training.train_one_epoch(model, encoded, optimizer, batches=batches, settings=Settings(max_grad_norm=0.01))
     for indices in batches:
         batch = collate(encoded, indices)
         loss = nn.functional.cross_entropy(twin(batch["input_ids"], batch["attention_mask"]), batch["labels"])
@@ -452,11 +452,10 @@ def test_a_step_takes_one_pass_and_one_update_of_all_parameters(tiny_bert, encod
 
 def test_a_batch_in_pieces_gives_the_gradient_of_the_whole_in_less_memory(encoded):
     whole, model = make_model(dropout=0.0), Counting(make_model(dropout=0.0))
-    options = {"batches": [np.arange(24)], "max_grad_norm": 1e9}
-    losses = [
-        training.train_one_epoch(m, encoded, torch.optim.SGD(m.parameters(), lr=1.0), max_tokens=budget, **options)
-        for m, budget in ((whole, None), (model, 20))
-    ]
+    losses = []
+    for m, budget in ((whole, None), (model, 20)):
+        optimizer, settings = torch.optim.SGD(m.parameters(), lr=1.0), Settings(max_grad_norm=1e9, max_tokens=budget)
+        losses.append(training.train_one_epoch(m, encoded, optimizer, batches=[np.arange(24)], settings=settings))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     torch.testing.assert_close(weights(model), weights(whole), rtol=1e-4, atol=1e-6)
     assert model.calls > 3 and model.tokens == encoded.lengths.sum()
