@@ -184,7 +184,7 @@ def train_one_epoch(
     total = 0.0
     for indices in batches:
         pieces = [indices]
-        if budget := settings.max_tokens:
+        if (budget := settings.max_tokens) is not None:
             pieces = [indices[piece] for piece in make_batches(encoded.take(indices).lengths, max_tokens=budget)]
         optimizer.zero_grad()
         value, tokens = 0.0, 0
