@@ -486,7 +486,7 @@ print(f"by hand = torch._int_mm; relative error of the product: {error:.1%}")
 # ### The same from a library
 #
 # That was one product. **ONNX Runtime** does so with every product that has a stored matrix; the products inside attention,
-# softmax and norms stay in float32. It reads a *graph*: a file with all operations of a model, which needs
+# softmax and norms stay in float32. It reads a **<abbr title="计算图">graph</abbr>**: a file with all operations of a model, which needs
 # neither torch nor Python, so phones and servers use it. `torch.onnx.export` calls the
 # model once, on our batch, and writes down what it did. We say that $B$ and $T$ may change; otherwise the graph would know
 # batches of 16 sentences and of this one length only.
