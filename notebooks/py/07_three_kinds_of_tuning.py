@@ -794,6 +794,7 @@ for i, name in enumerate(shown):
         ax.errorbar(position, score.estimate, yerr=bar, elinewidth=1, label=name, **look)
 axes[0].set(xscale="log", xlabel="trained parameters", ylabel="test accuracy, 95 % interval")
 axes[1].set(xscale="log", xlabel="minutes of training")
+axes[1].xaxis.set(major_locator=plt.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter=plt.NullFormatter())
 axes[0].set_title("A few trained parameters go far")
 axes[1].set_title("What is cut off below saves minutes")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
