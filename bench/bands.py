@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
@@ -36,7 +37,8 @@ def record(number: str, seed: int) -> None:
     """Run one notebook with one seed; its claims are appended to the file of values."""
     os.environ |= {"COURSE_PROFILE": "workshop", "COURSE_SEED": str(seed), "COURSE_RECORD_BANDS": str(VALUES)}
     (script,) = notebooks.scripts([number])
-    cost = notebooks.execute(notebooks.read(script))
+    with tempfile.TemporaryDirectory() as folder:  # seeds may run side by side, and would share their outputs
+        cost = notebooks.execute(notebooks.read(script), folder=Path(folder))
     print(f"{script.stem}, seed {seed}: {cost['seconds']} s", flush=True)
 
 

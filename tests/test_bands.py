@@ -51,6 +51,16 @@ def test_times_of_runs_that_shared_the_cores_are_dropped_and_values_stay(files):
     assert tool.recorded() == [claim(0, seconds=1.0), claim(1)]
 
 
+def test_each_run_keeps_its_outputs_in_a_folder_of_its_own(files, monkeypatch):
+    for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_BANDS"):
+        monkeypatch.setenv(name, "")  # put back after the test: a run sets them for itself
+    folders = []
+    monkeypatch.setattr(tool.notebooks, "execute", lambda notebook, *, folder: folders.append(folder) or {"seconds": 1.0})
+    for seed in (0, 1):
+        tool.record("00", seed)
+    assert len(set(folders)) == 2 and not any(folder.exists() for folder in folders)
+
+
 def test_make_band_is_the_prediction_interval_of_scipy():
     values = [0.81, 0.83, 0.82, 0.85, 0.80]
     low, high = tool.make_band(values)

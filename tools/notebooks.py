@@ -119,10 +119,11 @@ class PeakMemory(threading.Thread):
             time.sleep(0.2)
 
 
-def execute(notebook: nbformat.NotebookNode, *, allow_errors: bool = False) -> dict:
+def execute(notebook: nbformat.NotebookNode, *, allow_errors: bool = False, folder: Path = ROOT / "notebooks") -> dict:
     """Execute a notebook in place and return its seconds, in all and by section, its slowest cell and its peak memory.
 
-    With `allow_errors` a cell that fails keeps its error as an output, and the next one runs.
+    With `allow_errors` a cell that fails keeps its error as an output, and the next one runs. It runs in `folder`, where
+    it keeps its outputs: runs side by side need folders of their own.
     """
     started: dict[int, float] = {}
     seconds: dict[int, float] = {}
@@ -131,7 +132,7 @@ def execute(notebook: nbformat.NotebookNode, *, allow_errors: bool = False) -> d
         timeout=900,
         allow_errors=allow_errors,
         kernel_name=notebook.metadata.kernelspec.name,
-        resources={"metadata": {"path": str(ROOT / "notebooks")}},
+        resources={"metadata": {"path": str(folder)}},
         on_cell_execute=lambda cell, cell_index: started.__setitem__(cell_index, time.monotonic()),
         on_cell_executed=lambda cell, cell_index, execute_reply: seconds.__setitem__(
             cell_index, time.monotonic() - started[cell_index]
