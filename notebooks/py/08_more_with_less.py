@@ -500,7 +500,7 @@ import onnxruntime
 from onnxruntime import quantization
 
 logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # else it lists what it misses for pictures
-folder = Path("outputs") / f"08_int8_seed_{seed}"
+folder = Path("outputs") / "08_int8"
 folder.mkdir(parents=True, exist_ok=True)
 changing = {name: dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC) for name in inputs}  # B and T
 options = {"input_names": list(inputs), "output_names": ["logits"], "external_data": False, "verbose": False}
@@ -890,7 +890,7 @@ trained_head.load_state_dict({k: adapter[f"classifier.{k}"] for k in ("weight", 
 loaded.classifier = nn.Identity()  # gives the pooled states, (n, D)
 pooled = training.predict_logits(loaded, encoded.validation)
 heads = [trained_head, *(nn.Linear(384, 2) for _ in range(20))]
-accuracies = [np.mean(head(pooled).argmax(dim=1).numpy() == encoded.validation.labels) for head in heads]
+accuracies = [evaluation.accuracy(head(pooled).argmax(dim=1).numpy(), encoded.validation.labels) for head in heads]
 new = np.array(accuracies[1:])
 print(f"with its head {accuracies[0]:.3f}")
 print(f"with new heads {new.min():.3f} to {new.max():.3f}, mean {new.mean():.3f}")
