@@ -149,7 +149,7 @@ EXERCISES = [
             "a": ("LoRA", "It makes training smaller. Merged, it answers exactly as fast as before."),
             "b": ("a student with fewer layers", "Fewer layers are fewer products; check the point with an interval."),
             "c": ("setting 60 % of the weights to zero", "A zero is multiplied like any other number: nothing gets faster."),
-            "d": ("int8 through ONNX Runtime", "It needs less time than float32. Beside bfloat16 little was left to gain."),
+            "d": ("int8 through ONNX Runtime", "It needs less time than float32. Beside bfloat16 it did not reach twice."),
         },
         hints=("which methods make the matrix products fewer or smaller?",),
     ),

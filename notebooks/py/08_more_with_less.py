@@ -549,7 +549,7 @@ for label in ("float32", "int8"):
 # %% [markdown]
 # A quarter of the size, and hardly an answer changes: no training, and a dozen lines. Is it faster? Compare int8 with float32
 # *in the same program*: two programs differ in more than the size of their numbers. There int8 took from a half to two
-# thirds of the time, in several builds of this page. But torch computed in bfloat16 on that processor, and beside it little was gained; with bfloat16 switched off,
+# thirds of the time, in several builds of this page. But torch computed in bfloat16 on that processor, and beside it less was gained; with bfloat16 switched off,
 # int8 was 2.2 times as fast as torch. So the answer depends on what you have now, and on the laptop: measure it there before you promise anything.
 #
 # ## 6 Pruning: leave weights out
@@ -830,7 +830,7 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
 # zero, so LoRA keeps to its point. That of the student lies half a point **below**, its five runs between 2.0 below and 1.3 above. So the
 # second goal is met by the student, on average and not by every seed. It was not met at first: with two layers and twice the sentences, each read
 # twice, the mean lay nearly three points below. The third layer and the many sentences made the difference. int8 keeps to
-# its point in each of the five runs, and is twice as fast where torch computes in float32: there it meets the goal too. Beside bfloat16 it gains little.
+# its point in each of the five runs, and is twice as fast where torch computes in float32: there it meets the goal too. Beside bfloat16 it gains less.
 #
 # And what holds with any seed:
 
@@ -870,7 +870,7 @@ checks.check("08.4", my_first_try, mine=False)  # the same check, on the solutio
 # really faster, for about half a point.
 #
 # **What did not pay here.** Unstructured pruning saved neither time nor space. LoRA and IA3 saved some time, but nothing like their share of parameters.
-# bfloat16 needs hardware that not every laptop has, and where it is there, int8 adds little to it.
+# bfloat16 needs hardware that not every laptop has, and where it is there, int8 adds less to it.
 #
 # **The honest rivals.** TF-IDF and the LSTM train in seconds and answer in a fraction of the time of any encoder. If
 # their accuracy is good enough for your purpose, the rest of this notebook is not for you.
