@@ -253,7 +253,7 @@ def course_prediction(reviews: data.Reviews, cut_at: int, **options: Any) -> Cal
         def run() -> int:
             encoded = text.encode_wordpieces(reviews, tokenizer, max_tokens=cut_at)
             training.predict_proba(model, encoded, **options)
-            limits = {"batch_size": 64, "max_tokens": training.token_budget(model), **options}
+            limits = {"batch_size": 256, "max_tokens": training.token_budget(model), **options}
             return places_of(encoded.lengths, text.make_batches(encoded.lengths, **limits))
 
         return Job(run)

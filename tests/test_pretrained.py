@@ -139,7 +139,7 @@ def test_attention_in_float32_gives_the_models_own_answers_and_gradients(tiny_be
     monkeypatch.setattr(pretrained, "choose_device", lambda: torch.device("cpu"))
     own = copy.deepcopy(tiny_bert)
     assert own.config._attn_implementation == "sdpa"
-    ours = pretrained.fast_attention(tiny_bert)
+    ours = pretrained.suit_bfloat16(tiny_bert)
     assert ours.config._attn_implementation == ("sdpa_float32" if fast else "sdpa")
     batch = collate(ENCODED, np.arange(4))  # texts of several lengths, so that there is padding to hide
     assert not batch["attention_mask"].all()
@@ -162,11 +162,11 @@ def test_causal_and_local_attention_are_the_librarys_too_and_another_choice_stay
     batch = {name: collate(ENCODED, np.arange(4))[name] for name in ("input_ids", "attention_mask")}
     for model in (local.eval(), causal.eval()):
         with torch.no_grad():
-            own, ours = model(**batch).logits, pretrained.fast_attention(model)(**batch).logits
+            own, ours = model(**batch).logits, pretrained.suit_bfloat16(model)(**batch).logits
         assert model.config._attn_implementation == "sdpa_float32"
         torch.testing.assert_close(ours, own)
     causal.set_attn_implementation("eager")
-    assert pretrained.fast_attention(causal).config._attn_implementation == "eager"
+    assert pretrained.suit_bfloat16(causal).config._attn_implementation == "eager"
 
 
 def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, monkeypatch):
@@ -174,16 +174,50 @@ def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, mon
     seen, sdpa = [], torch.nn.functional.scaled_dot_product_attention
     spy = lambda q, *rest, **options: seen.append(q.dtype) or sdpa(q, *rest, **options)  # noqa: E731
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
-    for model in (copy.deepcopy(tiny_bert), pretrained.fast_attention(tiny_bert)):
+    for model in (copy.deepcopy(tiny_bert), pretrained.suit_bfloat16(tiny_bert)):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = model(input_ids=torch.tensor([[3, 4, 5]])).logits
         assert out.dtype == torch.bfloat16
     assert seen == [torch.bfloat16] * 3 + [torch.float32] * 3
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):  # nothing to differentiate: bfloat16 is faster
+        tiny_bert(input_ids=torch.tensor([[3, 4, 5]]))
+    assert seen[6:] == [torch.bfloat16] * 3
+
+
+def test_states_stay_in_bfloat16_from_layer_to_layer_and_logits_are_as_close_as_before(tiny_bert):
+    batch = {name: collate(ENCODED, np.arange(4))[name] for name in ("input_ids", "attention_mask")}
+    own, suited = copy.deepcopy(tiny_bert), pretrained.suit_bfloat16(tiny_bert)
+    seen: list[torch.dtype] = []
+    for model in (own, suited):
+        for layer in model.bert.encoder.layer:
+            layer.register_forward_hook(lambda module, inputs, states: seen.append(states.dtype))
+    with torch.no_grad():
+        exact = own(**batch).logits
+        assert torch.equal(suited(**batch).logits, exact)  # outside of autocast nothing is lowered
+        del seen[:]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            errors = [(model(**batch).logits - exact).square().mean().sqrt() for model in (own, suited)]
+    assert seen == [torch.float32] * 3 + [torch.bfloat16] * 3
+    assert 0 < errors[1] < 2 * errors[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        suited(**batch).logits.sum().backward()
+    assert {p.grad.dtype for p in suited.parameters()} == {torch.float32}  # nor are weights and their gradients
+
+
+def test_upper_layers_go_on_in_bfloat16_as_the_whole_model_does(tiny_bert):
+    model = pretrained.suit_bfloat16(tiny_bert)
+    batch = collate(ENCODED, np.arange(4))
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        whole = model(**inputs).logits
+        states = model.bert.embeddings(input_ids=inputs["input_ids"]).float()  # as hidden_states keeps them
+        upper = pretrained.UpperLayers(model, 0)(states, inputs["attention_mask"])
+    torch.testing.assert_close(upper, whole, atol=0.01, rtol=0.01)
 
 
 def test_the_attention_chosen_here_is_not_written_into_the_folder(tiny_bert, monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "has_fast_bfloat16", lambda: True)
-    pretrained.fast_attention(tiny_bert).save_pretrained(tmp_path)
+    pretrained.suit_bfloat16(tiny_bert).save_pretrained(tmp_path)
     assert "sdpa_float32" not in (tmp_path / "config.json").read_text()
 
 

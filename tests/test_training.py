@@ -496,12 +496,13 @@ def test_precision_is_one_argument_of_steps_and_of_prediction(encoded):
 
 
 def test_prediction_keeps_to_the_budget_of_the_model_and_says_how_far_it_is(tiny_bert, encoded, monkeypatch):
-    assert (training.token_budget(tiny_bert), training.token_budget(make_model())) == (2_048, 16_384)
+    budgets = [training.token_budget(tiny_bert, precision) for precision in ("float32", "bfloat16")]
+    assert [*budgets, training.token_budget(make_model())] == [2_048, 4_096, 16_384]  # the same bytes, where it is BERT
     model = Counting(make_model())
     plain = training.predict_logits(model, LONGER, max_tokens=300)
     assert model.tokens == LONGER.lengths.sum() and model.places <= 1.1 * model.tokens
     assert model.calls >= model.places / 300
-    monkeypatch.setattr(training, "token_budget", lambda model: 300)
+    monkeypatch.setattr(training, "token_budget", lambda model, precision: 300)
     told: list[str] = []
 
     def bar(batches, *, desc, unit):
