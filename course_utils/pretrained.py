@@ -82,7 +82,7 @@ def float32_attention(module: nn.Module, query, key, value, attention_mask, **op
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    if not torch.is_grad_enabled():
+    if not any(states.requires_grad for states in (query, key, value)):  # prediction, or a frozen layer
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     with torch.autocast(query.device.type, enabled=False):
         query, key, value, dtype = query.float(), key.float(), value.float(), query.dtype

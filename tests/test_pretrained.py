@@ -182,6 +182,10 @@ def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, mon
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):  # nothing to differentiate: bfloat16 is faster
         tiny_bert(input_ids=torch.tensor([[3, 4, 5]]))
     assert seen[6:] == [torch.bfloat16] * 3
+    pretrained.freeze_below(tiny_bert, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        tiny_bert(input_ids=torch.tensor([[3, 4, 5]]))
+    assert seen[9:] == [torch.bfloat16] * 2 + [torch.float32]  # frozen layers are not differentiated either
 
 
 def test_states_stay_in_bfloat16_from_layer_to_layer_and_logits_are_as_close_as_before(tiny_bert):
