@@ -407,9 +407,11 @@ for dtype in (torch.float32, torch.bfloat16):
 # setting. If they say bfloat16, those times already contain the gain; the rows of ONNX Runtime (section 5) do not. How large is it? On a processor with AMX, one large product took a sixth of
 # its float32 time, but a training step two thirds (`course bench ablation`): GELU, norms, sums and Adam are no faster, and
 # soon they are most of the step. At first we gained nothing at all: torch computes the way back through attention in
-# bfloat16 so slowly on a CPU that it took 42 % of the step. `pretrained.load_classifier` therefore keeps attention, and
-# nothing else, in float32 while a model trains. And `autocast` lowers products only. Each layer *adds* its products to the states that
-# entered it; if those are float32, so is the sum, and between any two products everything goes back to 32 bits. So now our embeddings
+# bfloat16 so slowly on a CPU that it took 42 % of the step. `pretrained.load_classifier` therefore keeps attention in
+# float32 while a model trains.
+#
+# There was a second surprise: `autocast` lowers products only. Each layer *adds* its products to the states that
+# entered it; if those are float32, so is the sum, and between any two products everything goes back to 32 bits. Here the embeddings
 # hand over bfloat16 states: that alone took a quarter off the time of predictions for sentences, and a seventh off that of
 # training steps with 256 tokens. Measure a switch before you believe in it, and look what still happens in the old
 # precision. On a GPU, bfloat16 is the first thing to switch on.
