@@ -248,13 +248,17 @@ def course_prediction(reviews: data.Reviews, cut_at: int, **options: Any) -> Cal
     tokenizer = pretrained.load_tokenizer()
 
     def prepare(seed: int) -> Job:
-        model = pretrained.load_classifier(seed=seed).eval()
+        model, places = pretrained.load_classifier(seed=seed).eval(), 0
+
+        def count(module: nn.Module, positional: tuple, batch: dict[str, torch.Tensor]) -> None:
+            nonlocal places
+            places += batch["input_ids"].numel()
+
+        model.register_forward_pre_hook(count, with_kwargs=True)
 
         def run() -> int:
-            encoded = text.encode_wordpieces(reviews, tokenizer, max_tokens=cut_at)
-            training.predict_proba(model, encoded, **options)
-            limits = {"batch_size": 256, "max_tokens": training.token_budget(model), **options}
-            return places_of(encoded.lengths, text.make_batches(encoded.lengths, **limits))
+            training.predict_proba(model, text.encode_wordpieces(reviews, tokenizer, max_tokens=cut_at), **options)
+            return places
 
         return Job(run)
 

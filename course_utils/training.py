@@ -26,8 +26,8 @@ class Settings:
 
     bucketed: texts of like length share a batch, which saves padding.
     fused: one kernel updates all parameters.
-    precision: "float32" or "bfloat16" for matrix products, and between those of a transformer; None takes what the
-        device does well.
+    precision: "float32" or "bfloat16" for matrix products, and for what a transformer computes between them; None
+        takes what the device does well.
     max_tokens: token places held in memory at once. A larger batch is computed in pieces, shorter ones apart
         from longer ones, whose gradients add up to that of the whole batch. None does each batch in one piece.
     every_token: let the last layer of a BERT compute all tokens, of which its head reads the first alone.

@@ -188,7 +188,7 @@ def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, mon
     assert seen[9:] == [torch.bfloat16] * 2 + [torch.float32]  # frozen layers are not differentiated either
 
 
-def test_states_stay_in_bfloat16_from_layer_to_layer_and_logits_are_as_close_as_before(tiny_bert):
+def test_states_stay_in_bfloat16_from_layer_to_layer_and_logits_err_less_than_twice_as_much(tiny_bert):
     batch = {name: collate(ENCODED, np.arange(4))[name] for name in ("input_ids", "attention_mask")}
     own, suited = copy.deepcopy(tiny_bert), pretrained.suit_bfloat16(tiny_bert)
     seen: list[torch.dtype] = []
