@@ -3,9 +3,9 @@
     python bench/bands.py 03 06              run these notebooks for seeds 0 to 4 and make their bands
     python bench/bands.py 03 --seeds 5 6 7   more seeds, added to those measured before
 
-Every `evaluation.check_band(name, value)` that a notebook reaches is recorded, seed by seed, in
+Every `claims.check_claim(name, value)` that a notebook reaches is recorded, seed by seed, in
 bench/results/band_values.jsonl; a band is made from all values of a claim (`make_band`). The seconds that
-`evaluation.compare_run` is told are recorded too, and kept where the run had the machine to itself (one job).
+`claims.compare_run` is told are recorded too, and kept where the run had the machine to itself (one job).
 """
 
 from __future__ import annotations

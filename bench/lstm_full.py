@@ -21,7 +21,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import data, models, text, training
+from course_utils import data, models, prediction, text, training
 from course_utils.runtime import hardware
 
 RESULT = seeds.ROOT / "bench" / "results" / "lstm_full.json"
@@ -38,9 +38,9 @@ def run(seed: int) -> dict:
     vectors = text.ppmi_vectors(train, vocab_size=vocab_size, size=SIZE, seed=seed)
     torch.manual_seed(seed)
     model = models.LSTMClassifier(vocab_size, embedding_size=SIZE, vectors=vectors, **NETWORK)
-    history = training.fit(model, train, validation, training.Settings(seed=seed, **SETTINGS), on_progress=lambda _: None)
+    history = training.fit(model, train, validation, training.TrainingConfig(seed=seed, **SETTINGS), on_progress=lambda _: None)
     seconds = time.perf_counter() - started
-    correct = (training.evaluate(model, test).predictions == test.labels).astype(int)
+    correct = (prediction.evaluate(model, test).predictions == test.labels).astype(int)
     print(f"seed {seed}: {correct.mean():.4f} after {seconds:.0f} s", flush=True)
     validated = [round(record.validation_accuracy, 4) for record in history.records]
     return {"seconds": seconds, "validation": validated, "correct": correct.tolist()}

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from course_utils import data, text
+from course_utils import batching, data, text
 from course_utils.evaluation import block_interval
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def encoded_reviews(max_tokens: int) -> tuple[list[text.EncodedTexts], int]:
+def encoded_reviews(max_tokens: int) -> tuple[list[batching.TokenDataset], int]:
     """Return train, validation and test as the last `max_tokens` words of each review, and the vocabulary's size."""
     splits = data.load_splits("imdb")
     words = text.Vocabulary.from_tokens(text.basic_english(review) for review in splits.train.texts)
-    return [text.encode_words(part, words, max_tokens=max_tokens, keep="last") for part in splits], len(words)
+    return [text.encode_words(part, words, max_length=max_tokens, keep="last") for part in splits], len(words)
 
 
 def finished_runs(description: str | None, folder: str, asked: dict[str, Any], run: Callable[[int], dict]) -> list[dict]:

@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_utils import data, models, pretrained, runtime, text, training
+from course_utils import batching, cost, data, device, layers, models, prediction, pretrained, text, training
 from course_utils.evaluation import block_interval
 from course_utils.text import EncodedTexts
 
@@ -111,7 +111,7 @@ QUICK = Sizes(8, 4, 16, 8, 4, 12, 6, 4, 8, 8)
 def wordpieces(source: str, size: int | None, max_tokens: int, *, part: str = "train") -> tuple[EncodedTexts, data.Reviews]:
     """Return `size` texts of a source, spread evenly over it, as word pieces and as they are."""
     reviews = data.evenly(getattr(data.load_splits(source), part), size)
-    return text.encode_wordpieces(reviews, pretrained.load_tokenizer(), max_tokens=max_tokens), reviews
+    return text.encode_wordpieces(reviews, pretrained.load_tokenizer(), max_length=max_tokens), reviews
 
 
 def places_of(lengths: np.ndarray, batches: list[np.ndarray]) -> int:
@@ -129,23 +129,23 @@ def course_run(encoded: EncodedTexts, *, dropout: float = 0.0, frozen: int | Non
     def prepare(seed: int) -> Job:
         model = pretrained.load_classifier(dropout=dropout, seed=seed)
         if frozen is not None:
-            pretrained.freeze_below(model, frozen)
-        settings = training.Settings(num_epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=seed, **choices)
+            layers.freeze_below(model, frozen)
+        settings = training.TrainingConfig(num_epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=seed, **choices)
         generator = torch.Generator().manual_seed(seed)  # as fit makes its batches
-        batches = text.make_batches(encoded.lengths, batch_size=BATCH_SIZE, generator=generator, bucketed=settings.bucketed)
-        states = pretrained.hidden_states(model, encoded, layer=frozen or 0) if cached and not cache_timed else None
+        batches = batching.make_batches(encoded.lengths, batch_size=BATCH_SIZE, generator=generator, bucketed=settings.bucketed)
+        states = layers.hidden_states(model, encoded, layer=frozen or 0) if cached and not cache_timed else None
 
         def run() -> int:
             texts, trained = encoded, model
             if cached:
-                texts = states or pretrained.hidden_states(model, encoded, layer=frozen or 0)
-                trained = pretrained.UpperLayers(model, frozen or 0)
+                texts = states or layers.hidden_states(model, encoded, layer=frozen or 0)
+                trained = layers.UpperLayers(model, frozen or 0)
             validation = texts.take(np.array([0])) if cached else one
             training.fit(trained, texts, validation, settings, on_progress=lambda progress: None)
             return places_of(encoded.lengths, batches)
 
         every = choices.get("every_token", False)
-        flops = 0.0 if cached else training.count_flops(model, encoded.lengths, batches, trains=True, every_token=every)
+        flops = 0.0 if cached else cost.count_flops(model, encoded.lengths, batches, trains=True, every_token=every)
         return Job(run, model, flops)
 
     return prepare
@@ -168,7 +168,7 @@ def trainer_run(encoded: EncodedTexts, *, strategy: str) -> Callable[[int], Job]
         )
 
         set_seed(seed)
-        with pretrained.quiet_loading():
+        with device.quiet_loading():
             model = AutoModelForSequenceClassification.from_pretrained(pretrained.checkpoint_path(), num_labels=2)
         pad, places = DataCollatorWithPadding(pretrained.load_tokenizer()), 0
 
@@ -185,7 +185,7 @@ def trainer_run(encoded: EncodedTexts, *, strategy: str) -> Callable[[int], Job]
         arguments = TrainingArguments(
             output_dir=str(ROOT / "outputs" / "trainer"), num_train_epochs=1, per_device_train_batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE, seed=seed, train_sampling_strategy=strategy,
-            bf16=strategy == "group_by_length" and runtime.has_fast_bfloat16(), use_cpu=not torch.cuda.is_available(),
+            bf16=strategy == "group_by_length" and device.has_fast_bfloat16(), use_cpu=not torch.cuda.is_available(),
             report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
         )  # fmt: skip
         trainer = Trainer(model, arguments, train_dataset=rows, data_collator=collate)
@@ -231,8 +231,8 @@ def course_lstm_run(encoded: EncodedTexts, vocab_size: int) -> Callable[[int], J
     def prepare(seed: int) -> Job:
         torch.manual_seed(seed)
         model = models.LSTMClassifier(vocab_size)
-        settings = training.Settings(num_epochs=1, learning_rate=3e-3, batch_size=64, seed=seed)
-        batches = text.make_batches(encoded.lengths, batch_size=64, generator=torch.Generator().manual_seed(seed))
+        settings = training.TrainingConfig(num_epochs=1, learning_rate=3e-3, batch_size=64, seed=seed)
+        batches = batching.make_batches(encoded.lengths, batch_size=64, generator=torch.Generator().manual_seed(seed))
 
         def run() -> int:
             training.fit(model, encoded, encoded.take(np.array([0])), settings, on_progress=lambda progress: None)
@@ -244,7 +244,7 @@ def course_lstm_run(encoded: EncodedTexts, vocab_size: int) -> Callable[[int], J
 
 
 def course_prediction(reviews: data.Reviews, cut_at: int, **options: Any) -> Callable[[int], Job]:
-    """Return tokenising and `training.predict_proba`."""
+    """Return tokenising and `prediction.predict_proba`."""
     tokenizer = pretrained.load_tokenizer()
 
     def prepare(seed: int) -> Job:
@@ -257,7 +257,7 @@ def course_prediction(reviews: data.Reviews, cut_at: int, **options: Any) -> Cal
         model.register_forward_pre_hook(count, with_kwargs=True)
 
         def run() -> int:
-            training.predict_proba(model, text.encode_wordpieces(reviews, tokenizer, max_tokens=cut_at), **options)
+            prediction.predict_proba(model, text.encode_wordpieces(reviews, tokenizer, max_length=cut_at), **options)
             return places
 
         return Job(run)
@@ -273,8 +273,8 @@ def pipeline_prediction(reviews: data.Reviews, max_tokens: int) -> Callable[[int
 
         model, tokenizer = pretrained.load_classifier(seed=seed), pretrained.load_tokenizer()
         classify = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu", batch_size=32)
-        lengths = text.encode_wordpieces(reviews, tokenizer, max_tokens=max_tokens).lengths
-        batches = text.make_batches(lengths, batch_size=32, bucketed=False)
+        lengths = text.encode_wordpieces(reviews, tokenizer, max_length=max_tokens).lengths
+        batches = batching.make_batches(lengths, batch_size=32, bucketed=False)
 
         def run() -> int:
             classify(list(reviews.texts), top_k=None, truncation=True, max_length=max_tokens)
@@ -290,7 +290,7 @@ def pipeline_prediction(reviews: data.Reviews, max_tokens: int) -> Callable[[int
 
 def _against_trainer(source: str, size: int | None, max_tokens: int, **more: Any) -> Comparison:
     encoded, _ = wordpieces(source, size, max_tokens)
-    fast = "bfloat16" if runtime.has_fast_bfloat16() else "float32"
+    fast = "bfloat16" if device.has_fast_bfloat16() else "float32"
     grouped, plain = (trainer_run(encoded, strategy=strategy) for strategy in ("group_by_length", "random"))
     return Comparison(
         f"How long is an epoch of fine-tuning on {len(encoded):,} texts of {source}, up to {max_tokens} tokens?",
@@ -330,7 +330,7 @@ def accuracy(sizes: Sizes) -> Comparison:
 
 def ablation(sizes: Sizes) -> Comparison:
     encoded, _ = wordpieces("rotten_tomatoes", sizes.ablation, 48)
-    other = "float32" if runtime.has_fast_bfloat16() else None
+    other = "float32" if device.has_fast_bfloat16() else None
     sides = [
         Side("training.fit", "every choice as it is by default", course_run(encoded)),
         Side("dropout=0.1", "masks are drawn in every layer", course_run(encoded, dropout=0.1)),
@@ -383,8 +383,8 @@ def _lstm_texts(sizes: Sizes) -> tuple[EncodedTexts, EncodedTexts, int]:
     """Return reviews cut to their last 200 words, the same reviews whole, and the size of their vocabulary."""
     reviews = data.evenly(data.load_splits("imdb").train, sizes.lstm)
     words = text.Vocabulary.from_tokens(text.basic_english(review) for review in reviews.texts)
-    cut = text.encode_words(reviews, words, max_tokens=200, keep="last")
-    return cut, text.encode_words(reviews, words, max_tokens=10_000), len(words)
+    cut = text.encode_words(reviews, words, max_length=200, keep="last")
+    return cut, text.encode_words(reviews, words, max_length=10_000), len(words)
 
 
 LSTM_ALIKE = "reviews, network, one epoch, batch 64, rate 0.003"
@@ -475,11 +475,11 @@ def measure(comparison: Comparison, rounds: int) -> tuple[dict[str, Measured], l
     measured = {side.name: Measured() for side in comparison.sides}
     rates = []
     for number in range(rounds):
-        rates.append(runtime.gemm_rate())
+        rates.append(cost.gemm_rate())
         for side in comparison.sides if number % 2 == 0 else reversed(comparison.sides):
             job, into = side.prepare(number), measured[side.name]
             if job.flops and side is comparison.sides[0]:
-                into.step_rates.append(training.step_rate(job.model))
+                into.step_rates.append(cost.step_rate(job.model))
             gc.collect()
             started = time.perf_counter()
             into.places = job.run()
@@ -487,7 +487,7 @@ def measure(comparison: Comparison, rounds: int) -> tuple[dict[str, Measured], l
             into.flops = job.flops
             if comparison.test and job.model is not None:
                 texts, _ = comparison.test
-                into.correct.append(training.evaluate(job.model, texts).predictions == texts.labels)
+                into.correct.append(prediction.evaluate(job.model, texts).predictions == texts.labels)
             print(f"  round {number + 1}, {side.name}: {into.seconds[-1]:.2f} s", flush=True)
     return measured, rates
 
@@ -530,11 +530,11 @@ def record(comparison: Comparison, measured: dict[str, Measured], rates: list[fl
 def surroundings() -> dict[str, str]:
     """Return where and with what a comparison was measured."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    device = runtime.choose_device()
+    device = device.choose_device()
     return {
-        "hardware": f"{runtime.hardware()}, {device.type}",
+        "hardware": f"{device.hardware()}, {device.type}",
         "threads": str(torch.get_num_threads()),
-        "precision": str(runtime.choose_precision(device)).removeprefix("torch."),
+        "precision": str(device.choose_precision(device)).removeprefix("torch."),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "transformers", "accelerate")},
         "commit": commit,
@@ -561,7 +561,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more.")
     sizes, rounds = (QUICK, 1) if options.quick else (Sizes(), options.rounds)
-    out = options.out or (QUICK_RESULT if options.quick else RESULTS / f"speed_{runtime.machine_kind()}.json")
+    out = options.out or (QUICK_RESULT if options.quick else RESULTS / f"speed_{device.machine_kind()}.json")
     kept = json.loads(out.read_text())["comparisons"] if out.exists() else {}
     for name in options.names or [name for name in COMPARISONS if name not in ONLY_IF_NAMED]:
         comparison = COMPARISONS[name][0](sizes)

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_utils import data, models, text, training
+from course_utils import batching, data, models, prediction, text, training
 from course_utils.evaluation import block_interval, difference_interval
 from course_utils.runtime import torchtext_python
 
@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "bench" / "results" / "torchtext_listing.json"
 EPOCHS, COURSE_TOKENS = 2, 200  # as notebook 03 in the workshop profile
 ACCURACY_REVIEWS = 4_000  # both sides learn from these, so that the listing is done in minutes
-COURSE_SETTINGS = training.Settings(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64)
+COURSE_SETTINGS = training.TrainingConfig(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64)
 SIDES = ("listing", "course")
 TIMED = {"listing": 11, "course": 55}  # batches of an epoch that are timed, spread evenly over the lengths
 
@@ -62,8 +62,8 @@ class Side:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    train: text.EncodedTexts
-    test: text.EncodedTexts
+    train: batching.TokenDataset
+    test: batching.TokenDataset
     blocks: np.ndarray  # of the test reviews
     batch_size: int
 
@@ -75,7 +75,7 @@ def prepare(name: str) -> Side:
     if name == "course":
         words = text.Vocabulary.from_tokens(text.basic_english(review) for review in splits.train.texts)
         train, test = (
-            text.encode_words(part, words, max_tokens=COURSE_TOKENS, keep="last") for part in (splits.train, splits.test)
+            text.encode_words(part, words, max_length=COURSE_TOKENS, keep="last") for part in (splits.train, splits.test)
         )
         vectors = text.ppmi_vectors(train, vocab_size=len(words), size=64)
         model: nn.Module = models.LSTMClassifier(len(words), vectors=vectors)
@@ -89,7 +89,7 @@ def prepare(name: str) -> Side:
     vocabulary = build_vocab_from_iterator(train_tokens, specials=["<pad>", "<unk>"], max_tokens=20_000)
     vocabulary.set_default_index(1)
     train, test = (
-        text.EncodedTexts(tuple(np.array(vocabulary(tokenizer(review))) for review in part.texts), part.labels)
+        batching.TokenDataset(tuple(np.array(vocabulary(tokenizer(review))) for review in part.texts), part.labels)
         for part in (splits.train, splits.test)
     )
     model = Listing(text.ppmi_vectors(train, vocab_size=len(vocabulary), size=100))
@@ -103,7 +103,7 @@ def versions() -> dict[str, str]:
 def time_worker(name: str) -> int:
     """Prepare a side; then, for each line of input, train on the timed batches and print their seconds."""
     side = prepare(name)
-    batches = text.make_batches(side.train.lengths, batch_size=side.batch_size)
+    batches = batching.make_batches(side.train.lengths, batch_size=side.batch_size)
     chosen = [batches[i] for i in np.linspace(0, len(batches) - 1, TIMED[name]).round().astype(int)]
     places = [sum(len(b) * int(side.train.lengths[b].max()) for b in group) for group in (batches, chosen)]
     print(json.dumps({"batches": len(batches), "places": places, **versions()}), flush=True)
@@ -125,7 +125,7 @@ def train_worker(name: str) -> int:
     batches = [
         batch
         for _ in range(EPOCHS)
-        for batch in text.make_batches(train.lengths, batch_size=side.batch_size, generator=generator)
+        for batch in batching.make_batches(train.lengths, batch_size=side.batch_size, generator=generator)
     ]
     warmup_steps = int(COURSE_SETTINGS.warmup_fraction * len(batches))
     started = time.perf_counter()
@@ -136,7 +136,7 @@ def train_worker(name: str) -> int:
                 group["lr"] = COURSE_SETTINGS.learning_rate * factor
         training.train_one_epoch(side.model, train, side.optimizer, batches=[batch])
     seconds = time.perf_counter() - started
-    answers = training.predict_logits(side.model, side.test).argmax(dim=1).numpy()
+    answers = prediction.predict_logits(side.model, side.test).argmax(dim=1).numpy()
     correct = (answers == side.test.labels).astype(int)
     print(
         json.dumps({"correct": correct.tolist(), "blocks": side.blocks.tolist(), "seconds": round(seconds, 1), **versions()})

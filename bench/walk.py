@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbformat
 
-from course_utils import runtime
+from course_utils import batching, device, pretrained, training
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -29,13 +29,13 @@ OFF = """\
 import dataclasses
 from course_utils import pretrained, runtime, text, training
 
-runtime.has_fast_bfloat16 = pretrained.has_fast_bfloat16 = lambda: False
-text.make_batches.__kwdefaults__["bucketed"] = False
+device.has_fast_bfloat16 = pretrained.has_fast_bfloat16 = lambda: False
+batching.make_batches.__kwdefaults__["bucketed"] = False
 pretrained.last_layer = training.last_layer = lambda model: None
 pretrained.load_classifier.__kwdefaults__["dropout"] = 0.1
-choices = {field.name: field.default for field in dataclasses.fields(training.Settings)}
+choices = {field.name: field.default for field in dataclasses.fields(training.TrainingConfig)}
 choices |= {"bucketed": False, "fused": False}
-training.Settings.__init__.__defaults__ = tuple(choices.values())
+training.TrainingConfig.__init__.__defaults__ = tuple(choices.values())
 """
 
 
@@ -53,12 +53,12 @@ def seconds(script: Path, *, off: bool) -> float:
 
 def main(chosen: list[str]) -> None:
     os.environ["COURSE_PROFILE"] = "workshop"
-    out = ROOT / "bench" / "results" / f"walk_{runtime.machine_kind()}.json"
+    out = ROOT / "bench" / "results" / f"walk_{device.machine_kind()}.json"
     kept = json.loads(out.read_text(encoding="utf-8"))["notebooks"] if out.exists() else {}
     for script in notebooks.scripts(chosen or ["06", "08", "10", "13"]):
         kept[script.stem] = {name: seconds(script, off=name == "off") for name in ("off", "as it is")}
         print(script.stem, kept[script.stem], flush=True)
-        record = {"notebooks": kept, "hardware": runtime.hardware(), "date": date.today().isoformat()}
+        record = {"notebooks": kept, "hardware": device.hardware(), "date": date.today().isoformat()}
         out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

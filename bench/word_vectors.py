@@ -16,7 +16,7 @@ import numpy as np
 import seeds
 import torch
 
-from course_utils import data, models, text, training
+from course_utils import data, models, prediction, text, training
 from course_utils.runtime import hardware
 
 RESULT = seeds.ROOT / "bench" / "results" / "word_vectors.json"
@@ -33,9 +33,9 @@ def run(seed: int) -> dict[str, list[int]]:
     for name, start in (("with vectors", vectors), ("without", None)):
         torch.manual_seed(seed)
         model = models.LSTMClassifier(vocab_size, embedding_size=SIZE, vectors=start)
-        settings = training.Settings(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64, seed=seed)
+        settings = training.TrainingConfig(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64, seed=seed)
         training.fit(model, few, validation, settings, on_progress=lambda progress: None)
-        predictions = training.evaluate(model, test).predictions
+        predictions = prediction.evaluate(model, test).predictions
         correct[name] = (predictions == test.labels).astype(int).tolist()
         print(f"seed {seed}, {name}: {np.mean(correct[name]):.4f}", flush=True)
     return correct

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="course", description="The Fine-Tuning Course: from a loss to BERT, in notebooks.")
     parser.add_argument("--version", action="version", version=f"course {__version__}")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    doctor = actions.add_parser("doctor", help="say what this machine offers the course, and what to mend")
+    doctor = actions.add_parser("doctor", help="say what this machine offers the course, and what to fix")
     doctor.add_argument("--room", action="store_true", help="print one line for a whole room to compare")
     doctor.add_argument("--json", action="store_true", help="print everything that was found, for a program")
     lab = actions.add_parser("lab", help="open the course in JupyterLab")
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     for role in ("text", "label", "group"):  # texts of one group, such as a film, stay on one side of the split
         tune.add_argument(f"--{role}-column", required=role != "group")
     tune.add_argument("--out", type=Path, help="the new folder (default: the name of the table, with -model)")
-    defaults = {"epochs": 3, "max-tokens": 128, "learning-rate": 1e-4, "seed": 0, "checkpoint": "embedded"}
+    defaults = {"epochs": 3, "max-length": 128, "learning-rate": 1e-4, "seed": 0, "checkpoint": "embedded"}
     for name, default in defaults.items():
         tune.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default}")
     predict = actions.add_parser("predict", help="let a fine-tuned model answer, for a table or for texts")
@@ -58,13 +58,13 @@ def main(arguments: list[str] | None = None) -> int:
     bundle.add_argument("folder", type=Path)
     for name in ("system", "machine", "python"):
         bundle.add_argument(f"--{name}", help=f"of the machines it is for (default: the {name} here)")
-    run = {
+    actions_by_name = {
         "doctor": _doctor, "lab": _lab, "test": _test, "finetune": _finetune, "predict": _predict,
         "progress": _progress, "bench": _bench, "bundle": _bundle,
     }  # fmt: skip
     options = parser.parse_args(arguments)
     try:
-        return run[options.action](options)
+        return actions_by_name[options.action](options)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"course: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -86,25 +86,25 @@ def course_folder(start: Path | None = None) -> Path:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from .runtime import doctor, room_line
+    from .doctor import examine, room_line
 
-    findings = doctor()
+    findings = examine()
     if options.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     elif options.room:
         print(room_line(findings))
     else:
         for finding in findings:
-            print(f"{'ok  ' if finding.ok else 'MEND'} {finding.topic:<13} {finding.detail}")
+            print(f"{'ok ' if finding.ok else 'FIX'} {finding.topic:<13} {finding.detail}")
             if not finding.ok:
-                print(f"     to mend it: {finding.remedy}")
+                print(f"    to fix it: {finding.remedy}")
     return 0 if all(finding.ok for finding in findings) else 1
 
 
 def _lab(options: argparse.Namespace) -> int:
     folder = course_folder()
     for finding in _problems():
-        print(f"MEND {finding.topic}: {finding.detail}\n     to mend it: {finding.remedy}")
+        print(f"MEND {finding.topic}: {finding.detail}\n    to fix it: {finding.remedy}")
     return _run(["jupyterlab", *LAB, f"--ServerApp.root_dir={folder}", *_lab_options(options.no_browser)], folder)
 
 
@@ -132,7 +132,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _progress(options: argparse.Namespace) -> int:
-    from . import checks
+    from .exercises import checks
 
     if options.verify:
         verified, says = checks.verify_report(json.loads(options.verify.read_text(encoding="utf-8")))
@@ -150,9 +150,9 @@ def _bundle(options: argparse.Namespace) -> int:
 
 
 def _problems() -> list:
-    from .runtime import doctor
+    from .doctor import examine
 
-    return [finding for finding in doctor() if not finding.ok]
+    return [finding for finding in examine() if not finding.ok]
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -172,15 +172,16 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _finetune(options: argparse.Namespace) -> int:
-    from . import cards, tables, training
+    from .finetune import intake, run
+    from .training import TrainingConfig
 
     out = options.out or Path(f"{options.table.stem}-model")
-    part = cards.unfinished(out)
+    part = run.unfinished(out)
     columns = {f"{role}_column": getattr(options, f"{role}_column") for role in ("text", "label", "group")}
-    table = tables.read_table(options.table, **columns)
-    settings = training.Settings(num_epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed)
+    table = intake.read_table(options.table, **columns)
+    config = TrainingConfig(num_epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed)
     try:
-        judgement = cards.finetune(table, out, settings, checkpoint=options.checkpoint, max_tokens=options.max_tokens)
+        judgement = run.finetune(table, out, config, checkpoint=options.checkpoint, max_length=options.max_length)
     except KeyboardInterrupt:
         kept = f"What was learned is in {part}" if part.exists() else "Nothing was written"
         print(f"course: stopped. {kept}.", file=sys.stderr)
@@ -190,18 +191,18 @@ def _finetune(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from . import cards, tables
+    from .finetune import intake, run
 
     if options.text:
-        print(cards.predict(options.folder, options.text).to_string(index=False))
+        print(run.predict(options.folder, options.text).to_string(index=False))
         return 0
     if not (options.table and options.text_column):
         raise ValueError('Give a table with --text-column NAME, or --text "a text".')
     if options.out.exists():
         raise FileExistsError(f"{options.out} exists and is kept as it is. Choose another name with --out.")
-    cells, broken, _ = tables.read_cells(options.table)
-    texts = dict(zip(cells.index, tables.column(cells, options.text_column), strict=True)) | dict.fromkeys(broken)
-    answers = cards.predict(options.folder, [texts[row] for row in sorted(texts)])
+    cells, broken, _ = intake.read_cells(options.table)
+    texts = dict(zip(cells.index, intake.column(cells, options.text_column), strict=True)) | dict.fromkeys(broken)
+    answers = run.predict(options.folder, [texts[row] for row in sorted(texts)])
     answers.insert(0, "row", sorted(texts))
     answers.to_csv(options.out, index=False)
     print(f"{options.out}: {len(answers):,} rows; {answers['prediction'].isna().sum():,} hold no text and got no answer")
@@ -210,7 +211,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _torchtext_is_due() -> bool:
     """Return whether notebook 04 is to be tested: where its kernel is, and always in continuous integration."""
-    from .runtime import torchtext_python
+    from .doctor import torchtext_python
 
     if torchtext_python():
         return True

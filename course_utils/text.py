@@ -1,9 +1,10 @@
-"""From text to tensors: tokens, vocabulary, word vectors, length-bucketed batches, padding and masks."""
+"""From text to token ids: tokenising, vocabulary, word vectors."""
 
 from __future__ import annotations
 
-import math
 import re
+import shutil
+import zipfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .batching import TokenDataset
 from .data import Reviews
+from .files import verify_file
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 UNKNOWN_ID = 1  # padding has 0
@@ -21,6 +24,8 @@ _DROP = re.compile(r'"')
 _BREAK = re.compile(r"<br />|[;:]")
 _SPLIT = re.compile(r"([.,()!?'])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+GLOVE_NAME = "glove.6B.100d.txt"
+GLOVE_SHA256 = "95dde4dfd627ab26608d33e76d1195ec059734bd29089ea52cadb08d07c64544"
 
 
 def clean_text(text: str) -> str:
@@ -74,115 +79,79 @@ class Vocabulary:
         return [self.tokens[i] for i in ids]
 
 
-@dataclass(frozen=True)
-class EncodedTexts:
-    """Token ids of n texts, each an int64 array of its own length, with labels int64 (n,)."""
-
-    input_ids: tuple[np.ndarray, ...]
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Number of tokens of each text, int64 (n,)."""
-        return np.array([len(ids) for ids in self.input_ids], dtype=np.int64)
-
-    def take(self, indices: np.ndarray) -> EncodedTexts:
-        """Return the texts at `indices`, in that order."""
-        return EncodedTexts(tuple(self.input_ids[i] for i in indices), self.labels[indices])
+def _texts_and_labels(texts: Reviews | Sequence[str], max_length: int, least: int) -> tuple[list[str], np.ndarray | None]:
+    if max_length < least:
+        raise ValueError(f"max_length must be {least} or more, not {max_length}.")
+    if isinstance(texts, str):
+        raise ValueError("Give a list of texts: [text] for a single one.")
+    strings, labels = (texts.texts, texts.labels) if isinstance(texts, Reviews) else (texts, None)
+    return [clean_text(text) for text in strings], labels
 
 
-def _at_least(max_tokens: int, least: int) -> None:
-    if max_tokens < least:
-        raise ValueError(f"max_tokens must be {least} or more, not {max_tokens}.")
-
-
-def encode_words(reviews: Reviews, vocabulary: Vocabulary, *, max_tokens: int, keep: str = "first") -> EncodedTexts:
-    """Return each review as the ids of its "first" or "last" `max_tokens` words; an empty text is one unknown token."""
-    _at_least(max_tokens, 1)
-    if keep not in ("first", "last"):
-        raise ValueError(f"keep must be 'first' or 'last', not {keep!r}.")
-    kept = slice(max_tokens) if keep == "first" else slice(-max_tokens, None)
-    ids = (vocabulary.encode(basic_english(text)[kept]) or [1] for text in reviews.texts)
-    return EncodedTexts(tuple(np.array(i, dtype=np.int64) for i in ids), reviews.labels)
-
-
-def encode_wordpieces(reviews: Reviews, tokenizer, *, max_tokens: int) -> EncodedTexts:
-    """Return each review as [CLS] pieces [SEP], cut to `max_tokens`, by a Hugging Face tokenizer."""
-    _at_least(max_tokens, 3)
-    texts = [clean_text(text) for text in reviews.texts]
-    encoded = tokenizer(texts, truncation=True, max_length=max_tokens, padding=False)["input_ids"]
-    return EncodedTexts(tuple(np.array(ids, dtype=np.int64) for ids in encoded), reviews.labels)
-
-
-def make_batches(
-    lengths: np.ndarray,
-    *,
-    batch_size: int | None = None,
-    max_tokens: int | None = None,
-    generator: torch.Generator | None = None,
-    bucketed: bool = True,
-) -> list[np.ndarray]:
-    """Return batches of indices that cover every text once.
+def encode_words(
+    texts: Reviews | Sequence[str], vocabulary: Vocabulary, *, max_length: int, keep: str = "first"
+) -> TokenDataset:
+    """Return each text as the ids of its "first" or "last" `max_length` words; an empty text is one unknown token.
 
     Args:
-        lengths: tokens per text, int (n,).
-        batch_size: the most texts of a batch; the last batch may be smaller. None: no limit.
-        max_tokens: the most token places B x T of a batch, padding counted, so that batches of short texts
-            hold many and batches of long texts few. A longer text is a batch of its own. None: no limit.
-        generator: shuffles texts of like length among batches, and the batches; None keeps a fixed order.
-        bucketed: put texts of like length together, which saves padding.
+        texts: reviews, whose labels come along, or a list of strings to predict.
 
     Raises:
-        ValueError: neither limit is given, or one is below 1.
+        ValueError: `max_length` below 1, another `keep`, or something that is not a list of strings.
     """
-    for name, limit in (("batch_size", batch_size), ("max_tokens", max_tokens)):
-        if limit is not None and limit < 1:
-            raise ValueError(f"{name} must be 1 or more, not {limit}.")
-    if batch_size is None and max_tokens is None:
-        raise ValueError("How large is a batch? Give batch_size=32, or max_tokens=2048, or both.")
-    lengths, count = np.asarray(lengths), len(lengths)
-    order = torch.randperm(count, generator=generator).numpy() if generator else np.arange(count)
-    if bucketed:
-        noise = torch.rand(count, generator=generator).numpy() if generator else np.zeros(count)
-        order = order[np.argsort((lengths + 2 * noise)[order], kind="stable")]
-    batches = _cut(order, lengths, batch_size or math.inf, max_tokens or math.inf)
-    if generator and bucketed:
-        batches = [batches[i] for i in torch.randperm(len(batches), generator=generator)]
-    return batches
+    strings, labels = _texts_and_labels(texts, max_length, 1)
+    if keep not in ("first", "last"):
+        raise ValueError(f"keep must be 'first' or 'last', not {keep!r}.")
+    kept = slice(max_length) if keep == "first" else slice(-max_length, None)
+    ids = (vocabulary.encode(basic_english(text)[kept]) or [UNKNOWN_ID] for text in strings)
+    return TokenDataset(tuple(np.array(i, dtype=np.int64) for i in ids), labels)
 
 
-def _cut(order: np.ndarray, lengths: np.ndarray, batch_size: float, max_tokens: float) -> list[np.ndarray]:
-    """Return `order` cut into batches within the limits."""
-    starts, longest = [0], 0
-    for position, length in enumerate(lengths[order].tolist()):
-        texts, longest = position - starts[-1] + 1, max(longest, length)
-        if texts > 1 and (texts > batch_size or texts * longest > max_tokens):
-            starts.append(position)
-            longest = length
-    return np.split(order, starts[1:]) if len(order) else []
+def encode_wordpieces(texts: Reviews | Sequence[str], tokenizer, *, max_length: int) -> TokenDataset:
+    """Return each text as [CLS] WordPieces [SEP], truncated to `max_length`, by a Hugging Face tokenizer.
 
+    Args:
+        texts: reviews, whose labels come along, or a list of strings to predict.
 
-def padding_waste(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:
-    """Return the fraction of token places, over all batches, that hold padding."""
-    places = sum(len(batch) * lengths[batch].max() for batch in batches)
-    return float(1 - sum(lengths[batch].sum() for batch in batches) / places)
-
-
-def collate(encoded: EncodedTexts, indices: np.ndarray) -> dict[str, torch.Tensor]:
-    """Return one padded batch: input_ids, attention_mask int64 (B, T) and labels int64 (B,).
-
-    Where the texts hold hidden states (T, D) in place of ids, `input_ids` is float (B, T, D).
+    Raises:
+        ValueError: `max_length` below 3, or something that is not a list of strings.
     """
-    pieces = [encoded.input_ids[i] for i in indices]
-    lengths = np.array([len(piece) for piece in pieces])
-    mask = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
-    input_ids = np.zeros((*mask.shape, *pieces[0].shape[1:]), dtype=pieces[0].dtype)
-    input_ids[mask] = np.concatenate(pieces)
-    batch = {"input_ids": input_ids, "attention_mask": mask.astype(np.int64), "labels": encoded.labels[indices]}
-    return {name: torch.from_numpy(array) for name, array in batch.items()}
+    strings, labels = _texts_and_labels(texts, max_length, 3)
+    encoded = tokenizer(strings, truncation=True, max_length=max_length, padding=False)["input_ids"] if strings else []
+    return TokenDataset(tuple(np.array(ids, dtype=np.int64) for ids in encoded), labels)
+
+
+def glove_file(folder: Path | None = None) -> Path:
+    """Return the path of glove.6B.100d.txt, for `load_vectors`: 400,000 words with 100 numbers each.
+
+    At first use 862 MB are fetched from the hub (an interrupted download goes on at the next call), of which 347 MB are
+    kept in the cache folder. Needs a network once.
+    Source: Pennington, Socher and Manning, 2014; trained on Wikipedia 2014 and Gigaword 5.
+
+    Raises:
+        ConnectionError: it could not be fetched; without a network use `ppmi_vectors`.
+        ValueError: the file is not what was published.
+    """
+    import platformdirs
+    from huggingface_hub import hf_hub_download
+
+    folder = folder or platformdirs.user_cache_path("fine-tuning-course")
+    target = folder / GLOVE_NAME
+    if not target.exists():
+        print(f"Fetching stanfordnlp/glove from the hub (862 MB, once) into {folder}.")
+        try:
+            archive = Path(hf_hub_download("stanfordnlp/glove", "glove.6B.zip", local_dir=folder))
+        except OSError as error:
+            raise ConnectionError(
+                f"Could not fetch stanfordnlp/glove ({type(error).__name__}). What has arrived is kept: run this again, "
+                "or use text.ppmi_vectors, which needs no network."
+            ) from error
+        part = target.with_name(target.name + ".part")
+        with zipfile.ZipFile(archive) as zipped, zipped.open(GLOVE_NAME) as source, part.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+        part.replace(target)
+        archive.unlink()
+    return verify_file(target, GLOVE_SHA256, f"Delete {target} and run this again.")
 
 
 def load_vectors(path: str | Path) -> tuple[list[str], torch.Tensor]:
@@ -190,16 +159,16 @@ def load_vectors(path: str | Path) -> tuple[list[str], torch.Tensor]:
 
     A line is a word and D numbers with one space between; only a line feed ends it, so a word may hold any
     other character (GloVe has words with U+0085 and no-break spaces). A first line of two fields, "V D", is a
-    header. Words that are not UTF-8 are left out; a word that comes twice is kept twice.
+    header. Words that are not UTF-8 are left out; a word that occurs twice is kept twice.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file holds no vectors, or a line has another width than the first or something that
-            is not a number; the message holds the line.
+        ValueError: there are no vectors in the file, or a line has another width than the first or something that
+            is not a number; the message names the line.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}. download.glove_file() fetches glove.6B.100d.txt.")
+        raise FileNotFoundError(f"There is no file {path}. text.glove_file() fetches glove.6B.100d.txt.")
     words: list[str] = []
     numbers, width = array("f"), 0
     with path.open("rb") as file:
@@ -219,21 +188,21 @@ def load_vectors(path: str | Path) -> tuple[list[str], torch.Tensor]:
                 continue
             numbers.extend(row)
     if not words:
-        raise ValueError(f"{path.name} holds no vectors.")
+        raise ValueError(f"There are no vectors in {path.name}.")
     return words, torch.frombuffer(numbers, dtype=torch.float32).view(-1, width)
 
 
 def vectors_for(vocabulary: Vocabulary, words: Sequence[str], vectors: torch.Tensor) -> torch.Tensor:
     """Return float32 (V, D): the vector of each token of a vocabulary, zeros for a token without one.
 
-    Of a word that comes twice in `words` the last vector is taken, as torchtext does.
+    Of a word that occurs twice in `words` the last vector is taken, as torchtext does.
     """
     row_of = {word: row for row, word in enumerate(words)}
     rows = torch.tensor([row_of.get(token, -1) for token in vocabulary.tokens])
     return vectors[rows] * (rows >= 0)[:, None]
 
 
-def ppmi_vectors(encoded: EncodedTexts, *, vocab_size: int, size: int = 64, window: int = 4, seed: int = 0) -> torch.Tensor:
+def ppmi_vectors(encoded: TokenDataset, *, vocab_size: int, size: int = 64, window: int = 4, seed: int = 0) -> torch.Tensor:
     """Return word vectors float32 (V, D) made from the texts themselves.
 
     Counts neighbours within `window` words, keeps positive pointwise mutual information, and takes the

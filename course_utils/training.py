@@ -1,505 +1,234 @@
-"""The training loop of the course, written out in notebook 03 and used from here afterwards."""
+"""The training loop of the course: the one of notebook 03, on `DataLoader`, `torch.optim` and `accelerate.Accelerator`."""
 
 from __future__ import annotations
 
-import copy
-import json
+import math
 import time
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 
-from .pretrained import first_token_only, last_layer
-from .runtime import autocast, choose_precision, median_seconds
-from .text import EncodedTexts, collate, make_batches
+from .batching import SequenceDataset, make_loader
+from .device import DTYPES, make_accelerator, release
+from .prediction import Evaluation, evaluate
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a training run is told. The first eight fields decide what is learned; the last five buy speed or memory.
+class TrainingConfig:
+    """What decides a training run.
 
-    bucketed: texts of like length share a batch, which saves padding.
-    fused: one kernel updates all parameters.
-    precision: "float32" or "bfloat16" for matrix products, and for what a transformer computes between them; None
-        takes what the device does well.
-    max_tokens: token places held in memory at once. A larger batch is computed in pieces, shorter ones apart
-        from longer ones, whose gradients add up to that of the whole batch. None does each batch in one piece.
-    every_token: let the last layer of a BERT compute all tokens, of which its head reads the first alone.
+    batch_size: texts in a batch. A step of the optimiser sees `gradient_accumulation_steps` batches.
+    learning_rate: the highest; it warms up over `warmup_ratio` of all steps, then falls linearly to 0.
+    patience: stop after so many epochs without a better validation accuracy; None: never.
+    mixed_precision: "no", "bf16" or "fp16" for matrix products, Accelerate's names; None takes what the device does well.
     """
 
     num_epochs: int = 2
     learning_rate: float = 1e-3
     batch_size: int = 32
     weight_decay: float = 0.01
-    warmup_fraction: float = 0.1  # of all steps; then the rate falls to 0 in a straight line
+    warmup_ratio: float = 0.1
     max_grad_norm: float = 1.0
-    patience: int | None = None  # stop after so many epochs without a better validation accuracy
+    gradient_accumulation_steps: int = 1
+    patience: int | None = None
+    mixed_precision: str | None = None
     seed: int = 0
-    bucketed: bool = True
-    fused: bool = True
-    precision: str | None = None
-    max_tokens: int | None = None
-    every_token: bool = False
 
     def __post_init__(self) -> None:
-        if self.num_epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise ValueError("num_epochs and batch_size must be 1 or more, and learning_rate above 0.")
-        if self.precision not in (None, "float32", "bfloat16"):
-            raise ValueError(f"precision must be 'float32', 'bfloat16' or None, not {self.precision!r}.")
+        if min(self.num_epochs, self.batch_size, self.gradient_accumulation_steps) < 1 or not self.learning_rate > 0:
+            raise ValueError(
+                "num_epochs, batch_size and gradient_accumulation_steps must be 1 or more, and learning_rate above 0."
+            )
+        if self.mixed_precision not in (None, *DTYPES):
+            raise ValueError(f"mixed_precision must be one of {', '.join(DTYPES)} or None, not {self.mixed_precision!r}.")
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What was measured up to the end of an epoch, or to a pause; `epoch` 1.5 is the middle of the second.
+    """What was measured in one epoch, counted from 1.
 
-    Losses in nats, mean over examples; accuracy 0 to 1; seconds and tokens since the record before.
+    Losses are cross-entropies, mean over examples; accuracy 0 to 1; seconds include validation; tokens exclude padding.
     """
 
-    epoch: float
+    epoch: int
     train_loss: float
     validation_loss: float
     validation_accuracy: float
     seconds: float
     tokens: int
-    step: int  # steps of the run so far
-
-
-@dataclass
-class RunState:
-    """What a run needs besides the model to go on where it stopped."""
-
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    generator: torch.Generator
-    epoch: int = 0
-    step: int = 0  # steps taken
-    measured: int = 0  # of them, when the last record was written
-    batches: list[np.ndarray] = field(default_factory=list)  # of this epoch, not yet seen
-    weights: dict[str, torch.Tensor] | None = None  # as they stood when stop was pressed
-    best_weights: dict[str, torch.Tensor] | None = None
-    best_accuracy: float = -1.0
-    random_state: torch.Tensor | None = None  # of dropout, at the stop
+    step: int  # batches of the run so far
 
 
 @dataclass
 class History:
-    """All that `fit` measured; after a whole run the model holds the weights of `best_epoch`."""
+    """All that `fit` measured so far; after the run the model contains the weights of `best_epoch`.
 
+    num_steps: batches of the whole run. step_losses: the training loss of each batch so far. interrupted: the run was
+    stopped before its last epoch; `best_epoch` is None if no epoch was complete.
+    """
+
+    num_epochs: int
+    num_steps: int
     records: list[EpochRecord] = field(default_factory=list)
     step_losses: list[float] = field(default_factory=list)
-    best_epoch: float | None = None
+    step_sizes: list[int] = field(default_factory=list)  # texts of each batch
+    tokens: int = 0  # real tokens read while training
+    best_epoch: int | None = None
     interrupted: bool = False
-    finished: bool = False
-    state: RunState | None = field(default=None, repr=False)  # what going on needs
+    started: float = field(default_factory=time.perf_counter, repr=False)
+
+    @property
+    def step(self) -> int:
+        """Batches so far."""
+        return len(self.step_losses)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run started."""
+        return time.perf_counter() - self.started
 
     @property
     def seconds(self) -> float:
-        """Seconds of all epochs, validation included."""
+        """Seconds of all complete epochs, validation included."""
         return sum(record.seconds for record in self.records)
 
-    @property
-    def tokens(self) -> int:
-        """Real tokens read while training."""
-        return sum(record.tokens for record in self.records)
+    def add_step(self, loss: float, *, size: int, tokens: int) -> None:
+        """Note the loss of a batch of `size` texts with `tokens` real tokens.
+
+        Raises:
+            FloatingPointError: the loss is NaN or infinite.
+        """
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} at step {self.step + 1}. Load a fresh model and take a smaller learning_rate."
+            )
+        self.step_losses.append(loss)
+        self.step_sizes.append(size)
+        self.tokens += tokens
+
+    def add_epoch(self, validation: Evaluation) -> bool:
+        """Note an epoch, with what `validation` measured after it, and return whether it is the best so far."""
+        before = self.records[-1] if self.records else None
+        first = before.step if before else 0
+        loss = float(np.average(self.step_losses[first:], weights=self.step_sizes[first:]))
+        seconds, tokens = self.elapsed - self.seconds, self.tokens - sum(record.tokens for record in self.records)
+        best = max((record.validation_accuracy for record in self.records), default=-1.0)
+        epoch = len(self.records) + 1
+        self.records.append(EpochRecord(epoch, loss, validation.loss, validation.accuracy, seconds, tokens, self.step))
+        if validation.accuracy > best:
+            self.best_epoch = epoch
+        return self.best_epoch == epoch
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands after a step; `seconds_left` is an estimate from the steps so far."""
-
-    epoch: int
-    num_epochs: int
-    step: int
-    num_steps: int
-    loss: float
-    tokens_per_second: float
-    seconds_left: float
-    history: History
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Loss (nats, mean over examples), accuracy, and predictions int64 (n,) in the order of the data."""
-
-    loss: float
-    accuracy: float
-    predictions: np.ndarray
-
-
-def model_logits(
-    model: nn.Module, batch: dict[str, torch.Tensor], *, precision: str | None = None, every_token: bool = False
-) -> torch.Tensor:
-    """Return logits float32 (B, C) of a course model or of a Hugging Face classifier; options as in Settings."""
-    device = next(model.parameters()).device
-    inputs = {name: batch[name].to(device, non_blocking=True) for name in ("input_ids", "attention_mask")}
-    with autocast(device, precision), nullcontext() if every_token else first_token_only(model):
-        output = model(**inputs)
-    return getattr(output, "logits", output).float()
-
-
-def make_optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Return AdamW over the trainable parameters; biases and norms are spared weight decay.
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return AdamW over the trainable parameters; biases and norms get no weight decay.
 
     Source: Loshchilov and Hutter, 2019, algorithm 2.
+
+    Raises:
+        ValueError: every parameter is frozen.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:
         raise ValueError("Every parameter is frozen, so there is nothing to train. Unfreeze the head at least.")
     groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=settings.fused)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
-def rate_factor(step: int, *, num_steps: int, warmup_steps: int) -> float:
-    """Return the factor on the learning rate: from near 0 up to 1 during warm-up, then down to 0."""
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    return max(0.0, (num_steps - step) / max(1, num_steps - warmup_steps))
-
-
-def train_one_epoch(
-    model: nn.Module,
-    encoded: EncodedTexts,
-    optimizer: torch.optim.Optimizer,
-    *,
-    batches: list[np.ndarray],
-    settings: Settings | None = None,
-    after_step: Callable[[float, int], None] = lambda loss, tokens: None,
-) -> float:
-    """Return the training loss (nats, mean over examples) of one pass over `batches`.
-
-    Of `settings` (None: the defaults) max_grad_norm, precision, max_tokens and every_token count here.
-    `after_step(loss, tokens)` is called after every step.
-    """
-    settings = settings or Settings()
-    model.train()
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    total = 0.0
-    for indices in batches:
-        pieces = [indices]
-        if (budget := settings.max_tokens) is not None:
-            pieces = [indices[piece] for piece in make_batches(encoded.take(indices).lengths, max_tokens=budget)]
-        optimizer.zero_grad()
-        value, tokens = 0.0, 0
-        for piece in pieces:
-            batch = collate(encoded, piece)
-            logits = model_logits(model, batch, precision=settings.precision, every_token=settings.every_token)  # (B, C)
-            loss = nn.functional.cross_entropy(logits, batch["labels"].to(logits.device)) * (len(piece) / len(indices))
-            loss.backward()  # adds to the gradient
-            value, tokens = value + loss.item(), tokens + int(batch["attention_mask"].sum())
-        nn.utils.clip_grad_norm_(trainable, settings.max_grad_norm)
-        optimizer.step()
-        total += value * len(indices)
-        after_step(value, tokens)
-    return total / sum(len(indices) for indices in batches)
-
-
-def token_budget(model: nn.Module, precision: str | None = None) -> int:
-    """Return the token places B x T in a batch that predicts fastest in `precision`, as in Settings.
-
-    A transformer on a CPU is fastest while a batch fits its cache: on reviews of 256 tokens 2,048 places took a
-    fifth less time than 16,384 in float32; bfloat16 takes half the bytes, so twice the places. A recurrent network
-    goes word by word, so more texts at once are better.
-    """
-    device, recurrent = next(model.parameters()).device, any(isinstance(module, nn.RNNBase) for module in model.modules())
-    dtype = getattr(torch, precision) if precision else choose_precision(device)
-    return 16_384 if recurrent or device.type != "cpu" else 8_192 // dtype.itemsize
-
-
-@torch.no_grad()
-def predict_logits(
-    model: nn.Module,
-    encoded: EncodedTexts,
-    *,
-    batch_size: int = 256,
-    max_tokens: int | None = None,
-    precision: str | None = None,
-    every_token: bool = False,
-    progress: bool = False,
-) -> torch.Tensor:
-    """Return logits float32 (n, C) on the CPU, computed by length and put back into the order of the data.
+def linear_schedule(optimizer: torch.optim.Optimizer, *, num_steps: int, warmup_ratio: float = 0.1):
+    """Return transformers' schedule: the learning rate rises linearly from 0 to its value, then falls linearly to 0.
 
     Args:
-        batch_size: the most texts of a batch.
-        max_tokens: the most token places of a batch; None takes that of `token_budget`.
-        precision, every_token: as in Settings.
-        progress: show a bar, for long work.
-
-    Raises:
-        ValueError: no text.
+        num_steps: optimiser steps of the whole run.
+        warmup_ratio: the share of them over which it rises.
     """
-    if not len(encoded):
-        raise ValueError("There is no text to predict: give at least one.")
-    model.eval()
-    batches = make_batches(encoded.lengths, batch_size=batch_size, max_tokens=max_tokens or token_budget(model, precision))
-    shown: Iterable[np.ndarray] = batches
-    if progress:
-        from tqdm.auto import tqdm
+    from transformers import get_linear_schedule_with_warmup
 
-        shown = tqdm(batches, desc="predicting", unit="batch")
-    with autocast(next(model.parameters()).device, precision):  # around all batches: weights are converted once
-        logits = [
-            model_logits(model, collate(encoded, indices), precision=precision, every_token=every_token).cpu()
-            for indices in shown
-        ]
-    return torch.cat(logits)[torch.from_numpy(np.argsort(np.concatenate(batches)))]
+    return get_linear_schedule_with_warmup(optimizer, int(warmup_ratio * num_steps), num_steps)
 
 
-def predict_proba(model: nn.Module, encoded: EncodedTexts, **options: Any) -> np.ndarray:
-    """Return class probabilities float32 (n, C), in the order of the data; options as in `predict_logits`."""
-    return predict_logits(model, encoded, **options).softmax(dim=1).numpy()
+@contextmanager
+def _shown(on_step: Callable[[History], None] | None, total: int) -> Iterator[Callable[[History], None]]:
+    """Yield what to call after each batch: `on_step`, or if it is None a progress bar."""
+    if on_step:
+        yield on_step
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc="training", unit="step") as bar:
+
+        def show(history: History) -> None:
+            bar.set_postfix(loss=f"{history.step_losses[-1]:.3f}", refresh=False)
+            bar.update()
+
+        yield show
 
 
-def evaluate(model: nn.Module, encoded: EncodedTexts, **options: Any) -> Evaluation:
-    """Return loss, accuracy and predictions; every example weighs the same, whatever its batch.
-
-    Options as in `predict_logits`.
-    """
-    logits = predict_logits(model, encoded, **options)
-    labels = torch.from_numpy(encoded.labels)
-    predictions = logits.argmax(dim=1)
-    loss = nn.functional.cross_entropy(logits, labels).item()
-    return Evaluation(loss, (predictions == labels).float().mean().item(), predictions.numpy())
-
-
-def count_flops(model, lengths: np.ndarray, batches: list[np.ndarray], *, trains: bool, every_token: bool = False) -> float:
-    """Return the FLOPs of a transformer's matrix products over `batches`, padding counted.
-
-    A matrix of P entries costs 2 P for each token place on the way forward, and if it is trained 4 P on the way back.
-    Attention costs 4 T D for each place and layer on the way forward. What reads one token only is left out: the head,
-    and unless `every_token` (as in Settings) all of the last layer but its keys and values.
-    Source: Kaplan et al., 2020, table 1.
-    """
-    layers = [module for module in model.base_model.encoder.modules() if isinstance(module, nn.Linear)]
-    one_token: set[nn.Module] = set()
-    if not every_token and (last := last_layer(model)) is not None:
-        one_token = set(last.modules()) - {*last.attention.self.key.modules(), *last.attention.self.value.modules()}
-    layers = [layer for layer in layers if layer not in one_token]
-    products = sum(layer.weight.numel() * (6 if trains and layer.weight.requires_grad else 2) for layer in layers)
-    share = products / sum(2 * layer.weight.numel() for layer in layers)  # 1 forward, 3 if everything is trained
-    attention = 4 * model.config.hidden_size * (model.config.num_hidden_layers - bool(one_token)) * share
-    longest = [int(lengths[batch].max()) for batch in batches]
-    return float(sum(len(b) * t * (products + attention * t) for b, t in zip(batches, longest, strict=True)))
-
-
-def step_rate(model, *, batch_size: int = 32, num_tokens: int = 32) -> float:
-    """Return the FLOP/s that training steps of a transformer reach here: its FLOPs over the median time of three steps.
-
-    `count_flops(...) / step_rate(model)` foretells the seconds of a run. A copy is trained, on texts of equal length.
-    """
-    twin, one = copy.deepcopy(model), [np.arange(batch_size)]
-    encoded = EncodedTexts((np.ones(num_tokens, dtype=np.int64),) * batch_size, np.zeros(batch_size, dtype=np.int64))
-    optimizer = make_optimizer(twin, Settings())
-    seconds = median_seconds(lambda: train_one_epoch(twin, encoded, optimizer, batches=one), repeats=3)
-    return count_flops(twin, encoded.lengths, one, trains=True) / seconds
-
-
-def fit(
-    model: nn.Module,
-    train: EncodedTexts,
-    validation: EncodedTexts,
-    settings: Settings,
-    *,
-    on_progress: Callable[[Progress], None] | None = None,
-    optimizer: torch.optim.Optimizer | None = None,
-    max_steps: int | None = None,
-    resume: History | None = None,
-) -> History:
-    """Train `model` in place and return what was measured; the best weights on validation are kept.
-
-    The stop button (KeyboardInterrupt) ends the run early: the best weights recorded are kept, or the
-    weights as they stand if there is no record yet, and `history.interrupted` is True. A run that was
-    stopped, or paused by `max_steps`, goes on with `fit(..., resume=history)` as if it had never stopped.
-
-    Args:
-        on_progress: called after each step with a `Progress`; None shows a progress bar.
-        optimizer: None gives AdamW from `make_optimizer`.
-        max_steps: pause after so many steps and write a record; None runs to the end.
-        resume: the history of a run of the same model, data and settings that has not finished.
-
-    Raises:
-        ValueError: nothing to train on, every parameter frozen, or a run to resume that has finished.
-        FloatingPointError: the loss became NaN or infinite; the message says what to lower.
-    """
-    if not len(train) or not len(validation):
-        raise ValueError("fit needs at least one training text and one validation text.")
-    if resume is not None and resume.finished:
-        raise ValueError("This run has finished. Start a new one without resume, with a larger num_epochs.")
-    num_steps = -(-len(train) // settings.batch_size) * settings.num_epochs
-    history = resume or History(state=_start(model, settings, optimizer, num_steps))
-    state = history.state
-    assert state is not None
-    _restore(model, state)
-    history.interrupted = False
-    show, close = (on_progress, lambda: None) if on_progress else _progress_bar(num_steps, state.step)
-    call = _Call(history, state, settings, num_steps, show, state.step)
-    pause = state.step + (num_steps if max_steps is None else max_steps)
-    try:
-        while state.step < pause and not (history.finished or history.interrupted):
-            call.begin_piece()
-            if not state.batches and state.step == state.measured:  # else a stop cut the measuring short
-                state.epoch += 1
-                state.batches = make_batches(
-                    train.lengths, batch_size=settings.batch_size, generator=state.generator, bucketed=settings.bucketed
-                )
-            if batches := state.batches[: pause - state.step]:
-                loss = train_one_epoch(
-                    model, train, state.optimizer, batches=batches, settings=settings, after_step=call.after_step
-                )
-            else:
-                loss = float(np.mean(history.step_losses[state.measured :]))
-            call.measure(model, validation, loss)
-    except KeyboardInterrupt:
-        history.interrupted = True
-    finally:
-        close()
-    _settle(model, history, state)
-    return history
-
-
-@dataclass
-class _Call:
-    """One call of `fit`: what follows each step, and each piece (the steps up to a record)."""
-
-    history: History
-    state: RunState
-    settings: Settings
-    num_steps: int
-    show: Callable[[Progress], None]
-    first_step: int
-    started: float = field(default_factory=time.perf_counter)
-    tokens: int = 0
-
-    def begin_piece(self) -> None:
-        self.piece_started, self.tokens_before = time.perf_counter(), self.tokens
-
-    def after_step(self, loss: float, tokens: int) -> None:
-        """Move the schedule, note the loss and show progress."""
-        state, settings = self.state, self.settings
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss became {loss} at step {state.step + 1}. "
-                f"Start again with a fresh model and a smaller learning_rate than {settings.learning_rate:g}."
-            )
-        state.schedule.step()
-        state.batches.pop(0)
-        state.step, self.tokens = state.step + 1, self.tokens + tokens
-        self.history.step_losses.append(loss)
-        elapsed = time.perf_counter() - self.started
-        left, rate = elapsed / (state.step - self.first_step) * (self.num_steps - state.step), self.tokens / elapsed
-        where = (state.epoch, settings.num_epochs, state.step, self.num_steps)
-        try:
-            self.show(Progress(*where, loss, rate, left, self.history))
-        except KeyboardInterrupt:
-            if state.batches:
-                raise
-            self.history.interrupted = True  # the epoch is complete, so it is measured before the run ends
-
-    def measure(self, model: nn.Module, validation: EncodedTexts, loss: float) -> None:
-        """Write a record, keep the weights if they are the best so far, and say whether the run is over."""
-        history, state, settings = self.history, self.state, self.settings
-        result = evaluate(model, validation, precision=settings.precision, every_token=settings.every_token)
-        epoch = state.step * settings.num_epochs / self.num_steps
-        seconds, tokens = time.perf_counter() - self.piece_started, self.tokens - self.tokens_before
-        history.records.append(EpochRecord(epoch, loss, result.loss, result.accuracy, seconds, tokens, state.step))
-        state.measured = state.step
-        if result.accuracy > state.best_accuracy:
-            state.best_accuracy, history.best_epoch, state.best_weights = result.accuracy, epoch, _copy(model)
-        stale = epoch - (history.best_epoch or 0)
-        out_of_patience = settings.patience is not None and not state.batches and stale >= settings.patience
-        history.finished = state.step >= self.num_steps or out_of_patience
-
-
-def _start(model: nn.Module, settings: Settings, optimizer: torch.optim.Optimizer | None, num_steps: int) -> RunState:
-    torch.manual_seed(settings.seed)
-    optimizer = optimizer or make_optimizer(model, settings)
-    warmup_steps = int(settings.warmup_fraction * num_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps)
-    )
-    return RunState(optimizer, schedule, torch.Generator().manual_seed(settings.seed))
-
-
-def _restore(model: nn.Module, state: RunState) -> None:
-    """Put model and dropout back to where the last call of `fit` left the run."""
-    if state.weights is not None:
-        model.load_state_dict(state.weights, strict=False)
-    if state.random_state is not None:
-        torch.set_rng_state(state.random_state)
-
-
-def _settle(model: nn.Module, history: History, state: RunState) -> None:
-    """Keep what going on needs, and give the model the best weights if the run is over or was stopped."""
-    state.weights, state.random_state = _copy(model) if history.interrupted else None, torch.get_rng_state()
-    if state.best_weights is not None and (history.finished or history.interrupted):
-        model.load_state_dict(state.best_weights, strict=False)
-    if history.finished:
-        history.state = None  # frees the copies of the weights
-    model.eval()
-
-
-def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
+def _copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Return copies of what training changes: trainable parameters and buffers."""
     changing = {name: p for name, p in model.named_parameters() if p.requires_grad} | dict(model.named_buffers())
     return {name: value.detach().clone() for name, value in changing.items()}
 
 
-def _progress_bar(num_steps: int, done: int) -> tuple[Callable[[Progress], None], Callable[[], None]]:
-    from tqdm.auto import tqdm
+def fit(
+    model: nn.Module, train: SequenceDataset, validation: SequenceDataset, config: TrainingConfig, *,
+    optimizer: torch.optim.Optimizer | None = None,
+    on_step: Callable[[History], None] | None = None, on_epoch: Callable[[History], None] = lambda history: None,
+) -> History:  # fmt: skip
+    """Train `model` in place, keep the weights that were best on validation, and return what was measured.
 
-    bar = tqdm(total=num_steps, initial=done, desc="training", unit="step")
-
-    def show(progress: Progress) -> None:
-        bar.set_postfix(epoch=progress.epoch, loss=f"{progress.loss:.3f}", refresh=False)
-        bar.update()
-
-    return show, bar.close
-
-
-def save_model(model: nn.Module, folder: str | Path, *, settings: Settings | None = None) -> Path:
-    """Write the weights as safetensors (no pickle) and the settings as JSON; return the folder.
+    `on_step` is called after each batch (None shows a progress bar), `on_epoch` after each epoch. The stop button
+    (KeyboardInterrupt) ends the run: the best weights are kept, or the present ones if no epoch is complete.
 
     Raises:
-        FileExistsError: the folder holds a model already; choose another name or delete it.
+        ValueError: nothing to train on, or every parameter is frozen.
+        FloatingPointError: the loss became NaN or infinite; the message says what to lower.
     """
-    from safetensors.torch import save_model as write
-
-    folder = Path(folder)
-    file = folder / "model.safetensors"
-    if file.exists():
-        raise FileExistsError(f"{file} exists already and is kept. Choose another folder, or delete that one first.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write(model, str(file))
-    (folder / "settings.json").write_text(json.dumps(asdict(settings) if settings else {}, indent=2))
-    return folder
-
-
-def load_model(model: nn.Module, folder: str | Path) -> nn.Module:
-    """Fill `model` with the weights that `save_model` wrote, and return it.
-
-    Raises:
-        FileNotFoundError: the folder holds no model.
-        ValueError: the file is damaged, or comes from a model of another shape.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_model as read
-
-    file = Path(folder) / "model.safetensors"
-    if not file.is_file():
-        raise FileNotFoundError(f"There is no model in {folder}. Train one and call save_model(model, {str(folder)!r}).")
+    if not (len(train) and len(validation)):
+        raise ValueError("fit needs at least one training text and one validation text.")
+    torch.manual_seed(config.seed)
+    accumulated = config.gradient_accumulation_steps
+    accelerator = make_accelerator(mixed_precision=config.mixed_precision, gradient_accumulation_steps=accumulated)
+    optimizer = optimizer or make_optimizer(model, config)
+    loader = make_loader(train, batch_size=config.batch_size, seed=config.seed)
+    num_updates = config.num_epochs * math.ceil(len(loader) / accumulated)
+    schedule = linear_schedule(optimizer, num_steps=num_updates, warmup_ratio=config.warmup_ratio)
+    model, optimizer, loader, schedule = accelerator.prepare(model, optimizer, loader, schedule)
+    history, best_weights = History(config.num_epochs, config.num_epochs * len(loader)), {}
     try:
-        read(model, str(file))
-    except (SafetensorError, RuntimeError) as error:
-        raise ValueError(
-            f"{file} is damaged or comes from a model of another shape. Build the model as it was when it was saved, "
-            f"or delete the folder, train and save again. ({' '.join(str(error).split())[:200]})"
-        ) from error
-    return model.eval()
+        with _shown(on_step, history.num_steps) as show:
+            for epoch in range(1, config.num_epochs + 1):
+                model.train()
+                for batch in loader:
+                    with accelerator.accumulate(model):
+                        labels = batch.pop("labels")
+                        output = model(**batch)
+                        logits = getattr(output, "logits", output)  # (B, C)
+                        loss = nn.functional.cross_entropy(logits, labels)
+                        accelerator.backward(loss)
+                        if accelerator.sync_gradients:
+                            accelerator.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+                        optimizer.step()
+                        schedule.step()
+                        optimizer.zero_grad()
+                    history.add_step(loss.item(), size=len(labels), tokens=int(batch["attention_mask"].sum()))
+                    show(history)
+                if history.add_epoch(evaluate(model, validation, mixed_precision=config.mixed_precision)):
+                    best_weights = _copy_weights(model)
+                on_epoch(history)
+                if config.patience and epoch - (history.best_epoch or 0) >= config.patience:
+                    break
+    except KeyboardInterrupt:
+        history.interrupted = True
+    finally:
+        model = release(accelerator, model)
+        model.load_state_dict(best_weights, strict=False)
+        model.eval()
+    return history

@@ -210,7 +210,7 @@ def test_a_small_bundle_installs_in_a_namespace_without_a_network(tmp_path):
 
 
 def test_the_command_hands_over_to_the_tool(monkeypatch, tmp_path):
-    from course_utils import cli
+    from course_utils import cli, text
 
     seen = []
     monkeypatch.setattr(cli, "_run", lambda module, folder: seen.append((module, folder)) or 0)

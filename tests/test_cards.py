@@ -9,7 +9,8 @@ import pytest
 import torch
 from helpers import make_reviews
 
-from course_utils import cards, tables, training
+from course_utils import models, pretrained, training
+from course_utils.finetune import intake, predict, report, run
 from course_utils.evaluation import Interval
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "fine", "film", "one", "two", "three", "four", "five", "six"]
@@ -35,22 +36,22 @@ def checkpoint(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory) -> tables.Table:
+def table(tmp_path_factory) -> intake.Table:
     """120 sentences of which 'good' and 'bad' give the label away, a third of them good, and two faults."""
     path = tmp_path_factory.mktemp("table") / "films.csv"
     numbers = [f"{a} {b} {c}" for a in WORDS[8:12] for b in WORDS[8:14] for c in WORDS[8:13]]
     rows = [f"{'bad' if i % 3 else 'good'} film {number},{'no' if i % 3 else 'yes'}" for i, number in enumerate(numbers)]
     path.write_text("\n".join(["text,kind", *rows, ",no", "a, b,yes"]) + "\n")
-    return tables.read_table(path, text_column="text", label_column="kind")
+    return intake.read_table(path, text_column="text", label_column="kind")
 
 
-SETTINGS = training.Settings(num_epochs=2, learning_rate=1e-2, batch_size=16, seed=1)
+SETTINGS = training.TrainingConfig(num_epochs=2, learning_rate=1e-2, batch_size=16, seed=1)
 
 
 @pytest.fixture(scope="module")
-def tuned(table, checkpoint, tmp_path_factory) -> tuple[Path, cards.Judgement]:
+def tuned(table, checkpoint, tmp_path_factory) -> tuple[Path, report.Judgement]:
     folder = tmp_path_factory.mktemp("models") / "films"
-    return folder, cards.finetune(table, folder, SETTINGS, checkpoint=checkpoint, max_tokens=6)
+    return folder, run.finetune(table, folder, SETTINGS, checkpoint=checkpoint, max_tokens=6)
 
 
 # --- scores
@@ -62,7 +63,7 @@ def test_macro_f1_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     reviews = make_reviews(*map(str, range(90)), labels=rng.integers(0, 2, 90).tolist())
     said = rng.integers(0, 2, 90)
-    interval = cards.f1_interval(said, reviews)
+    interval = report.f1_interval(said, reviews)
     assert interval.estimate == pytest.approx(f1_score(reviews.labels, said, average="macro"))
     assert interval.low < interval.estimate < interval.high
     assert interval.high - interval.low == pytest.approx(4 * np.sqrt(0.25 / 90), rel=0.25)  # near the binomial width
@@ -71,42 +72,42 @@ def test_macro_f1_is_that_of_scikit_learn():
 def test_intervals_of_macro_f1_draw_whole_blocks():
     reviews = make_reviews(*"abcd", labels=[0, 1, 0, 1])
     reviews = type(reviews)(reviews.texts, reviews.labels, reviews.rows, np.array([7, 7, 9, 9]), reviews.class_names)
-    interval = cards.f1_interval(np.array([0, 1, 1, 0]), reviews)  # block 7 is right, block 9 wrong
+    interval = report.f1_interval(np.array([0, 1, 1, 0]), reviews)  # block 7 is right, block 9 wrong
     assert interval == Interval(0.5, 0.0, 1.0)  # both blocks twice: one draw in four each
 
 
 @pytest.mark.parametrize(
     ("over_majority", "over_linear", "verdict"),
     [
-        ((0.1, 0.3), (0.01, 0.2), cards.BETTER),
-        ((0.1, 0.3), (-0.1, 0.1), cards.UNDECIDED),
-        ((0.1, 0.3), (-0.2, -0.01), cards.WORSE),
-        ((-0.1, 0.1), (0.01, 0.2), cards.USELESS),
-        ((0.0, 0.0), (0.0, 0.0), cards.USELESS),
+        ((0.1, 0.3), (0.01, 0.2), report.BETTER),
+        ((0.1, 0.3), (-0.1, 0.1), report.UNDECIDED),
+        ((0.1, 0.3), (-0.2, -0.01), report.WORSE),
+        ((-0.1, 0.1), (0.01, 0.2), report.USELESS),
+        ((0.0, 0.0), (0.0, 0.0), report.USELESS),
     ],
 )
 def test_the_verdict_follows_the_intervals_of_the_gains(over_majority, over_linear, verdict):
-    gains = {cards.MAJORITY: Interval(0, *over_majority), cards.LINEAR: Interval(0, *over_linear)}
-    judgement = cards.Judgement(np.zeros((1, 2)), {}, {}, {}, gains)
+    gains = {report.MAJORITY: Interval(0, *over_majority), report.LINEAR: Interval(0, *over_linear)}
+    judgement = report.Judgement(np.zeros((1, 2)), {}, {}, {}, gains)
     assert judgement.verdict == verdict and judgement.report().endswith(verdict)
 
 
 def test_the_rivals_learn_from_the_training_part_alone(tuned, table):
     _, judgement = tuned
-    test = tables.split_table(table.reviews, seed=SETTINGS.seed).test
-    assert judgement.predictions[cards.MAJORITY].tolist() == [0] * len(test)  # "no"
-    assert judgement.accuracy[cards.MAJORITY].estimate == pytest.approx(np.mean(test.labels == 0))
-    assert judgement.accuracy[cards.LINEAR].estimate == 1.0  # one word gives the label away
-    assert list(judgement.accuracy) == list(judgement.macro_f1) == [cards.MAJORITY, cards.LINEAR, cards.TUNED]
+    test = intake.split_table(table.reviews, seed=SETTINGS.seed).test
+    assert judgement.predictions[report.MAJORITY].tolist() == [0] * len(test)  # "no"
+    assert judgement.accuracy[report.MAJORITY].estimate == pytest.approx(np.mean(test.labels == 0))
+    assert judgement.accuracy[report.LINEAR].estimate == 1.0  # one word gives the label away
+    assert list(judgement.accuracy) == list(judgement.macro_f1) == [report.MAJORITY, report.LINEAR, report.TUNED]
 
 
 def test_texts_without_spaces_are_compared_by_characters(table, checkpoint, tmp_path):
     rows = [("好" if i % 2 else "坏") + chr(0x4E00 + i) for i in range(60)]
     path = tmp_path / "zh.csv"
     path.write_text("\n".join(["text,kind", *(f"{text},{i % 2}" for i, text in enumerate(rows))]), encoding="utf-8")
-    chinese = tables.read_table(path, text_column="text", label_column="kind")
-    judgement = cards.finetune(chinese, tmp_path / "zh", SETTINGS, checkpoint=checkpoint, max_tokens=6)
-    assert judgement.accuracy[cards.LINEAR].estimate > 0.9
+    chinese = intake.read_table(path, text_column="text", label_column="kind")
+    judgement = run.finetune(chinese, tmp_path / "zh", SETTINGS, checkpoint=checkpoint, max_tokens=6)
+    assert judgement.accuracy[report.LINEAR].estimate > 0.9
 
 
 # --- the folder
@@ -123,7 +124,7 @@ def test_plain_transformers_reads_it_and_gives_the_same_probabilities(tuned, tab
     from transformers import pipeline
 
     folder, judgement = tuned
-    test = tables.split_table(table.reviews, seed=SETTINGS.seed).test
+    test = intake.split_table(table.reviews, seed=SETTINGS.seed).test
     classify = pipeline("text-classification", model=str(folder), device="cpu")
     answers = classify(list(test.texts), truncation=True, top_k=None)
     shares = [[{a["label"]: a["score"] for a in answer}[name] for name in ("no", "yes")] for answer in answers]
@@ -144,7 +145,7 @@ def test_the_report_counts_what_happened(tuned, table):
         "cut texts": 120,  # [CLS], five words and [SEP] are seven
     }  # fmt: skip
     assert report["settings"]["seed"] == 1 and report["settings"]["word_pieces"] == 6 and not report["interrupted"]
-    assert report["gains"][cards.LINEAR]["estimate"] == judgement.gains[cards.LINEAR].estimate
+    assert report["gains"][report.LINEAR]["estimate"] == judgement.gains[report.LINEAR].estimate
     assert str(Path.home()) not in json.dumps(report) and str(folder.parent) not in json.dumps(report)
 
 
@@ -160,8 +161,8 @@ def test_the_card_is_one_that_the_hub_reads(tuned, checkpoint):
     )
     accuracy, f1 = card.data.eval_results
     assert (accuracy.metric_type, f1.metric_type, f1.dataset_name) == ("accuracy", "f1", "films.csv")
-    assert accuracy.metric_value == judgement.accuracy[cards.TUNED].estimate
-    assert f1.metric_args == {"interval_95": [judgement.macro_f1[cards.TUNED].low, judgement.macro_f1[cards.TUNED].high]}
+    assert accuracy.metric_value == judgement.accuracy[report.TUNED].estimate
+    assert f1.metric_args == {"interval_95": [judgement.macro_f1[report.TUNED].low, judgement.macro_f1[report.TUNED].high]}
     for name, interval in judgement.accuracy.items():
         assert f"| {name} | {interval} | {judgement.macro_f1[name]} |" in card.text
     assert judgement.verdict in card.text and "* ragged row (1): set aside, first in row 123" in card.text
@@ -180,22 +181,22 @@ def test_set_aside_rows_and_mistakes_are_tables(tuned):
     assert list(pd.read_csv(folder / "mistakes.csv")) == ["row", "confidence", "label", "predicted", "text"]
 
 
-def run_of(table, checkpoint) -> cards.Run:
+def run_of(table, checkpoint) -> run.Run:
     from course_utils import pretrained
 
-    splits = tables.split_table(table.reviews, seed=1)
+    splits = intake.split_table(table.reviews, seed=1)
     model, tokenizer = pretrained.load_classifier(checkpoint), pretrained.load_tokenizer(checkpoint)
-    return cards.Run(table, splits, model, tokenizer, checkpoint, 6, SETTINGS, training.History())
+    return run.Run(table, splits, model, tokenizer, checkpoint, 6, SETTINGS, training.History())
 
 
 def test_the_surest_mistakes_come_first(table, checkpoint):
     run = run_of(table, checkpoint)
     test = run.splits.test
     yes = np.linspace(0.1, 0.9, len(test))  # sure of "no" first, of "yes" last
-    judgement = cards.Judgement(
-        np.stack([1 - yes, yes], axis=1), {cards.TUNED: (yes > 0.5).astype(int)}, {}, {}, Interval(0, 0, 0)
+    judgement = report.Judgement(
+        np.stack([1 - yes, yes], axis=1), {report.TUNED: (yes > 0.5).astype(int)}, {}, {}, Interval(0, 0, 0)
     )
-    mistakes = cards.confident_mistakes(run, judgement)
+    mistakes = report.confident_mistakes(run, judgement)
     wrong = np.flatnonzero((yes > 0.5) != test.labels)
     assert len(mistakes) == len(wrong) and mistakes["confidence"].is_monotonic_decreasing
     assert mistakes["confidence"][0] == pytest.approx(np.abs(yes - 0.5)[wrong].max() + 0.5)
@@ -204,11 +205,11 @@ def test_the_surest_mistakes_come_first(table, checkpoint):
 
 def test_texts_in_the_card_cannot_break_it_and_a_perfect_score_is_not_certainty(table, checkpoint, tmp_path, monkeypatch):
     run = run_of(table, checkpoint)
-    judgement = cards.judge(run)
-    perfect = judgement.accuracy | {cards.TUNED: Interval(1.0, 1.0, 1.0)}
+    judgement = report.judge(run)
+    perfect = judgement.accuracy | {report.TUNED: Interval(1.0, 1.0, 1.0)}
     evil = {"row": [3], "confidence": [0.987], "label": ["no"], "predicted": ["yes"], "text": ["a|b <script>\n# c"]}
     monkeypatch.setattr(cards, "confident_mistakes", lambda run, judgement: pd.DataFrame(evil))
-    folder = cards.save_run(run, judgement._replace(accuracy=perfect), tmp_path / "m")
+    folder = run.save_run(run, judgement._replace(accuracy=perfect), tmp_path / "m")
     card = (folder / "README.md").read_text()
     assert "| 99 % | no | yes | 3 | a&#124;b &lt;script> # c |" in card
     assert "up to 16.7 % would be no surprise" in card  # 3 / 18
@@ -217,9 +218,9 @@ def test_texts_in_the_card_cannot_break_it_and_a_perfect_score_is_not_certainty(
 def test_ten_classes_have_ten_names_in_the_folder(checkpoint, tmp_path):
     path = tmp_path / "ten.csv"
     path.write_text("\n".join(["text,kind", *(f"film {i},class {i % 10}" for i in range(80))]))
-    ten = tables.read_table(path, text_column="text", label_column="kind")
-    cards.finetune(ten, tmp_path / "ten", training.Settings(num_epochs=1), checkpoint=checkpoint, max_tokens=6)
-    answers = cards.predict(tmp_path / "ten", ["film 3"])
+    ten = intake.read_table(path, text_column="text", label_column="kind")
+    run.finetune(ten, tmp_path / "ten", training.TrainingConfig(num_epochs=1), checkpoint=checkpoint, max_tokens=6)
+    answers = predict.predict(tmp_path / "ten", ["film 3"])
     assert list(answers)[3:] == [f"p(class {i})" for i in range(10)]
     assert answers.iloc[0, 3:].sum() == pytest.approx(1, abs=1e-5)
 
@@ -231,7 +232,7 @@ def test_a_folder_that_exists_is_named_and_left_alone(table, checkpoint, tmp_pat
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "note.txt").write_text("keep me")
     with pytest.raises(FileExistsError, match=r"mine exists and is kept as it is"):
-        cards.finetune(table, tmp_path / "mine", SETTINGS, checkpoint=checkpoint)
+        run.finetune(table, tmp_path / "mine", SETTINGS, checkpoint=checkpoint)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "note.txt"]
 
 
@@ -251,7 +252,7 @@ def stops(monkeypatch):
 
 def test_ctrl_c_keeps_the_best_weights_and_the_card_says_so(table, checkpoint, tmp_path, capsys, stops):
     stops(8)  # an epoch has 6 steps
-    cards.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
+    run.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
     report = json.loads((tmp_path / "m" / "report.json").read_text())
     assert report["interrupted"] and report["settings"]["best_epoch"] == 1.0
     assert "Stopped by you: the best weights so far (epoch 1.0) are kept" in capsys.readouterr().out
@@ -268,11 +269,11 @@ def test_a_second_ctrl_c_leaves_a_folder_that_predicts_and_is_never_overwritten(
 
     monkeypatch.setattr(cards, "judge", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        cards.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
+        run.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
     assert [path.name for path in tmp_path.iterdir()] == ["m.unfinished"]
-    assert cards.predict(tmp_path / "m.unfinished", ["good film"])["prediction"][0] in ("no", "yes")
+    assert predict.predict(tmp_path / "m.unfinished", ["good film"])["prediction"][0] in ("no", "yes")
     with pytest.raises(FileExistsError, match=r"m.unfinished holds what an interrupted run had learned"):
-        cards.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
+        run.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
 
 
 def test_a_run_that_is_killed_leaves_the_best_epoch(table, checkpoint, tmp_path, monkeypatch):
@@ -286,14 +287,14 @@ def test_a_run_that_is_killed_leaves_the_best_epoch(table, checkpoint, tmp_path,
 
     monkeypatch.setattr(cards, "fit", fit)
     with pytest.raises(MemoryError):
-        cards.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
+        run.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=6)
     assert (tmp_path / "m.unfinished" / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("max_tokens", [2, 33])
 def test_more_tokens_than_the_checkpoint_reads_are_refused_before_training(table, checkpoint, tmp_path, max_tokens):
     with pytest.raises(ValueError, match=rf"reads 3 to 32 tokens, not {max_tokens}"):
-        cards.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=max_tokens)
+        run.finetune(table, tmp_path / "m", SETTINGS, checkpoint=checkpoint, max_tokens=max_tokens)
     assert not list(tmp_path.iterdir())
 
 
@@ -302,8 +303,8 @@ def test_more_tokens_than_the_checkpoint_reads_are_refused_before_training(table
 
 def test_predictions_keep_their_place_and_nothing_is_made_up_for_a_missing_text(tuned, table):
     folder, judgement = tuned
-    test = tables.split_table(table.reviews, seed=SETTINGS.seed).test
-    answers = cards.predict(folder, [None, test.texts[0], None, test.texts[5]])
+    test = intake.split_table(table.reviews, seed=SETTINGS.seed).test
+    answers = predict.predict(folder, [None, test.texts[0], None, test.texts[5]])
     assert answers["prediction"].isna().tolist() == answers["confidence"].isna().tolist() == [True, False, True, False]
     np.testing.assert_allclose(answers.loc[[1, 3], ["p(no)", "p(yes)"]], judgement.probabilities[[0, 5]], atol=1e-5)
     assert answers["prediction"][1] == ("no", "yes")[judgement.probabilities[0].argmax()]
@@ -314,8 +315,8 @@ def test_a_folder_without_a_readable_classifier_is_refused(tuned, checkpoint, tm
 
     for folder in (tmp_path / "absent", Path(checkpoint)):  # an encoder's head would be random
         with pytest.raises(ValueError, match=r"holds no fine-tuned classifier"):
-            cards.predict(folder, ["film"])
+            predict.predict(folder, ["film"])
     copy = shutil.copytree(tuned[0], tmp_path / "cut")
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:500])
     with pytest.raises(ValueError, match=r"cannot be read"):
-        cards.predict(copy, ["film"])
+        predict.predict(copy, ["film"])

@@ -15,7 +15,8 @@ import pytest
 import torch
 from helpers import load
 
-from course_utils import checks, cli, widgets
+from course_utils import cli, explorers, text
+from course_utils.exercises import checks
 from course_utils.exercises import Case, Exercise, Mistake
 
 ANSWERS = Path(__file__).with_name("answers")
@@ -473,4 +474,4 @@ def test_where_widgets_are_missing_the_quiz_is_in_words(capsys, monkeypatch):
 
 
 def test_buttons_say_where_they_are_not_alive_what_they_are():
-    assert "once this cell has been run" in repr(widgets.answer_buttons("01.q1", "ab", lambda name, letter: letter))
+    assert "once this cell has been run" in repr(explorers.answer_buttons("01.q1", "ab", lambda name, letter: letter))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import __version__, cli, runtime
+from course_utils import __version__, cli
 from course_utils.runtime import Finding
 
 ROOT = Path(__file__).parents[1]

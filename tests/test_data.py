@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers import make_reviews
 
-from course_utils import data
+from course_utils import data, text
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def source(request) -> str:
 def test_a_whole_file_is_accepted(tmp_path):
     file = tmp_path / "x.csv"
     file.write_bytes(b"whole")
-    assert data.verify_file(file, hashlib.sha256(b"whole").hexdigest(), "Mend it.") == file
+    assert files.verify_file(file, hashlib.sha256(b"whole").hexdigest(), "Mend it.") == file
 
 
 @pytest.mark.parametrize("content", [b"whol", b"Whole", b"whole\n", b""])
@@ -39,18 +39,18 @@ def test_a_truncated_or_altered_file_names_itself_its_digest_and_the_repair(tmp_
     file, digest = tmp_path / "x.csv", hashlib.sha256(b"whole").hexdigest()
     file.write_bytes(content)
     with pytest.raises(ValueError, match=r"x.csv is damaged or altered") as caught:
-        data.verify_file(file, digest, "Mend it with: pip.")
+        files.verify_file(file, digest, "Mend it with: pip.")
     assert digest[:12] in str(caught.value) and "Mend it with: pip." in str(caught.value)
 
 
 def test_a_file_that_changes_after_the_first_look_is_noticed(tmp_path):
     file, digest = tmp_path / "x.csv", hashlib.sha256(b"whole").hexdigest()
     file.write_bytes(b"whole")
-    data.verify_file(file, digest, "")
+    files.verify_file(file, digest, "")
     file.write_bytes(b"Whole")
     os.utime(file, ns=(1, 1))  # another time, the same size
     with pytest.raises(ValueError, match=r"damaged"):
-        data.verify_file(file, digest, "")
+        files.verify_file(file, digest, "")
 
 
 def installed_at(monkeypatch, folder: Path) -> None:
@@ -58,7 +58,7 @@ def installed_at(monkeypatch, folder: Path) -> None:
 
 
 def test_missing_package_missing_file_and_truncated_reviews_each_give_the_command(monkeypatch, tmp_path):
-    absent = data.PackagedFiles("no-such-package-here", "1.0", {"a": ""})
+    absent = files.PackagedFiles("no-such-package-here", "1.0", {"a": ""})
     with pytest.raises(FileNotFoundError, match=r"not installed. Type: pip install no-such-package-here==1.0"):
         absent.verify("a")
     whole = data.reviews_path()

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from course_utils import download
+from course_utils import text
 from course_utils.text import load_vectors
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
@@ -169,8 +169,8 @@ def archive(monkeypatch):
 def test_glove_is_fetched_unpacked_checked_and_read(tmp_path, monkeypatch, archive):
     with serving(archive, ends=[50]) as server:
         monkeypatch.setattr(download, "GLOVE_URL", server.url)
-        path = download.glove_file(tmp_path)
-        assert download.glove_file(tmp_path) == path
+        path = text.glove_file(tmp_path)
+        assert text.glove_file(tmp_path) == path
     assert len(server.asked) == 2
     assert [file.name for file in tmp_path.iterdir()] == ["glove.6B.100d.txt"]
     assert load_vectors(path)[0] == ["the", "cat"]
@@ -181,7 +181,7 @@ def test_half_unpacked_vectors_are_never_used(tmp_path, monkeypatch, archive):
         monkeypatch.setattr(download, "GLOVE_URL", server.url)
         with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
             patch.setattr("shutil.copyfileobj", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-            download.glove_file(tmp_path)
+            text.glove_file(tmp_path)
         assert not (tmp_path / "glove.6B.100d.txt").exists()
-        assert load_vectors(download.glove_file(tmp_path))[0] == ["the", "cat"]
+        assert load_vectors(text.glove_file(tmp_path))[0] == ["the", "cat"]
     assert len(server.asked) == 1

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from course_utils import evaluation
+from course_utils import claims, evaluation
 
 rng = np.random.default_rng(0)
 
@@ -100,25 +100,25 @@ def bands(monkeypatch):
 
 @pytest.mark.parametrize("value", [0.75, 0.8, 0.85])
 def test_a_value_in_the_band_is_said_to_be(bands, value):
-    sentence = evaluation.check_band("03 accuracy", value)
+    sentence = claims.check_claim("03 accuracy", value)
     assert "03 accuracy" in sentence and "inside" in sentence and "0.750 to 0.850" in sentence
 
 
 @pytest.mark.parametrize("value", [0.7499, 0.8501, 0.5, float("nan"), float("inf")])
 def test_a_value_outside_fails_and_the_sentence_names_value_and_band(bands, value):
-    with pytest.raises(evaluation.OutsideBandError, match=rf"03 accuracy is {value:.4f}.*0\.750 to 0\.850.*5 seeds"):
-        evaluation.check_band("03 accuracy", value)
+    with pytest.raises(claims.OutsideToleranceError, match=rf"03 accuracy is {value:.4f}.*0\.750 to 0\.850.*5 seeds"):
+        claims.check_claim("03 accuracy", value)
 
 
 def test_a_claim_never_measured_lists_those_that_were(bands):
     with pytest.raises(ValueError, match=r"No band is called '03 loss'.*03 accuracy"):
-        evaluation.check_band("03 loss", 0.1)
+        claims.check_claim("03 loss", 0.1)
 
 
 def test_other_profiles_are_not_held_to_it(bands, monkeypatch):
     for profile in ("smoke", "full"):
         monkeypatch.setenv("COURSE_PROFILE", profile)
-        assert profile in evaluation.check_band("03 accuracy", 0.1)
+        assert profile in claims.check_claim("03 accuracy", 0.1)
 
 
 def test_record_mode_writes_the_value_and_its_seed(bands, monkeypatch, tmp_path):
@@ -126,7 +126,7 @@ def test_record_mode_writes_the_value_and_its_seed(bands, monkeypatch, tmp_path)
     monkeypatch.setenv("COURSE_RECORD_BANDS", str(file))
     for seed in ("0", "4"):
         monkeypatch.setenv("COURSE_SEED", seed)
-        evaluation.check_band("03 accuracy", 0.1)
+        claims.check_claim("03 accuracy", 0.1)
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert lines == [{"name": "03 accuracy", "value": 0.1, "seed": seed} for seed in (0, 4)]
 
@@ -164,7 +164,7 @@ def stored(monkeypatch):
     ],
 )
 def test_a_run_is_placed_among_the_seeds_and_told_what_the_distance_means(stored, value, stands, means):
-    compared = evaluation.compare_run("06 accuracy", value)
+    compared = claims.compare_run("06 accuracy", value)
     assert compared.sentence.startswith(f"06 accuracy: {stands}") and means in compared.sentence
     assert "0.780 to 0.820, and a seed moves it by up to 0.050 (99 %)" in compared.sentence
     assert "Training took" not in compared.sentence
@@ -182,25 +182,25 @@ def test_a_run_is_placed_among_the_seeds_and_told_what_the_distance_means(stored
     ],
 )
 def test_the_time_is_held_to_the_median_of_the_stored_times(stored, seconds, says):
-    sentence = evaluation.compare_run("06 accuracy", 0.8, seconds=seconds).sentence
+    sentence = claims.compare_run("06 accuracy", 0.8, seconds=seconds).sentence
     assert says.format(HERE) in sentence and sentence.endswith((".", "left out?"))
 
 
 def test_on_other_hardware_a_factor_compares_machines(stored):
     stored("64 cores, abacus")
-    sentence = evaluation.compare_run("06 accuracy", 0.8, seconds=10.0).sentence
+    sentence = claims.compare_run("06 accuracy", 0.8, seconds=10.0).sentence
     assert "0.10 times the 100 s on 64 cores, abacus: another machine" in sentence and "as usual" not in sentence
 
 
 def test_where_no_time_is_stored_none_is_compared(stored):
     stored(band={name: value for name, value in STORED.items() if name != "seconds"})
-    assert "Training took" not in evaluation.compare_run("06 accuracy", 0.8, seconds=10.0).sentence
+    assert "Training took" not in claims.compare_run("06 accuracy", 0.8, seconds=10.0).sentence
 
 
 @pytest.mark.parametrize(("profile", "name"), [("smoke", "06 accuracy"), ("full", "06 accuracy"), ("workshop", "my own")])
 def test_where_nothing_is_stored_it_says_so(stored, monkeypatch, profile, name):
     monkeypatch.setenv("COURSE_PROFILE", profile)
-    compared = evaluation.compare_run(name, 0.8, seconds=10.0)
+    compared = claims.compare_run(name, 0.8, seconds=10.0)
     assert compared.sentence == f"{name}: 0.800. Nothing is stored for it in the {profile} profile."
     assert compared.values == () and compared.band is None
 
@@ -208,9 +208,9 @@ def test_where_nothing_is_stored_it_says_so(stored, monkeypatch, profile, name):
 def test_record_mode_writes_the_seconds_too_but_not_in_smoke(stored, monkeypatch, tmp_path):
     file = tmp_path / "values.jsonl"
     monkeypatch.setenv("COURSE_RECORD_BANDS", str(file))
-    assert "Nothing is stored" in evaluation.compare_run("06 accuracy", 0.8, seconds=12.5).sentence
+    assert "Nothing is stored" in claims.compare_run("06 accuracy", 0.8, seconds=12.5).sentence
     monkeypatch.setenv("COURSE_PROFILE", "smoke")
-    evaluation.compare_run("06 accuracy", 0.1, seconds=1.0)
+    claims.compare_run("06 accuracy", 0.1, seconds=1.0)
     assert [json.loads(line) for line in file.read_text().splitlines()] == [
         {"name": "06 accuracy", "value": 0.8, "seed": 0, "seconds": 12.5}
     ]

@@ -5,7 +5,7 @@ import torch
 from helpers import make_encoded
 from torch import nn
 
-from course_utils import training
+from course_utils import prediction, training
 from course_utils.models import LSTMClassifier
 from course_utils.text import EncodedTexts, collate
 
@@ -21,7 +21,7 @@ def test_soft_labels_give_the_gradient_of_the_divergence_from_the_teacher():
     soft = EncodedTexts(texts.input_ids, teacher.numpy())
     still = torch.optim.SGD(student.parameters(), lr=0.0)
     training.train_one_epoch(
-        student, soft, still, batches=[np.arange(8)], settings=training.Settings(max_grad_norm=1e9, precision="float32")
+        student, soft, still, batches=[np.arange(8)], settings=training.TrainingConfig(max_grad_norm=1e9, precision="float32")
     )
     batch = collate(texts, np.arange(8))
     answers = twin(batch["input_ids"], batch["attention_mask"]).log_softmax(dim=1)
@@ -33,9 +33,9 @@ def test_soft_labels_give_the_gradient_of_the_divergence_from_the_teacher():
 def test_a_student_learns_to_answer_as_its_teacher_without_any_label():
     unlabelled, validation = make_encoded(64), make_encoded(32, seed=1)
     teacher = make_model(0)
-    answers = training.predict_proba(teacher, unlabelled)
+    answers = prediction.predict_proba(teacher, unlabelled)
     sharp = (answers[:, 1] > np.median(answers[:, 1])).astype(np.float32)  # an untrained teacher, made sure of itself
     soft = EncodedTexts(unlabelled.input_ids, np.stack([1 - sharp, sharp], axis=1))
-    student, settings = make_model(1), training.Settings(num_epochs=30, learning_rate=3e-2, batch_size=16)
+    student, settings = make_model(1), training.TrainingConfig(num_epochs=30, learning_rate=3e-2, batch_size=16)
     history = training.fit(student, soft, validation, settings, on_progress=lambda progress: None)
     assert history.step_losses[-1] < 0.5 * history.step_losses[0]

@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from helpers import load
 
-from course_utils import checks, runtime
+from course_utils import plots
+from course_utils.exercises import checks
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -375,7 +376,7 @@ def texts(cell) -> str:
 @pytest.mark.slow
 def test_run_twice_in_one_kernel_it_says_the_same(path, notebook, monkeypatch):
     kernel = notebook.metadata.kernelspec.name
-    if kernel != "python3" and runtime.torchtext_python() is None:
+    if kernel != "python3" and doctor.torchtext_python() is None:
         pytest.skip(f"the kernel {kernel} is not here")
     monkeypatch.setenv("COURSE_PROFILE", "smoke")
     twice = copy.deepcopy(notebook)

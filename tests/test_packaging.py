@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import course_utils
-from course_utils import cli, data, pretrained, runtime, text
+from course_utils import cli, data, layers, pretrained, profiles, text
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -244,7 +244,7 @@ def test_the_readme_names_every_command_and_profile():
     actions = re.findall(r"^    (\w+) +\w", help_text, re.MULTILINE)
     assert "doctor" in actions
     assert [action for action in actions if f"`course {action}" not in README] == []
-    assert [name for name in runtime.PROFILES if f"| `{name}` |" not in README] == []
+    assert [name for name in profiles.PROFILES if f"| `{name}` |" not in README] == []
     assert [name for name in load(ROOT / "start.py").ACTIONS if f"`{name}`" not in README] == []
 
 
@@ -302,7 +302,7 @@ def test_the_model_card_counts_parameters_and_bytes():
     encoder, classifier = pretrained.load_encoder(), pretrained.load_classifier()
     layer, embeddings = encoder.encoder.layer[0], encoder.embeddings
     for module in (encoder, classifier, embeddings, layer):
-        assert f"{pretrained.count_parameters(module).total:,}" in card
+        assert f"{layers.count_parameters(module).total:,}" in card
     config = encoder.config
     assert f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} heads" in card
     assert f"feed-forward size {config.intermediate_size:,}, up to {config.max_position_embeddings} tokens" in card

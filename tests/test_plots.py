@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from course_utils import descent, plots
+from course_utils import descent, plots, text
 from course_utils.evaluation import Comparison, Interval
 from course_utils.training import EpochRecord, History
 

@@ -10,7 +10,7 @@ import torch
 from helpers import make_encoded, make_reviews
 from torch import nn
 
-from course_utils import pretrained, text, training
+from course_utils import device, layers, prediction, pretrained, text, training
 from course_utils.text import EncodedTexts, collate
 
 ENCODED = make_encoded(10)
@@ -24,8 +24,8 @@ def weights(model) -> torch.Tensor:
 
 
 def test_bert_gives_a_text_alone_what_it_gives_in_company(tiny_bert):
-    together = training.predict_logits(tiny_bert, ENCODED, batch_size=10)
-    alone = torch.cat([training.predict_logits(tiny_bert, ENCODED.take(np.array([i]))) for i in range(10)])
+    together = prediction.predict_logits(tiny_bert, ENCODED, batch_size=10)
+    alone = torch.cat([prediction.predict_logits(tiny_bert, ENCODED.take(np.array([i]))) for i in range(10)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     batch = collate(ENCODED, np.arange(10))
     unmasked = tiny_bert(input_ids=batch["input_ids"]).logits.detach()
@@ -33,7 +33,7 @@ def test_bert_gives_a_text_alone_what_it_gives_in_company(tiny_bert):
 
 
 def test_features_are_the_mean_over_real_tokens_of_the_library_states(tiny_bert):
-    features = pretrained.sentence_features(tiny_bert.bert, ENCODED, batch_size=4)
+    features = layers.sentence_features(tiny_bert.bert, ENCODED, batch_size=4)
     for i, ids in enumerate(ENCODED.input_ids):
         with torch.no_grad():
             states = tiny_bert.bert(input_ids=torch.from_numpy(ids)[None]).last_hidden_state[0]
@@ -41,9 +41,9 @@ def test_features_are_the_mean_over_real_tokens_of_the_library_states(tiny_bert)
 
 
 def test_features_are_computed_in_the_precision_of_the_machine(tiny_bert, monkeypatch):
-    exact = pretrained.sentence_features(tiny_bert.bert, ENCODED)
+    exact = layers.sentence_features(tiny_bert.bert, ENCODED)
     monkeypatch.setattr("course_utils.runtime.has_fast_bfloat16", lambda: True)
-    rounded = pretrained.sentence_features(tiny_bert.bert, ENCODED)
+    rounded = layers.sentence_features(tiny_bert.bert, ENCODED)
     assert rounded.dtype == np.float32 and not np.array_equal(rounded, exact)
     np.testing.assert_allclose(rounded, exact, atol=4 * torch.finfo(torch.bfloat16).eps * np.abs(exact).max())
 
@@ -51,7 +51,7 @@ def test_features_are_computed_in_the_precision_of_the_machine(tiny_bert, monkey
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])
 def test_hidden_states_are_those_of_the_library(tiny_bert, layer):
     layers = tiny_bert.bert.encoder.layer
-    states = pretrained.hidden_states(tiny_bert, ENCODED, layer=layer, batch_size=4)
+    states = layers.hidden_states(tiny_bert, ENCODED, layer=layer, batch_size=4)
     assert tiny_bert.bert.encoder.layer is layers  # put back
     for i, ids in enumerate(ENCODED.input_ids):
         with torch.no_grad():
@@ -62,7 +62,7 @@ def test_hidden_states_are_those_of_the_library(tiny_bert, layer):
 
 def gradients(model, batch, **options) -> dict[str, torch.Tensor]:
     model.zero_grad()
-    nn.functional.cross_entropy(training.model_logits(model, batch, **options), batch["labels"]).backward()
+    nn.functional.cross_entropy(prediction.model_logits(model, batch, **options), batch["labels"]).backward()
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
@@ -73,8 +73,8 @@ def test_the_first_token_alone_gives_the_librarys_logits_and_gradients(tiny_bert
     batch = collate(ENCODED if padded else ENCODED.take(np.zeros(3, dtype=int)), np.arange(10 if padded else 3))
     assert padded == bool((batch["attention_mask"] == 0).any())
     wanted = tiny_bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    torch.testing.assert_close(training.model_logits(tiny_bert, batch), wanted, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(training.model_logits(tiny_bert, batch, every_token=True), wanted, rtol=0, atol=0)
+    torch.testing.assert_close(prediction.model_logits(tiny_bert, batch), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(prediction.model_logits(tiny_bert, batch, every_token=True), wanted, rtol=0, atol=0)
     every, first = gradients(tiny_bert, batch, every_token=True), gradients(tiny_bert, batch)
     torch.testing.assert_close(first, every, rtol=1e-3, atol=1e-5)
     assert every["bert.encoder.layer.2.output.dense.weight"].abs().max() > 1e-3
@@ -110,11 +110,11 @@ def test_a_head_that_reads_other_tokens_gets_them_all(tiny_bert):
         def forward(self, states):
             return states.mean(dim=1)
 
-    tops = {pooling: pretrained.UpperLayers(tiny_bert, 1, pooling=pooling) for pooling in ("cls", "mean", "max")}
+    tops = {pooling: layers.UpperLayers(tiny_bert, 1, pooling=pooling) for pooling in ("cls", "mean", "max")}
     last = tiny_bert.bert.encoder.layer[-1]
     assert [pretrained.last_layer(top) for top in tops.values()] == [last, None, None]
     assert pretrained.last_layer(tiny_bert) is last
-    assert pretrained.last_layer(pretrained.UpperLayers(tiny_bert, 3)) is None  # no layer is left
+    assert pretrained.last_layer(layers.UpperLayers(tiny_bert, 3)) is None  # no layer is left
     assert pretrained.last_layer(tiny_bert.bert) is None and pretrained.last_layer(nn.Linear(2, 2)) is None
     mean = MeanOfAll(tiny_bert)
     assert isinstance(mean.bert.pooler, BertPooler) and pretrained.last_layer(mean) is None
@@ -122,15 +122,15 @@ def test_a_head_that_reads_other_tokens_gets_them_all(tiny_bert):
     assert pretrained.last_layer(tiny_bert) is None
     batch = collate(ENCODED, np.arange(10))
     wanted = tiny_bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    assert torch.equal(training.model_logits(tiny_bert, batch), wanted)
+    assert torch.equal(prediction.model_logits(tiny_bert, batch), wanted)
 
 
 def test_dropout_of_the_last_layer_is_drawn_for_the_first_token_too(tiny_bert):
     batch = collate(ENCODED, np.arange(10))
     tiny_bert.train()
-    assert torch.equal(*(training.model_logits(tiny_bert, batch) for _ in range(2)))
+    assert torch.equal(*(prediction.model_logits(tiny_bert, batch) for _ in range(2)))
     tiny_bert.bert.encoder.layer[-1].attention.self.dropout.p = 0.5
-    assert not torch.equal(*(training.model_logits(tiny_bert, batch) for _ in range(2)))
+    assert not torch.equal(*(prediction.model_logits(tiny_bert, batch) for _ in range(2)))
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -139,7 +139,7 @@ def test_attention_in_float32_gives_the_models_own_answers_and_gradients(tiny_be
     monkeypatch.setattr(pretrained, "choose_device", lambda: torch.device("cpu"))
     own = copy.deepcopy(tiny_bert)
     assert own.config._attn_implementation == "sdpa"
-    ours = pretrained.suit_bfloat16(tiny_bert)
+    ours = device.prepare_for_bfloat16(tiny_bert)
     assert ours.config._attn_implementation == ("sdpa_float32" if fast else "sdpa")
     batch = collate(ENCODED, np.arange(4))  # texts of several lengths, so that there is padding to hide
     assert not batch["attention_mask"].all()
@@ -162,11 +162,11 @@ def test_causal_and_local_attention_are_the_librarys_too_and_another_choice_stay
     batch = {name: collate(ENCODED, np.arange(4))[name] for name in ("input_ids", "attention_mask")}
     for model in (local.eval(), causal.eval()):
         with torch.no_grad():
-            own, ours = model(**batch).logits, pretrained.suit_bfloat16(model)(**batch).logits
+            own, ours = model(**batch).logits, device.prepare_for_bfloat16(model)(**batch).logits
         assert model.config._attn_implementation == "sdpa_float32"
         torch.testing.assert_close(ours, own)
     causal.set_attn_implementation("eager")
-    assert pretrained.suit_bfloat16(causal).config._attn_implementation == "eager"
+    assert device.prepare_for_bfloat16(causal).config._attn_implementation == "eager"
 
 
 def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, monkeypatch):
@@ -174,7 +174,7 @@ def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, mon
     seen, sdpa = [], torch.nn.functional.scaled_dot_product_attention
     spy = lambda q, *rest, **options: seen.append(q.dtype) or sdpa(q, *rest, **options)  # noqa: E731
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
-    for model in (copy.deepcopy(tiny_bert), pretrained.suit_bfloat16(tiny_bert)):
+    for model in (copy.deepcopy(tiny_bert), device.prepare_for_bfloat16(tiny_bert)):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = model(input_ids=torch.tensor([[3, 4, 5]])).logits
         assert out.dtype == torch.bfloat16
@@ -182,7 +182,7 @@ def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, mon
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):  # nothing to differentiate: bfloat16 is faster
         tiny_bert(input_ids=torch.tensor([[3, 4, 5]]))
     assert seen[6:] == [torch.bfloat16] * 3
-    pretrained.freeze_below(tiny_bert, 2)
+    layers.freeze_below(tiny_bert, 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         tiny_bert(input_ids=torch.tensor([[3, 4, 5]]))
     assert seen[9:] == [torch.bfloat16] * 2 + [torch.float32]  # frozen layers are not differentiated either
@@ -190,7 +190,7 @@ def test_only_attention_is_in_float32_beside_products_in_bfloat16(tiny_bert, mon
 
 def test_states_stay_in_bfloat16_from_layer_to_layer_and_logits_err_less_than_twice_as_much(tiny_bert):
     batch = {name: collate(ENCODED, np.arange(4))[name] for name in ("input_ids", "attention_mask")}
-    own, suited = copy.deepcopy(tiny_bert), pretrained.suit_bfloat16(tiny_bert)
+    own, suited = copy.deepcopy(tiny_bert), device.prepare_for_bfloat16(tiny_bert)
     seen: list[torch.dtype] = []
     for model in (own, suited):
         for layer in model.bert.encoder.layer:
@@ -209,26 +209,26 @@ def test_states_stay_in_bfloat16_from_layer_to_layer_and_logits_err_less_than_tw
 
 
 def test_upper_layers_go_on_in_bfloat16_as_the_whole_model_does(tiny_bert):
-    model = pretrained.suit_bfloat16(tiny_bert)
+    model = device.prepare_for_bfloat16(tiny_bert)
     batch = collate(ENCODED, np.arange(4))
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         whole = model(**inputs).logits
         states = model.bert.embeddings(input_ids=inputs["input_ids"]).float()  # as hidden_states keeps them
-        upper = pretrained.UpperLayers(model, 0)(states, inputs["attention_mask"])
+        upper = layers.UpperLayers(model, 0)(states, inputs["attention_mask"])
     torch.testing.assert_close(upper, whole, atol=0.01, rtol=0.01)
 
 
 def test_the_attention_chosen_here_is_not_written_into_the_folder(tiny_bert, monkeypatch, tmp_path):
     monkeypatch.setattr(pretrained, "has_fast_bfloat16", lambda: True)
-    pretrained.suit_bfloat16(tiny_bert).save_pretrained(tmp_path)
+    device.prepare_for_bfloat16(tiny_bert).save_pretrained(tmp_path)
     assert "sdpa_float32" not in (tmp_path / "config.json").read_text()
 
 
 def test_the_layers_are_put_back_after_a_failure(tiny_bert):
     layers = tiny_bert.bert.encoder.layer
     with pytest.raises(IndexError):
-        pretrained.hidden_states(tiny_bert, EncodedTexts((np.array([99]),), np.array([0])), layer=1)
+        layers.hidden_states(tiny_bert, EncodedTexts((np.array([99]),), np.array([0])), layer=1)
     assert tiny_bert.bert.encoder.layer is layers
 
 
@@ -236,18 +236,18 @@ def test_the_layers_are_put_back_after_a_failure(tiny_bert):
 @pytest.mark.parametrize("layer", [0, 2])
 def test_the_upper_layers_on_cached_states_give_the_whole_model(tiny_bert, layer, attention):
     tiny_bert.set_attn_implementation(attention)
-    upper = pretrained.UpperLayers(tiny_bert, layer)
-    cached = pretrained.hidden_states(tiny_bert, ENCODED, layer=layer)
-    whole = training.predict_logits(tiny_bert, ENCODED, batch_size=4)
-    torch.testing.assert_close(training.predict_logits(upper, cached, batch_size=4), whole, rtol=1e-4, atol=1e-5)
+    upper = layers.UpperLayers(tiny_bert, layer)
+    cached = layers.hidden_states(tiny_bert, ENCODED, layer=layer)
+    whole = prediction.predict_logits(tiny_bert, ENCODED, batch_size=4)
+    torch.testing.assert_close(prediction.predict_logits(upper, cached, batch_size=4), whole, rtol=1e-4, atol=1e-5)
 
 
 def test_training_the_upper_layers_trains_the_model_and_nothing_below(tiny_bert):
     below = [*tiny_bert.bert.embeddings.parameters(), *tiny_bert.bert.encoder.layer[0].parameters()]
     before, top = [p.detach().clone() for p in below], weights(tiny_bert.classifier)
-    cached = pretrained.hidden_states(tiny_bert, ENCODED, layer=1)
-    settings = training.Settings(num_epochs=1, learning_rate=0.01, batch_size=4)
-    training.fit(pretrained.UpperLayers(tiny_bert, 1), cached, cached, settings, on_progress=lambda _: None)
+    cached = layers.hidden_states(tiny_bert, ENCODED, layer=1)
+    settings = training.TrainingConfig(num_epochs=1, learning_rate=0.01, batch_size=4)
+    training.fit(layers.UpperLayers(tiny_bert, 1), cached, cached, settings, on_progress=lambda _: None)
     assert all(torch.equal(a, b) for a, b in zip(below, before, strict=True))
     assert not torch.equal(weights(tiny_bert.classifier), top)
 
@@ -255,15 +255,15 @@ def test_training_the_upper_layers_trains_the_model_and_nothing_below(tiny_bert)
 @pytest.mark.parametrize("layer", [0, 2])
 def test_training_through_the_cache_has_the_losses_of_the_whole_model_with_frozen_lower_layers(tiny_bert, layer):
     twin = copy.deepcopy(tiny_bert)
-    pretrained.freeze_below(twin, layer)
-    settings = training.Settings(num_epochs=3, learning_rate=0.1, batch_size=4)
+    layers.freeze_below(twin, layer)
+    settings = training.TrainingConfig(num_epochs=3, learning_rate=0.1, batch_size=4)
 
     def fit(model, encoded):  # by SGD: Adam takes whole steps along gradients that are nothing but rounding
         sgd = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=settings.learning_rate)
         return training.fit(model, encoded, encoded, settings, optimizer=sgd, on_progress=lambda _: None)
 
     whole = fit(twin, ENCODED)
-    through = fit(pretrained.UpperLayers(tiny_bert, layer), pretrained.hidden_states(tiny_bert, ENCODED, layer=layer))
+    through = fit(layers.UpperLayers(tiny_bert, layer), layers.hidden_states(tiny_bert, ENCODED, layer=layer))
     assert through.step_losses == pytest.approx(whole.step_losses, rel=1e-3)
     assert through.tokens == whole.tokens and np.std(whole.step_losses) > 0.05
     torch.testing.assert_close(weights(tiny_bert), weights(twin), rtol=1e-2, atol=1e-3)
@@ -286,44 +286,44 @@ class Elsewhere:
 
 
 def test_states_and_features_are_computed_where_the_model_is_and_come_back_from_there():
-    for compute in (lambda: pretrained.hidden_states(Elsewhere(), ENCODED, layer=0),
-                    lambda: pretrained.sentence_features(Elsewhere(), ENCODED)):  # fmt: skip
+    for compute in (lambda: layers.hidden_states(Elsewhere(), ENCODED, layer=0),
+                    lambda: layers.sentence_features(Elsewhere(), ENCODED)):  # fmt: skip
         with pytest.raises(NotImplementedError, match=r"Cannot copy out of meta tensor"):
             compute()
 
 
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_freezing_below_a_layer(tiny_bert, layer):
-    frozen = pretrained.freeze_below(tiny_bert, layer)
+    frozen = layers.freeze_below(tiny_bert, layer)
     encoder = tiny_bert.bert.encoder.layer
     assert all(not p.requires_grad for block in encoder[:layer] for p in block.parameters())
     assert all(p.requires_grad for block in encoder[layer:] for p in block.parameters())
     assert all(not p.requires_grad for p in tiny_bert.bert.embeddings.parameters())
-    counts = pretrained.count_parameters(tiny_bert)
+    counts = layers.count_parameters(tiny_bert)
     assert counts.total == sum(p.numel() for p in tiny_bert.parameters()) == counts.trainable + frozen
 
 
 @pytest.mark.parametrize("layer", [-1, 4])
 def test_a_layer_that_is_not_there_is_refused(tiny_bert, layer):
     with pytest.raises(ValueError, match=r"has 3 layers: choose layer from 0 to 3"):
-        pretrained.freeze_below(tiny_bert, layer)
+        layers.freeze_below(tiny_bert, layer)
 
 
 @pytest.mark.parametrize("start", [0, 1, 2, 3])
 def test_hidden_states_go_on_from_cached_ones(tiny_bert, start):
-    below = pretrained.hidden_states(tiny_bert, ENCODED, layer=start)
-    above = pretrained.hidden_states(tiny_bert, below if start else ENCODED, layer=3, start=start, batch_size=3)
-    for i, states in enumerate(pretrained.hidden_states(tiny_bert, ENCODED, layer=3).input_ids):
+    below = layers.hidden_states(tiny_bert, ENCODED, layer=start)
+    above = layers.hidden_states(tiny_bert, below if start else ENCODED, layer=3, start=start, batch_size=3)
+    for i, states in enumerate(layers.hidden_states(tiny_bert, ENCODED, layer=3).input_ids):
         np.testing.assert_allclose(above.input_ids[i], states, rtol=1e-3, atol=1e-5)
     with pytest.raises(ValueError, match="enter layer 3, above layer 2"):
-        pretrained.hidden_states(tiny_bert, below, layer=2, start=3)
+        layers.hidden_states(tiny_bert, below, layer=2, start=3)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max"])
 def test_another_pooling_hands_the_pooler_what_numpy_computes(tiny_bert, pooling):
-    upper = pretrained.UpperLayers(tiny_bert, 1, pooling=pooling)
-    logits = training.predict_logits(upper, pretrained.hidden_states(tiny_bert, ENCODED, layer=1))
-    last = pretrained.hidden_states(tiny_bert, ENCODED, layer=3)
+    upper = layers.UpperLayers(tiny_bert, 1, pooling=pooling)
+    logits = prediction.predict_logits(upper, layers.hidden_states(tiny_bert, ENCODED, layer=1))
+    last = layers.hidden_states(tiny_bert, ENCODED, layer=3)
     pooled = np.stack([getattr(states, pooling)(axis=0) for states in last.input_ids])
     dense, head = tiny_bert.bert.pooler.dense, tiny_bert.classifier
     with torch.no_grad():
@@ -333,7 +333,7 @@ def test_another_pooling_hands_the_pooler_what_numpy_computes(tiny_bert, pooling
 
 def test_a_pooling_that_is_not_there_is_refused(tiny_bert):
     with pytest.raises(ValueError, match="no pooling 'last'"):
-        pretrained.UpperLayers(tiny_bert, 1, pooling="last")
+        layers.UpperLayers(tiny_bert, 1, pooling="last")
 
 
 # --- structure and rates
@@ -344,7 +344,7 @@ def test_dropping_the_upper_layers_gives_the_hidden_states_of_the_library(tiny_b
     with torch.no_grad():
         every = tiny_bert(**batch, output_hidden_states=True).hidden_states
     layer = tiny_bert.bert.encoder.layer[2]
-    dropped = pretrained.keep_layers(tiny_bert, [0, 1])
+    dropped = layers.keep_layers(tiny_bert, [0, 1])
     assert dropped == sum(p.numel() for p in layer.parameters()) and tiny_bert.config.num_hidden_layers == 2
     with torch.no_grad():
         states = tiny_bert.bert(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
@@ -353,19 +353,19 @@ def test_dropping_the_upper_layers_gives_the_hidden_states_of_the_library(tiny_b
 
 def test_layers_are_kept_in_the_order_asked_for(tiny_bert):
     layers = list(tiny_bert.bert.encoder.layer)
-    pretrained.keep_layers(tiny_bert, [2, 0])
+    layers.keep_layers(tiny_bert, [2, 0])
     assert list(tiny_bert.bert.encoder.layer) == [layers[2], layers[0]]
 
 
 @pytest.mark.parametrize("kept", [[], [0, 3], [-1]])
 def test_keeping_no_layer_or_one_that_is_not_there_is_refused(tiny_bert, kept):
     with pytest.raises(ValueError, match="This model has 3 layers: keep some of 0 to 2"):
-        pretrained.keep_layers(tiny_bert, kept)
+        layers.keep_layers(tiny_bert, kept)
     assert len(tiny_bert.bert.encoder.layer) == 3
 
 
 def test_each_layer_gets_its_rate_and_matrices_alone_decay(tiny_bert):
-    groups = pretrained.layerwise_groups(tiny_bert, learning_rate=0.8, decay=0.5, weight_decay=0.1)
+    groups = layers.layerwise_groups(tiny_bert, learning_rate=0.8, decay=0.5, weight_decay=0.1)
     told = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
     for name, parameter in tiny_bert.named_parameters():
         rate = {"embeddings": 0.05, "0": 0.1, "1": 0.2, "2": 0.4}.get(name.split(".")[3 if "layer" in name else 1], 0.8)
@@ -375,8 +375,8 @@ def test_each_layer_gets_its_rate_and_matrices_alone_decay(tiny_bert):
 
 def test_a_decay_of_one_is_the_plain_optimiser(tiny_bert):
     twin = copy.deepcopy(tiny_bert)
-    settings = training.Settings(num_epochs=1, learning_rate=0.01, batch_size=5, weight_decay=0.3)
-    groups = pretrained.layerwise_groups(twin, learning_rate=0.01, decay=1.0, weight_decay=0.3)
+    settings = training.TrainingConfig(num_epochs=1, learning_rate=0.01, batch_size=5, weight_decay=0.3)
+    groups = layers.layerwise_groups(twin, learning_rate=0.01, decay=1.0, weight_decay=0.3)
     quiet = {"on_progress": lambda _: None}
     training.fit(tiny_bert, ENCODED, ENCODED, settings, **quiet)
     training.fit(twin, ENCODED, ENCODED, settings, optimizer=torch.optim.AdamW(groups, fused=True), **quiet)
@@ -384,30 +384,30 @@ def test_a_decay_of_one_is_the_plain_optimiser(tiny_bert):
 
 
 def test_frozen_layers_are_in_no_group(tiny_bert):
-    pretrained.freeze_below(tiny_bert, 2)
-    groups = pretrained.layerwise_groups(tiny_bert, learning_rate=1.0, decay=0.5)
-    assert sum(p.numel() for group in groups for p in group["params"]) == pretrained.count_parameters(tiny_bert).trainable
+    layers.freeze_below(tiny_bert, 2)
+    groups = layers.layerwise_groups(tiny_bert, learning_rate=1.0, decay=0.5)
+    assert sum(p.numel() for group in groups for p in group["params"]) == layers.count_parameters(tiny_bert).trainable
     assert {group["lr"] for group in groups} == {0.5, 1.0}
     tiny_bert.requires_grad_(False)
     with pytest.raises(ValueError, match="Every parameter is frozen"):
-        pretrained.layerwise_groups(tiny_bert, learning_rate=1.0, decay=0.5)
+        layers.layerwise_groups(tiny_bert, learning_rate=1.0, decay=0.5)
 
 
 @pytest.mark.parametrize("decay", [0.0, -0.5, 1.1, float("nan")])
 def test_a_decay_that_is_none_is_refused(tiny_bert, decay):
     with pytest.raises(ValueError, match="above 0 and at most 1"):
-        pretrained.layerwise_groups(tiny_bert, learning_rate=1.0, decay=decay)
+        layers.layerwise_groups(tiny_bert, learning_rate=1.0, decay=decay)
 
 
 def test_adapters_start_as_the_identity_and_alone_are_trained(tiny_bert):
-    before = training.predict_logits(tiny_bert, ENCODED)
+    before = prediction.predict_logits(tiny_bert, ENCODED)
     old = {name: p.detach().clone() for name, p in tiny_bert.named_parameters()}
-    trained = pretrained.add_adapters(tiny_bert, size=4)
+    trained = layers.add_adapters(tiny_bert, size=4)
     adapters = 2 * 3 * ((16 * 4 + 4) + (4 * 16 + 16))  # down and up, after two sublayers of three layers
     norms, head = 2 * 3 * 2 * 16, (16 * 16 + 16) + (2 * 16 + 2)
-    assert trained == pretrained.count_parameters(tiny_bert).trainable == adapters + norms + head
-    torch.testing.assert_close(training.predict_logits(tiny_bert, ENCODED), before)
-    settings = training.Settings(num_epochs=2, learning_rate=0.01, batch_size=5)
+    assert trained == layers.count_parameters(tiny_bert).trainable == adapters + norms + head
+    torch.testing.assert_close(prediction.predict_logits(tiny_bert, ENCODED), before)
+    settings = training.TrainingConfig(num_epochs=2, learning_rate=0.01, batch_size=5)
     training.fit(tiny_bert, ENCODED, ENCODED, settings, on_progress=lambda _: None)
     changed = {name for name, p in tiny_bert.named_parameters() if name in old and not torch.equal(p, old[name])}
     assert changed and all("LayerNorm" in name or "pooler" in name or "classifier" in name for name in changed)
@@ -419,7 +419,7 @@ def test_adapters_start_as_the_identity_and_alone_are_trained(tiny_bert):
 
 
 def test_an_adapter_computes_its_equation():
-    adapter = pretrained.Adapter(3, 2)
+    adapter = layers.Adapter(3, 2)
     torch.nn.init.normal_(adapter.up.weight)
     h, (down, up) = torch.randn(5, 3), (adapter.down, adapter.up)
     z = h @ down.weight.T + down.bias
@@ -428,15 +428,15 @@ def test_an_adapter_computes_its_equation():
 
 
 def test_adapters_are_added_once(tiny_bert):
-    pretrained.add_adapters(tiny_bert)
+    layers.add_adapters(tiny_bert)
     with pytest.raises(ValueError, match="has adapters already"):
-        pretrained.add_adapters(tiny_bert)
+        layers.add_adapters(tiny_bert)
 
 
 def test_parameters_are_counted_by_hand():
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
     model[0].requires_grad_(False)
-    assert pretrained.count_parameters(model) == (4 * 2 + 2, 3 * 4 + 4 + 4 * 2 + 2)
+    assert layers.count_parameters(model) == (4 * 2 + 2, 3 * 4 + 4 + 4 * 2 + 2)
 
 
 # --- files and the hub
@@ -527,8 +527,8 @@ def test_the_embedded_encoder_and_tokenizer_are_those_of_plain_transformers():
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = pretrained.load_tokenizer()
-    encoded = text.encode_wordpieces(make_reviews(*SENTENCES), tokenizer, max_tokens=48)
-    features = pretrained.sentence_features(pretrained.load_encoder(), encoded)
+    encoded = text.encode_wordpieces(make_reviews(*SENTENCES), tokenizer, max_length=48)
+    features = layers.sentence_features(pretrained.load_encoder(), encoded)
     folder = pretrained.checkpoint_path()
     batch = AutoTokenizer.from_pretrained(folder)(list(SENTENCES), padding=True, return_tensors="pt")
     with torch.no_grad():
@@ -544,10 +544,10 @@ def test_the_embedded_classifier_has_a_seeded_head_and_no_padding_or_company_eff
     assert torch.equal(first.classifier.weight, same.classifier.weight)
     assert not torch.equal(first.classifier.weight, other.classifier.weight)
     assert torch.equal(first.bert.pooler.dense.weight, other.bert.pooler.dense.weight)
-    assert pretrained.count_parameters(first).total > 22_000_000 and first.dtype == torch.float32
-    encoded = text.encode_wordpieces(make_reviews(*SENTENCES), pretrained.load_tokenizer(), max_tokens=48)
-    together = training.predict_logits(first, encoded)
-    alone = torch.cat([training.predict_logits(first, encoded.take(np.array([i]))) for i in range(3)])
+    assert layers.count_parameters(first).total > 22_000_000 and first.dtype == torch.float32
+    encoded = text.encode_wordpieces(make_reviews(*SENTENCES), pretrained.load_tokenizer(), max_length=48)
+    together = prediction.predict_logits(first, encoded)
+    alone = torch.cat([prediction.predict_logits(first, encoded.take(np.array([i]))) for i in range(3)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
@@ -574,7 +574,7 @@ def test_loading_is_quiet_and_leaves_the_library_as_loud_as_it_was(capfd):
 @pytest.mark.slow
 def test_the_embedded_classifier_learns_one_batch():
     model = pretrained.load_classifier()
-    encoded = text.encode_wordpieces(make_reviews(*SENTENCES, labels=[1, 0, 0]), pretrained.load_tokenizer(), max_tokens=48)
+    encoded = text.encode_wordpieces(make_reviews(*SENTENCES, labels=[1, 0, 0]), pretrained.load_tokenizer(), max_length=48)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4)
     losses = [training.train_one_epoch(model, encoded, optimizer, batches=[np.arange(3)]) for _ in range(8)]
     assert losses[-1] < losses[0] / 2

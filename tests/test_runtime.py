@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from course_utils import data, pretrained, runtime, training
+from course_utils import batching, cost, data, device, pretrained, profiles, text
 
 
 def test_profile_comes_from_the_argument_then_the_environment_then_the_machine(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert runtime.get_profile().name == "workshop"
+    assert profiles.get_profile().name == "workshop"
     monkeypatch.setenv("COURSE_PROFILE", "smoke")
-    assert runtime.get_profile().name == "smoke"
-    assert runtime.get_profile("full").name == "full"
+    assert profiles.get_profile().name == "smoke"
+    assert profiles.get_profile("full").name == "full"
     monkeypatch.delenv("COURSE_PROFILE")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert runtime.get_profile().name == "full"
+    assert profiles.get_profile().name == "full"
 
 
 def test_an_unknown_profile_lists_those_there_are(monkeypatch):
     monkeypatch.setenv("COURSE_PROFILE", "fast")
     with pytest.raises(ValueError, match=r"no profile 'fast'.*smoke, workshop, full"):
-        runtime.get_profile()
+        profiles.get_profile()
 
 
 def test_profiles_grow_from_smoke_to_full():
-    smoke, workshop, full = (runtime.PROFILES[name] for name in ("smoke", "workshop", "full"))
+    smoke, workshop, full = (profiles.PROFILES[name] for name in ("smoke", "workshop", "full"))
     assert smoke.reviews_max_tokens < workshop.reviews_max_tokens < full.reviews_max_tokens
     assert smoke.lstm_epochs <= workshop.lstm_epochs < full.lstm_epochs
     assert (full.reviews_train, full.sentences_train, full.test_size) == (None, None, None)
@@ -38,8 +38,8 @@ def test_profiles_grow_from_smoke_to_full():
 def test_the_best_device_is_chosen(monkeypatch, cuda, mps, best):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert runtime.choose_device().type == best
-    assert runtime.choose_device("cpu").type == "cpu"
+    assert device.choose_device().type == best
+    assert device.choose_device("cpu").type == "cpu"
 
 
 def test_an_unknown_device_lists_those_here(monkeypatch):
@@ -47,52 +47,52 @@ def test_an_unknown_device_lists_those_here(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     for name in ("cuda", "cuda:1", "quantum"):
         with pytest.raises(ValueError, match=f"no device '{name}'. Choose one of: cpu."):
-            runtime.choose_device(name)
+            device.choose_device(name)
 
 
 @pytest.mark.parametrize(("amx", "avx", "dtype"), [(0, 0, torch.float32), (1, 0, torch.bfloat16), (0, 1, torch.bfloat16)])
 def test_bfloat16_only_where_hardware_has_it(monkeypatch, amx, avx, dtype):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx), raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bool(avx), raising=False)
-    assert runtime.choose_precision(torch.device("cpu")) == dtype
-    assert runtime.choose_precision(torch.device("mps")) == torch.float32
+    assert device.choose_precision(torch.device("cpu")) == dtype
+    assert device.choose_precision(torch.device("mps")) == torch.float32
 
 
 def test_records_are_named_by_what_times_depend_on(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert runtime.machine_kind() == "cpu_float32"
+    assert device.machine_kind() == "cpu_float32"
     monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda: True)
-    assert runtime.machine_kind() == "cpu_bfloat16"
+    assert device.machine_kind() == "cpu_bfloat16"
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
-    assert runtime.machine_kind() == "cpu_bfloat16_amx"
+    assert device.machine_kind() == "cpu_bfloat16_amx"
 
 
 def test_a_seed_fixes_every_source_of_chance():
     def draw() -> list[float]:
         return [random.random(), np.random.rand(), torch.rand(1).item(), torch.rand(1, generator=own).item()]
 
-    own = runtime.set_seed(7)
+    own = profiles.set_seed(7)
     first = draw()
-    own = runtime.set_seed(7)
+    own = profiles.set_seed(7)
     assert draw() == first
-    own = runtime.set_seed(8)
+    own = profiles.set_seed(8)
     assert all(a != b for a, b in zip(draw(), first, strict=True))
 
 
 def test_the_course_seed_is_read_from_the_environment(monkeypatch):
-    assert runtime.get_seed() == 0
+    assert profiles.get_seed() == 0
     monkeypatch.setenv("COURSE_SEED", "3")
-    assert runtime.get_seed() == 3
+    assert profiles.get_seed() == 3
     monkeypatch.setenv("COURSE_SEED", "three")
     with pytest.raises(ValueError, match=r"three"):
-        runtime.get_seed()
+        profiles.get_seed()
 
 
 def test_the_rate_of_matrix_products_is_their_flops_in_the_median_time(monkeypatch):
     ticks = iter([0, 9, 10, 14, 20, 22, 30, 33])  # seconds 9 (warming up), 4, 2, 3
     monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(ticks))
-    assert runtime.gemm_rate(torch.device("cpu"), size=8, rounds=3) == 2 * 8 * 8 * 8 / 3
+    assert cost.gemm_rate(torch.device("cpu"), size=8, rounds=3) == 2 * 8 * 8 * 8 / 3
 
 
 def test_the_doctor_foretells_notebook_06_from_the_rate_of_training_steps(monkeypatch):
@@ -116,18 +116,18 @@ def count_frozen(model) -> int:
 def test_the_work_of_notebook_06_is_what_its_data_and_model_ask_for():
     from course_utils import text
 
-    tokenizer, model, profile = pretrained.load_tokenizer(), pretrained.load_classifier(), runtime.get_profile("workshop")
+    tokenizer, model, profile = pretrained.load_tokenizer(), pretrained.load_classifier(), profiles.get_profile("workshop")
     places, per_place = {}, 0.0
     for name, part in data.load_splits("rotten_tomatoes")._asdict().items():
-        lengths = text.encode_wordpieces(part, tokenizer, max_tokens=profile.sentences_max_tokens).lengths
+        lengths = text.encode_wordpieces(part, tokenizer, max_length=profile.sentences_max_length).lengths
         for bucketed in (True, False):
-            batches = text.make_batches(
+            batches = batching.make_batches(
                 lengths, batch_size=32, generator=torch.Generator().manual_seed(0), bucketed=bucketed
             )
             places[name, bucketed] = sum(len(batch) * lengths[batch].max() for batch in batches)
             if (name, bucketed) == ("train", True):
-                per_place = training.count_flops(model, lengths, batches, trains=False) / places[name, bucketed]
-    trained, predicted, flops = runtime.NOTEBOOK_06
+                per_place = cost.count_flops(model, lengths, batches, trains=False) / places[name, bucketed]
+    trained, predicted, flops = doctor.NOTEBOOK_06
     assert trained == pytest.approx(places["train", True], rel=0.02)
     # features of train and test, validation after each piece and before training; the test set by predict_proba, and
     # in random batches with and without the mask
@@ -136,8 +136,8 @@ def test_the_work_of_notebook_06_is_what_its_data_and_model_ask_for():
     assert flops == pytest.approx(per_place, rel=0.02)
 
 
-def by_topic() -> dict[str, runtime.Finding]:
-    return {finding.topic: finding for finding in runtime.doctor()}
+def by_topic() -> dict[str, doctor.Finding]:
+    return {finding.topic: finding for finding in doctor.examine()}
 
 
 def test_the_doctor_looks_at_everything(monkeypatch):
@@ -158,7 +158,7 @@ def test_the_doctor_names_the_remedy_of_each_problem(monkeypatch, tmp_path):
 
     monkeypatch.setenv("COURSE_PROFILE", "fast")
     monkeypatch.setattr(metadata, "version", missing)
-    monkeypatch.setattr(data.PackagedFiles, "verify", damaged)
+    monkeypatch.setattr(files.PackagedFiles, "verify", damaged)
     found = by_topic()
     for topic in ("torch", "transformers", "ipywidgets", "reviews", "checkpoint", "profile"):
         assert not found[topic].ok and found[topic].remedy, topic
@@ -170,5 +170,5 @@ def test_the_doctor_names_the_remedy_of_each_problem(monkeypatch, tmp_path):
 def test_the_median_of_several_calls_leaves_out_the_first_and_does_not_mind_one_slow_call(monkeypatch):
     clock, calls = iter([0, 50, 100, 101, 200, 202, 300, 399]), []  # calls of 50, 1, 2 and 99 seconds
     monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(clock))
-    assert runtime.median_seconds(lambda: calls.append(1), repeats=3) == 2.0
+    assert cost.median_seconds(lambda: calls.append(1), repeats=3) == 2.0
     assert len(calls) == 4

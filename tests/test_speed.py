@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import load, make_encoded, make_reviews
 
-from course_utils import runtime, training
+from course_utils import batching, device, prediction, pretrained, training
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,7 +74,7 @@ def test_medians_ranges_and_ratios_within_rounds_by_hand(clock):
 def test_trained_models_are_scored_and_compared_over_blocks(clock, monkeypatch):
     test, blocks = make_encoded(8), np.arange(8) // 2
     answers = iter([[1] * 8, [1] * 4 + [0] * 4])  # right everywhere; wrong in the last four
-    wrong_or_right = lambda model, texts: training.Evaluation(  # noqa: E731
+    wrong_or_right = lambda model, texts: prediction.Evaluation(  # noqa: E731
         0.0, 0.0, np.where(np.array(next(answers), bool), texts.labels, 1 - texts.labels)
     )
     monkeypatch.setattr(training, "evaluate", wrong_or_right)
@@ -164,7 +164,7 @@ def test_an_epoch_of_ours_and_of_the_trainer_read_every_token_and_the_trainer_pa
 def test_both_ways_of_prediction_compute_what_they_say():
     reviews = make_reviews("Good.", "A long and rather dull evening.", "Bad.", "Not one moment of it is true.")
     ours, theirs = speed.course_prediction(reviews, 16)(0), speed.pipeline_prediction(reviews, 16)(0)
-    tokens = speed.text.encode_wordpieces(reviews, speed.pretrained.load_tokenizer(), max_tokens=16).lengths
+    tokens = speed.text.encode_wordpieces(reviews, speed.pretrained.load_tokenizer(), max_length=16).lengths
     assert ours.run() == theirs.run() == 4 * tokens.max()
 
 
@@ -184,15 +184,15 @@ def test_a_quick_run_of_everything_that_is_not_long_gives_a_whole_record(tmp_pat
 def test_the_walk_with_every_choice_off_has_every_choice_off():
     ask = """
 import numpy, torch
-chosen = training.Settings(num_epochs=3)
+chosen = training.TrainingConfig(num_epochs=3)
 assert (chosen.num_epochs, chosen.batch_size, chosen.bucketed, chosen.fused) == (3, 32, False, False)
-assert runtime.choose_precision(torch.device("cpu")) == torch.float32
+assert device.choose_precision(torch.device("cpu")) == torch.float32
 model = pretrained.load_classifier()
 assert model.config.hidden_dropout_prob == 0.1 and model.config._attn_implementation == "sdpa"
-assert text.make_batches(numpy.array([5, 1, 3]), batch_size=3)[0].tolist() == [0, 1, 2]
+assert batching.make_batches(numpy.array([5, 1, 3]), batch_size=3)[0].tolist() == [0, 1, 2]
 places = []
 model.bert.encoder.layer[-1].register_forward_hook(lambda layer, inputs, states: places.append(states.shape[1]))
-training.predict_logits(model, text.EncodedTexts((numpy.array([101, 102, 103]),), numpy.array([0])))
+prediction.predict_logits(model, batching.TokenDataset((numpy.array([101, 102, 103]),), numpy.array([0])))
 assert places == [3]
 """
     subprocess.run([sys.executable, "-c", load("walk_alone", ROOT / "bench" / "walk.py").OFF + ask], check=True)

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from helpers import make_reviews
 
-from course_utils import tables
+from course_utils import text
+from course_utils.finetune import intake
 
 CLEAN = "".join(f"text {i},{'up' if i % 2 else 'down'}\n" for i in range(6))  # 3 different texts of each class
 
@@ -19,15 +20,15 @@ def write(folder: Path, content: str | bytes, name: str = "mine.csv") -> Path:
     return path
 
 
-def read(path: Path, **options) -> tables.Table:
-    return tables.read_table(path, **{"text_column": "text", "label_column": "kind"} | options)
+def read(path: Path, **options) -> intake.Table:
+    return intake.read_table(path, **{"text_column": "text", "label_column": "kind"} | options)
 
 
-def found(table: tables.Table) -> dict[str, int]:
+def found(table: intake.Table) -> dict[str, int]:
     return {fault.kind: fault.number for fault in table.faults}
 
 
-def aside(table: tables.Table) -> list[tuple[int, str]]:
+def aside(table: intake.Table) -> list[tuple[int, str]]:
     return [(row, reason.partition(":")[0]) for row, reason in table.set_aside[["row", "reason"]].itertuples(index=False)]
 
 
@@ -96,11 +97,11 @@ def test_the_encoding_that_was_assumed_is_said(tmp_path, encoding, assumed, numb
 
 
 def test_big_endian_utf_16_bytes_beyond_cp1252_and_a_mark_that_lies():
-    assert tables.decode("\ufefftext".encode("utf-16-be"))[0] == "text"
-    text, (fault,) = tables.decode(b"\x81\xe9")  # 0x81 is no letter of cp1252
+    assert intake.decode("\ufefftext".encode("utf-16-be"))[0] == "text"
+    text, (fault,) = intake.decode(b"\x81\xe9")  # 0x81 is no letter of cp1252
     assert (text, fault.kind) == ("\x81é", "encoding") and "latin-1" in fault.sentence
     with pytest.raises(ValueError, match=r"begins as utf-8-sig and goes on as something else"):
-        tables.decode(b"\xef\xbb\xbfcaf\xe9")
+        intake.decode(b"\xef\xbb\xbfcaf\xe9")
 
 
 def test_letters_that_were_lost_earlier_are_counted_and_lone_surrogates_replaced(tmp_path):
@@ -229,9 +230,9 @@ def test_texts_that_lose_their_end_are_counted():
         return {"input_ids": [[101, *range(len(text.split())), 102] for text in texts]}
 
     reviews = make_reviews("a b c", "a b c d", "a b c d e")
-    (fault,) = tables.cut_texts(reviews, tokenizer, max_tokens=5)
+    (fault,) = intake.truncated_texts(reviews, tokenizer, max_length=5)
     assert (fault.number, fault.sentence) == (2, "lose their end at 5 word pieces; the longest has 7")
-    assert tables.cut_texts(reviews, tokenizer, max_tokens=7) == []
+    assert intake.truncated_texts(reviews, tokenizer, max_length=7) == []
 
 
 # --- the split
@@ -242,18 +243,18 @@ def split_sizes(splits) -> list[list[int]]:
 
 
 def test_each_class_is_dealt_in_the_shares_asked_for():
-    splits = tables.split_table(make_reviews(*map(str, range(60)), labels=[0] * 40 + [1] * 20))
+    splits = intake.split_table(make_reviews(*map(str, range(60)), labels=[0] * 40 + [1] * 20))
     assert split_sizes(splits) == [[28, 14], [6, 3], [6, 3]]  # 70, 15 and 15 % of 40 and of 20
     assert sorted(row for part in splits for row in part.rows) == list(range(60))
 
 
 def test_the_smallest_class_stands_in_every_part():
-    assert split_sizes(tables.split_table(make_reviews(*map(str, range(43)), labels=[0] * 40 + [1] * 3)))[1:] == [[6, 1]] * 2
+    assert split_sizes(intake.split_table(make_reviews(*map(str, range(43)), labels=[0] * 40 + [1] * 3)))[1:] == [[6, 1]] * 2
 
 
 def test_the_seed_decides_who_goes_where():
     reviews = make_reviews(*map(str, range(40)))
-    rows = [tables.split_table(reviews, seed=seed).test.rows.tolist() for seed in (0, 0, 1)]
+    rows = [intake.split_table(reviews, seed=seed).test.rows.tolist() for seed in (0, 0, 1)]
     assert rows[0] == rows[1] != rows[2]
 
 
@@ -263,7 +264,7 @@ def test_blocks_of_any_size_stay_in_one_part_and_classes_stay_near_their_shares(
     blocks = rng.integers(0, 150, size=600)
     reviews = make_reviews(*map(str, range(600)), labels=(rng.random(600) < 0.3).astype(int).tolist())
     reviews = type(reviews)(reviews.texts, reviews.labels, reviews.rows, blocks, reviews.class_names)
-    splits = tables.split_table(reviews, seed=seed)
+    splits = intake.split_table(reviews, seed=seed)
     parts = [set(part.blocks.tolist()) for part in splits]
     assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
     assert abs(len(splits.test) - 90) <= 6
@@ -273,7 +274,7 @@ def test_blocks_of_any_size_stay_in_one_part_and_classes_stay_near_their_shares(
 def test_a_class_in_too_few_groups_is_named():
     reviews = make_reviews(*"abcdefgh", labels=[0] * 6 + [1] * 2)
     with pytest.raises(ValueError, match=r"classes positive stand in too few groups"):
-        tables.split_table(reviews)
+        intake.split_table(reviews)
     one_film = type(reviews)(reviews.texts, reviews.labels, reviews.rows, np.array([0] * 6 + [1, 2]), reviews.class_names)
     with pytest.raises(ValueError, match=r"too few groups"):
-        tables.split_table(one_film)
+        intake.split_table(one_film)

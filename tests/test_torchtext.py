@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import runtime
+
 
 SIDE = Path(__file__).with_name("torchtext_side.py")
 ROOT = SIDE.parents[1]
@@ -15,7 +15,7 @@ ROOT = SIDE.parents[1]
 
 @pytest.fixture(scope="module")
 def torchtext_python() -> Path:
-    python = runtime.torchtext_python()
+    python = doctor.torchtext_python()
     if python is None:
         reason = "the kernel torchtext is not here: python3 start.py torchtext"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)

@@ -10,7 +10,7 @@ import torch
 from helpers import make_encoded
 from torch import nn
 
-from course_utils import runtime, training
+from course_utils import cost, prediction, pretrained, text, training
 from course_utils.models import LSTMClassifier
 from course_utils.text import EncodedTexts, collate, make_batches
 from course_utils.training import Settings
@@ -51,7 +51,7 @@ def test_every_example_weighs_the_same_in_unequal_batches():
     texts = EncodedTexts(tuple(np.array([i] * n) for i, n in enumerate([1, 2, 3, 4, 9])), labels)
     losses = [math.log(1 + math.exp(bad - good)) for good, bad in [(2, 0), (1, 0), (3, 0), (0, 0.5), (0, 1)]]
     for batch_size in (1, 2, 3, 5):
-        result = training.evaluate(Told(logits), texts, batch_size=batch_size)
+        result = prediction.evaluate(Told(logits), texts, batch_size=batch_size)
         assert result.accuracy == pytest.approx(3 / 5)
         assert result.loss == pytest.approx(sum(losses) / 5, rel=1e-5)
         assert result.predictions.tolist() == [0, 1, 0, 1, 0]
@@ -59,12 +59,12 @@ def test_every_example_weighs_the_same_in_unequal_batches():
 
 def test_predictions_come_in_the_order_of_the_data(encoded):
     model = make_model().eval()
-    alone = torch.cat([training.predict_logits(model, encoded.take(np.array([i]))) for i in range(len(encoded))])
+    alone = torch.cat([prediction.predict_logits(model, encoded.take(np.array([i]))) for i in range(len(encoded))])
     for batch_size in (1, 5, 64):
-        torch.testing.assert_close(training.predict_logits(model, encoded, batch_size=batch_size), alone)
+        torch.testing.assert_close(prediction.predict_logits(model, encoded, batch_size=batch_size), alone)
     order = np.random.default_rng(0).permutation(len(encoded))
-    torch.testing.assert_close(training.predict_logits(model, encoded.take(order)), alone[order])
-    probabilities = training.predict_proba(model, encoded)
+    torch.testing.assert_close(prediction.predict_logits(model, encoded.take(order)), alone[order])
+    probabilities = prediction.predict_proba(model, encoded)
     np.testing.assert_allclose(probabilities, alone.softmax(1).numpy(), rtol=1e-5)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
@@ -72,19 +72,19 @@ def test_predictions_come_in_the_order_of_the_data(encoded):
 def test_evaluation_changes_nothing(encoded):
     model = make_model(dropout=0.5)
     before = weights(model)
-    results = [training.evaluate(model, encoded).loss for _ in range(2)]
+    results = [prediction.evaluate(model, encoded).loss for _ in range(2)]
     assert results[0] == results[1] and torch.equal(weights(model), before)
 
 
 def test_a_hugging_face_classifier_gives_its_own_logits(tiny_bert, encoded):
-    ours = training.predict_logits(tiny_bert, encoded, batch_size=5)
+    ours = prediction.predict_logits(tiny_bert, encoded, batch_size=5)
     theirs = [tiny_bert(input_ids=torch.from_numpy(ids)[None]).logits[0] for ids in encoded.input_ids]
     torch.testing.assert_close(ours, torch.stack(theirs).detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_nothing_to_predict_is_refused(encoded):
     with pytest.raises(ValueError, match=r"no text to predict"):
-        training.predict_proba(make_model(), encoded.take(np.array([], dtype=int)))
+        prediction.predict_proba(make_model(), encoded.take(np.array([], dtype=int)))
 
 
 # --- steps
@@ -122,7 +122,7 @@ def test_the_epoch_loss_weighs_examples_not_batches(encoded):
     loss = training.train_one_epoch(
         model, encoded, still, batches=[np.arange(23), np.array([23])], after_step=lambda _, tokens: seen.append(tokens)
     )
-    assert loss == pytest.approx(training.evaluate(model, encoded).loss, rel=1e-5)
+    assert loss == pytest.approx(prediction.evaluate(model, encoded).loss, rel=1e-5)
     assert sum(seen) == encoded.lengths.sum()
 
 
@@ -162,7 +162,7 @@ SETTINGS = Settings(num_epochs=4, learning_rate=0.05, batch_size=8)
 def test_fit_learns_and_says_what_it_measured(encoded):
     model = make_model()
     history = training.fit(model, encoded, VALIDATION, SETTINGS, on_progress=quiet)
-    assert training.evaluate(model, VALIDATION).accuracy > 0.9
+    assert prediction.evaluate(model, VALIDATION).accuracy > 0.9
     assert [record.epoch for record in history.records] == [1, 2, 3, 4]
     assert len(history.step_losses) == 12 and history.finished and not history.interrupted
     assert history.tokens == 4 * encoded.lengths.sum()
@@ -175,7 +175,7 @@ def test_the_best_epoch_is_kept(encoded, monkeypatch):
 
     def judge(model, *_, **__):
         kept.append(weights(model))
-        return training.Evaluation(1.0, next(accuracies), np.zeros(1))
+        return prediction.Evaluation(1.0, next(accuracies), np.zeros(1))
 
     monkeypatch.setattr(training, "evaluate", judge)
     model = make_model()
@@ -186,7 +186,7 @@ def test_the_best_epoch_is_kept(encoded, monkeypatch):
 
 def test_patience_stops_early(encoded, monkeypatch):
     accuracies = iter([0.6, 0.9, 0.8, 0.85, 0.95, 1.0])
-    monkeypatch.setattr(training, "evaluate", lambda *_, **__: training.Evaluation(1.0, next(accuracies), np.zeros(1)))
+    monkeypatch.setattr(training, "evaluate", lambda *_, **__: prediction.Evaluation(1.0, next(accuracies), np.zeros(1)))
     patient = dataclasses.replace(SETTINGS, num_epochs=6, patience=2)
     history = training.fit(make_model(), encoded, VALIDATION, patient, on_progress=quiet)
     assert (len(history.records), history.best_epoch) == (4, 2)
@@ -225,7 +225,7 @@ def test_stopped_in_the_third_epoch_the_best_finished_epoch_is_kept(encoded):
     assert history.best_epoch == 1 + int(np.argmax(best))
     training.fit(twin, encoded, VALIDATION, SETTINGS, on_progress=quiet, max_steps=3 * int(history.best_epoch))
     assert torch.equal(weights(model), weights(twin))
-    assert training.evaluate(model, VALIDATION).accuracy == max(best)
+    assert prediction.evaluate(model, VALIDATION).accuracy == max(best)
 
 
 def test_stopped_before_the_first_epoch_ends_what_was_learned_is_kept(encoded):
@@ -259,7 +259,7 @@ def test_a_stop_in_the_last_step_of_an_epoch_waits_for_its_measurement(encoded):
 def test_stopped_while_measuring_an_epoch_the_resumed_run_measures_it(encoded, monkeypatch, epoch):
     whole, model = make_model(dropout=0.3), make_model(dropout=0.3)
     expected = training.fit(whole, encoded, VALIDATION, SETTINGS, on_progress=quiet)
-    measure, calls = training.evaluate, []
+    measure, calls = prediction.evaluate, []
 
     def stop_once(*arguments, **options):
         calls.append(arguments)
@@ -352,9 +352,9 @@ def test_impossible_settings_are_refused(wrong):
 
 def test_bfloat16_products_give_nearly_the_same_logits_in_float32(encoded, monkeypatch):
     model = make_model().eval()
-    exact = training.predict_logits(model, encoded)
+    exact = prediction.predict_logits(model, encoded)
     monkeypatch.setattr(runtime, "has_fast_bfloat16", lambda: True)
-    rough = training.predict_logits(model, encoded)
+    rough = prediction.predict_logits(model, encoded)
     assert rough.dtype == torch.float32 and not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, atol=0.03, rtol=0.1)
 
@@ -363,7 +363,7 @@ def test_the_rate_of_steps_is_their_flops_in_the_median_time_and_the_model_is_no
     ticks = iter([0, 9, 10, 14, 20, 22, 30, 33])  # seconds 9 (warming up), 4, 2, 3
     monkeypatch.setattr(runtime.time, "perf_counter", lambda: next(ticks))
     before = weights(tiny_bert)
-    rate = training.step_rate(tiny_bert, batch_size=4, num_tokens=6)
+    rate = cost.step_rate(tiny_bert, batch_size=4, num_tokens=6)
     matrices = 2 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 16 * 16  # two layers; keys and values of the third
     assert rate == 4 * 6 * (6 * matrices + 12 * 2 * 16 * 6) / 3
     assert torch.equal(weights(tiny_bert), before)
@@ -377,7 +377,7 @@ def test_a_model_saved_and_loaded_predicts_the_same(encoded, tmp_path):
     folder = training.save_model(model, tmp_path / "mine", settings=SETTINGS)
     loaded = training.load_model(other, folder)
     torch.testing.assert_close(
-        training.predict_logits(loaded, encoded), training.predict_logits(model, encoded), rtol=0, atol=0
+        prediction.predict_logits(loaded, encoded), prediction.predict_logits(model, encoded), rtol=0, atol=0
     )
     assert not loaded.training
     assert Settings(**json.loads((folder / "settings.json").read_text())) == SETTINGS
@@ -482,7 +482,7 @@ def test_an_optimizer_that_is_not_fused_takes_the_same_steps(encoded):
 
 def test_precision_is_one_argument_of_steps_and_of_prediction(encoded):
     model, twin = make_model(dropout=0.0), make_model(dropout=0.0)
-    exact, rough = (training.predict_logits(model, encoded, precision=p) for p in ("float32", "bfloat16"))
+    exact, rough = (prediction.predict_logits(model, encoded, precision=p) for p in ("float32", "bfloat16"))
     assert rough.dtype == torch.float32 and not torch.equal(rough, exact)
     torch.testing.assert_close(rough, exact, atol=0.03, rtol=0.1)
     first, second = (
@@ -496,10 +496,10 @@ def test_precision_is_one_argument_of_steps_and_of_prediction(encoded):
 
 
 def test_prediction_keeps_to_the_budget_of_the_model_and_says_how_far_it_is(tiny_bert, encoded, monkeypatch):
-    budgets = [training.token_budget(tiny_bert, precision) for precision in ("float32", "bfloat16")]
-    assert [*budgets, training.token_budget(make_model())] == [2_048, 4_096, 16_384]  # the same bytes, where it is BERT
+    budgets = [prediction.token_budget(tiny_bert, precision) for precision in ("float32", "bfloat16")]
+    assert [*budgets, prediction.token_budget(make_model())] == [2_048, 4_096, 16_384]  # the same bytes, where it is BERT
     model = Counting(make_model())
-    plain = training.predict_logits(model, LONGER, max_tokens=300)
+    plain = prediction.predict_logits(model, LONGER, max_tokens=300)
     assert model.tokens == LONGER.lengths.sum() and model.places <= 1.1 * model.tokens
     assert model.calls >= model.places / 300
     monkeypatch.setattr(training, "token_budget", lambda model, precision: 300)
@@ -511,7 +511,7 @@ def test_prediction_keeps_to_the_budget_of_the_model_and_says_how_far_it_is(tiny
 
     monkeypatch.setattr("tqdm.auto.tqdm", bar)
     before = model.calls
-    again = training.predict_logits(model, LONGER, progress=True)
+    again = prediction.predict_logits(model, LONGER, progress=True)
     assert torch.equal(plain, again) and model.calls == 2 * before
     assert told == ["predicting", "batch"]
 
@@ -528,10 +528,10 @@ def test_flops_are_those_that_torch_counts(tiny_bert, encoded):
         tiny_bert.bert.encoder.layer[:frozen].requires_grad_(False)
         with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(trains):
             for batch in batches:
-                logits = training.model_logits(tiny_bert, collate(LONGER, batch), **options)
+                logits = prediction.model_logits(tiny_bert, collate(LONGER, batch), **options)
                 if trains:
                     logits.sum().backward()
-        counted = training.count_flops(tiny_bert, LONGER.lengths, batches, trains=trains, **options)
+        counted = cost.count_flops(tiny_bert, LONGER.lengths, batches, trains=trains, **options)
         assert counted == pytest.approx(counter.get_total_flops(), rel=0.06)
 
 
@@ -546,8 +546,8 @@ def test_bulk_prediction_gives_the_probabilities_of_the_pipeline():
         ("A moving, funny film.", "Dull.", "It made me want to leave, and I stayed.")[i % 3] * (1 + i % 4) for i in range(9)
     ]
     model, tokenizer = pretrained.load_classifier(), pretrained.load_tokenizer()
-    ours = training.predict_proba(
-        model, text.encode_wordpieces(make_reviews(*sentences), tokenizer, max_tokens=32), max_tokens=64
+    ours = prediction.predict_proba(
+        model, text.encode_wordpieces(make_reviews(*sentences), tokenizer, max_length=32), max_tokens=64
     )
     classify = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu", batch_size=4)
     answers = classify(sentences, top_k=None, truncation=True, max_length=32)

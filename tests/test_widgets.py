@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import make_encoded
 
-from course_utils import training, widgets
+from course_utils import explorers, text, training
 from course_utils.models import LSTMClassifier
 
 
@@ -25,7 +25,7 @@ def said(view: w.Widget) -> str:
 
 
 def test_the_picture_and_sentence_equal_the_closed_form():
-    figure, sentence = widgets.draw_descent(0.05, 0.0, steepness=10, num_steps=40)
+    figure, sentence = explorers.draw_descent(0.05, 0.0, steepness=10, num_steps=40)
     along, across = -2.0 * (1 - 0.05) ** 40, 1.2 * (1 - 0.5) ** 40
     assert f"after 40 steps the loss is {(along**2 + 10 * across**2) / 2:.2g}" in sentence
     drawn = figure.axes[1].lines[0].get_ydata()
@@ -35,12 +35,12 @@ def test_the_picture_and_sentence_equal_the_closed_form():
 
 @pytest.mark.parametrize(("rate", "momentum", "grows"), [(0.19, 0, False), (0.21, 0, True), (0.21, 0.5, False)])
 def test_beyond_the_cliff_the_sentence_says_so(rate, momentum, grows):
-    figure, sentence = widgets.draw_descent(rate, momentum)
+    figure, sentence = explorers.draw_descent(rate, momentum)
     assert ("the loss grows" in sentence) is grows and ("diverges" in figure.axes[1].get_title()) is grows
 
 
 def test_moving_a_slider_changes_picture_and_sentence():
-    view = widgets.descent_explorer()
+    view = explorers.descent_explorer()
     rate, momentum = inside(view, w.FloatLogSlider)[0], inside(view, w.FloatSlider)[0]
     picture = inside(view, w.Image)[0]
     seen = [(bytes(picture.value), said(view))]
@@ -53,18 +53,18 @@ def test_moving_a_slider_changes_picture_and_sentence():
 
 
 def test_numbers_that_a_slider_snaps_to_are_rounded():
-    figure, sentence = widgets.draw_descent(10**-1.3, 0.30000000000000004)
+    figure, sentence = explorers.draw_descent(10**-1.3, 0.30000000000000004)
     assert "Learning rate 0.0501, momentum 0.3:" in sentence
     assert figure.axes[0].get_title() == "rate 0.0501, momentum 0.3"
 
 
 def test_where_widgets_are_not_alive_a_sentence_stands_for_them():
-    assert repr(widgets.descent_explorer()) == repr(widgets.TrainingPanel().view)
-    assert "once this cell has been run" in repr(widgets.descent_explorer())
+    assert repr(explorers.descent_explorer()) == repr(explorers.TrainingPanel().view)
+    assert "once this cell has been run" in repr(explorers.descent_explorer())
 
 
 def test_sliders_say_what_they_are_and_cover_the_cliff():
-    view = widgets.descent_explorer()
+    view = explorers.descent_explorer()
     rate, momentum = inside(view, w.FloatLogSlider)[0], inside(view, w.FloatSlider)[0]
     assert (rate.description, momentum.description) == ("learning rate", "momentum")
     assert rate.base**rate.min < 0.2 < rate.base**rate.max  # 2 / steepness
@@ -74,12 +74,12 @@ def test_sliders_say_what_they_are_and_cover_the_cliff():
 
 
 def run(panel, *, epochs: int = 2) -> training.History:
-    model, settings = LSTMClassifier(12, embedding_size=4, hidden_size=4), training.Settings(epochs, batch_size=8)
+    model, settings = LSTMClassifier(12, embedding_size=4, hidden_size=4), training.TrainingConfig(epochs, batch_size=8)
     return training.fit(model, make_encoded(24), make_encoded(9, seed=1), settings, on_progress=panel)
 
 
 def test_the_panel_shows_a_run_to_its_end():
-    panel = widgets.TrainingPanel(seconds_between_drawings=0)
+    panel = explorers.TrainingPanel(seconds_between_drawings=0)
     picture, bar, stop = (inside(panel.view, kind)[0] for kind in (w.Image, w.FloatProgress, w.Button))
     assert picture.layout.visibility == "hidden" and not stop.disabled
     history = run(panel)
@@ -89,7 +89,7 @@ def test_the_panel_shows_a_run_to_its_end():
 
 
 def test_between_drawings_nothing_is_drawn_but_the_first_and_last_step_are(monkeypatch):
-    panel = widgets.TrainingPanel(seconds_between_drawings=1e9)
+    panel = explorers.TrainingPanel(seconds_between_drawings=1e9)
     drawn = []
     monkeypatch.setattr(widgets, "as_png", lambda figure: drawn.append(figure) or b"\x89PNG")
     monkeypatch.setattr(widgets.time, "monotonic", lambda: 5.0)
@@ -108,7 +108,7 @@ def test_slow_drawing_takes_a_twentieth_of_the_time_at_most(monkeypatch):
 
     monkeypatch.setattr(widgets, "as_png", draw)
     monkeypatch.setattr(widgets.time, "monotonic", lambda: clock[0])
-    panel = widgets.TrainingPanel(seconds_between_drawings=0)
+    panel = explorers.TrainingPanel(seconds_between_drawings=0)
     for step in range(1, 101):  # a hundred steps of a second
         clock[0] += 1.0
         panel(training.Progress(1, 1, step, 200, 0.5, 100.0, 10.0, training.History()))
@@ -116,7 +116,7 @@ def test_slow_drawing_takes_a_twentieth_of_the_time_at_most(monkeypatch):
 
 
 def test_the_stop_button_ends_the_run_and_keeps_what_was_learned():
-    panel = widgets.TrainingPanel(seconds_between_drawings=0)
+    panel = explorers.TrainingPanel(seconds_between_drawings=0)
     button = inside(panel.view, w.Button)[0]
 
     def person(progress: training.Progress) -> None:
@@ -131,7 +131,7 @@ def test_the_stop_button_ends_the_run_and_keeps_what_was_learned():
 
 def test_progress_in_words():
     progress = training.Progress(2, 3, 40, 120, 0.51234, 12_345.6, 83.7, training.History())
-    assert widgets.progress_sentence(progress) == (
+    assert explorers.progress_sentence(progress) == (
         "epoch 2 of 3, step 40 of 120, loss 0.512, 12,346 tokens/s, about 1:24 left"
     )
 
@@ -140,7 +140,7 @@ def test_progress_in_words():
 
 
 def test_a_prediction_in_words():
-    sentence = widgets.prediction_sentence(np.array([0.254, 0.746]), ("negative", "positive"))
+    sentence = explorers.prediction_sentence(np.array([0.254, 0.746]), ("negative", "positive"))
     assert sentence == "positive (negative 25%, positive 75%)"
 
 
@@ -154,7 +154,7 @@ def box():
             raise ValueError("This text is too long.")
         return np.array([0.9, 0.1]) if "bad" in text else np.array([0.2, 0.8])
 
-    view = widgets.prediction_box(predict, ("negative", "positive"), example="A good film")
+    view = explorers.prediction_box(predict, ("negative", "positive"), example="A good film")
     return view, inside(view, w.Textarea)[0], inside(view, w.Button)[0], asked
 
 

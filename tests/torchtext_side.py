@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torchtext
 
-from course_utils import data, text
+from course_utils import batching, data, text
 
 torchtext.disable_torchtext_deprecation_warning()
 warnings.simplefilter("ignore")
@@ -68,9 +68,9 @@ def batches() -> str:
     lists = [text.basic_english(sample) for sample in data.load_reviews("imdb").texts[:256]]
     vocabulary = text.Vocabulary.from_tokens(lists)
     rows = [vocabulary.encode(words) for words in lists]
-    encoded = text.EncodedTexts(tuple(np.array(row, dtype=np.int64) for row in rows), np.zeros(len(rows), np.int64))
+    encoded = batching.TokenDataset(tuple(np.array(row, dtype=np.int64) for row in rows), np.zeros(len(rows), np.int64))
     for start in range(0, len(rows), 32):
-        ours = text.collate(encoded, np.arange(start, start + 32))["input_ids"]
+        ours = batching.collate([encoded[i] for i in range(start, start + 32)])["input_ids"]
         assert torch.equal(ours, to_tensor(rows[start : start + 32], padding_value=0)), start
     return f"{len(rows):,} reviews are padded alike"
 

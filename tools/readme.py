@@ -41,7 +41,7 @@ def row(*cells: object) -> str:
 
 
 def notebook_times(kind: str) -> dict:
-    """Return what building the notebooks took on one kind of machine (runtime.machine_kind)."""
+    """Return what building the notebooks took on one kind of machine (device.machine_kind)."""
     return json.loads((ROOT / "bench" / "results" / f"notebook_times_{kind}.json").read_text(encoding="utf-8"))
 
 

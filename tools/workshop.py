@@ -25,7 +25,7 @@ from pathlib import Path
 
 import nbformat
 
-from course_utils import checks
+from course_utils.exercises import checks
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

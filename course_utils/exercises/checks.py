@@ -89,9 +89,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from pathlib import Path
 
-from .exercises import Exercise
+from .definition import Exercise
 
-FOLDER = Path(__file__).with_name("exercises")
+FOLDER = Path(__file__).parent
 Outcome = tuple[object, str]  # what one call did: its value in plain Python, and how it failed
 _refused: dict[str, int] = {}  # by id, in this kernel, since the exercise was last solved
 
@@ -107,7 +107,7 @@ def numbers() -> list[str]:
 
 def exercises(number: str) -> list[Exercise]:
     """Return the exercises and quiz questions of a notebook; none where it has no file."""
-    return importlib.import_module(f"{__package__}.exercises.nb{number}").EXERCISES if number in numbers() else []
+    return importlib.import_module(f"{__package__}.nb{number}").EXERCISES if number in numbers() else []
 
 
 def check(exercise_id: str, answer: object, *, mine: bool = True) -> None:
@@ -340,6 +340,6 @@ def quiz(number: str) -> None:
         if importlib.util.find_spec("ipywidgets"):  # not in the kernel of notebook 04
             from IPython.display import display
 
-            from .widgets import answer_buttons
+            from ..explorers import answer_buttons
 
             display(answer_buttons(exercise.id, list(exercise.options), respond))

@@ -1,4 +1,4 @@
-"""The exercises of the notebooks, one file each, and what they are made of (how to write one: `course_utils.checks`)."""
+"""What an exercise is made of; CONTRIBUTING.md says how to write one."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The exercise of notebook 00, which shows how exercises work."""
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 
 def right(predictions, labels):

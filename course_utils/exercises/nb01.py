@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 LOG3 = np.log(3)  # sigmoid(log 3) = 3/4
 

@@ -1,6 +1,6 @@
 """Exercises of notebook 02, text to tensors."""
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 
 def padded(texts, *, mark=1, fill=0, left=False, length=None):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 LOG3 = float(np.log(3))  # softmax of (log 3, 0) is (3/4, 1/4)
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, softplus
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 LOG3 = math.log(3)
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 LOG2, LOG3, LOG4 = math.log(2), math.log(3), math.log(4)
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 from torch.nn.functional import cross_entropy, nll_loss
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 LOG2, LOG3 = math.log(2), math.log(3)
 

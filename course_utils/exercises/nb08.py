@@ -2,7 +2,7 @@
 
 import torch
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 W = [[1.0, 0.0], [0.0, 1.0]]
 UP, DOWN = [[1.0], [2.0]], [[3.0, 4.0]]  # B (2, 1), A (1, 2)

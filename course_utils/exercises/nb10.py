@@ -2,7 +2,7 @@
 
 import torch
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 CURVE = [0.7, 0.6, 0.55, 0.56, 0.54, 0.55, 0.56, 0.5]
 

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 
 def on_every_piece(words, tags):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import Case, Exercise, Mistake
+from .definition import Case, Exercise, Mistake
 
 
 def level(string):

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .data import Reviews, Splits
-from .text import clean_text, encode_wordpieces
+from ..data import Reviews, Splits
+from ..text import clean_text, encode_wordpieces
 
 MAX_CLASSES = 50
 FEW = 20  # a class with fewer texts has two or three in the test part, so its score means little
@@ -222,11 +222,15 @@ def _notes(reviews: Reviews) -> list[Fault]:
     return [note for note in notes if note.number]
 
 
-def cut_texts(reviews: Reviews, tokenizer, *, max_tokens: int) -> list[Fault]:
-    """Return the fault that texts have more than `max_tokens` word pieces and so lose their end, or an empty list."""
-    lengths = encode_wordpieces(reviews, tokenizer, max_tokens=100_000).lengths
-    cut, longest = int((lengths > max_tokens).sum()), lengths.max()
-    return [Fault("cut texts", cut, f"lose their end at {max_tokens} word pieces; the longest has {longest}")] if cut else []
+def truncated_texts(reviews: Reviews, tokenizer, *, max_length: int) -> list[Fault]:
+    """Return the fault that texts have more than `max_length` word pieces and so lose their end, or an empty list."""
+    lengths = encode_wordpieces(reviews, tokenizer, max_length=100_000).lengths
+    truncated, longest = int((lengths > max_length).sum()), lengths.max()
+    return (
+        [Fault("truncated texts", truncated, f"lose their end at {max_length} word pieces; the longest has {longest}")]
+        if truncated
+        else []
+    )
 
 
 def split_table(reviews: Reviews, *, seed: int = 0, shares: tuple[float, float, float] = (0.7, 0.15, 0.15)) -> Splits:

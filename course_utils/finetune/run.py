@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from . import __version__, plots, pretrained
-from .data import Reviews, Splits
-from .evaluation import Interval, block_interval, confusion, difference_interval
-from .runtime import choose_device
-from .tables import Table, cut_texts, split_table
-from .text import encode_wordpieces
-from .training import History, Settings, evaluate, fit, predict_proba
+from .. import __version__, plots, pretrained
+from ..data import Reviews, Splits
+from ..device import choose_device, quiet_loading
+from ..evaluation import Interval, block_interval, difference_interval
+from ..layers import count_parameters
+from ..prediction import evaluate, predict_proba
+from ..text import encode_wordpieces
+from ..training import History, TrainingConfig, fit
+from .intake import Table, split_table, truncated_texts
 
 MAJORITY, LINEAR, TUNED = "always the commonest class", "TF-IDF + logistic regression", "fine-tuned"
 BETTER = "Fine-tuning beats the linear model by more than the noise of this test."
@@ -37,8 +39,8 @@ class Run:
     model: Any
     tokenizer: Any
     checkpoint: str
-    max_tokens: int
-    settings: Settings
+    max_length: int
+    config: TrainingConfig
     history: History
 
 
@@ -88,7 +90,7 @@ def judge(run: Run) -> Judgement:
     unit = {"token_pattern": r"\w+|[^\w\s]+"} if spaced else {"analyzer": "char"}
     vectoriser = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **unit)
     linear = LogisticRegression(C=4, max_iter=1000).fit(vectoriser.fit_transform(train.texts), train.labels)
-    probabilities = predict_proba(run.model, encode_wordpieces(test, run.tokenizer, max_tokens=run.max_tokens))
+    probabilities = predict_proba(run.model, encode_wordpieces(test, run.tokenizer, max_length=run.max_length))
     predictions = {MAJORITY: np.full(len(test), np.bincount(train.labels).argmax())}
     predictions |= {LINEAR: linear.predict(vectoriser.transform(test.texts)), TUNED: probabilities.argmax(axis=1)}
     right = {name: said == test.labels for name, said in predictions.items()}
@@ -135,8 +137,8 @@ def save_run(run: Run, judgement: Judgement, folder: str | Path) -> Path:
 def _save_weights(run: Run, folder: Path) -> None:
     names = dict(enumerate(run.table.reviews.class_names))
     run.model.config.id2label, run.model.config.label2id = names, {name: i for i, name in names.items()}
-    run.tokenizer.model_max_length = run.max_tokens  # the folder remembers where texts were cut
-    with pretrained.quiet_loading():
+    run.tokenizer.model_max_length = run.max_length  # the folder remembers where texts were cut
+    with quiet_loading():
         run.model.save_pretrained(folder)
         run.tokenizer.save_pretrained(folder)
 
@@ -144,13 +146,15 @@ def _save_weights(run: Run, folder: Path) -> None:
 def _write_card(run: Run, judgement: Judgement, folder: Path, name: str) -> None:
     from jinja2 import Template
     from matplotlib.figure import Figure
+    from sklearn.metrics import confusion_matrix
 
     table, test, said, classes = run.table, run.splits.test, judgement.predictions[TUNED], run.table.reviews.class_names
     mistakes = confident_mistakes(run, judgement)
     mistakes.to_csv(folder / "mistakes.csv", index=False)
     table.set_aside.to_csv(folder / "set_aside.csv", index=False)
     figure = Figure(figsize=(3.5 + 0.5 * len(classes), 2.5 + 0.5 * len(classes)), layout="constrained")
-    plots.confusion_matrix(figure.subplots(), confusion(said, test.labels, num_classes=len(classes)), classes)
+    counts = confusion_matrix(test.labels, said, labels=range(len(classes)))
+    plots.confusion_matrix(figure.subplots(), counts, classes)
     figure.savefig(folder / "confusion.png")
     origin = {"embedded": "sentence-transformers/all-MiniLM-L6-v2"}.get(run.checkpoint, run.checkpoint.partition("@")[0])
     facts: dict[str, Any] = {
@@ -162,8 +166,8 @@ def _write_card(run: Run, judgement: Judgement, folder: Path, name: str) -> None
         "blocks_in_test": len(set(test.blocks)), "faults": [fault._asdict() for fault in table.faults],
         "accuracy": judgement.accuracy, "macro_f1": judgement.macro_f1, "gains": judgement.gains,
         "verdict": judgement.verdict, "interrupted": run.history.interrupted,
-        "settings": asdict(run.settings) | {"word_pieces": run.max_tokens, "best_epoch": run.history.best_epoch},
-        "trained_parameters": pretrained.count_parameters(run.model).trainable,
+        "settings": asdict(run.config) | {"word_pieces": run.max_length, "best_epoch": run.history.best_epoch},
+        "trained_parameters": count_parameters(run.model).trainable,
         "versions": {"course_utils": __version__} | {name: metadata.version(name) for name in ("torch", "transformers")},
     }  # fmt: skip
     report = json.dumps(facts, indent=2, ensure_ascii=False, default=asdict)  # intervals as low, estimate, high
@@ -174,7 +178,7 @@ def _write_card(run: Run, judgement: Judgement, folder: Path, name: str) -> None
 
 
 def finetune(
-    table: Table, folder: str | Path, settings: Settings, *, checkpoint: str = "embedded", max_tokens: int = 128
+    table: Table, folder: str | Path, config: TrainingConfig, *, checkpoint: str = "embedded", max_length: int = 128
 ) -> Judgement:
     """Fine-tune a checkpoint on a table, judge it, write it to a new folder with its card, and return the judgement.
 
@@ -187,29 +191,32 @@ def finetune(
         ConnectionError: a hub id without a network.
     """
     folder = Path(folder)
-    part, splits = unfinished(folder), split_table(table.reviews, seed=settings.seed)
+    part, splits = unfinished(folder), split_table(table.reviews, seed=config.seed)
     tokenizer = pretrained.load_tokenizer(checkpoint)
-    model = pretrained.load_classifier(checkpoint, num_classes=len(table.reviews.class_names), seed=settings.seed)
+    model = pretrained.load_classifier(checkpoint, num_classes=len(table.reviews.class_names), seed=config.seed)
     model.to(choose_device())
-    longest = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", max_tokens))
-    if not 3 <= max_tokens <= longest:
-        raise ValueError(f"This checkpoint reads 3 to {longest} tokens, not {max_tokens}.")
+    longest = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", max_length))
+    if not 3 <= max_length <= longest:
+        raise ValueError(f"This checkpoint reads 3 to {longest} tokens, not {max_length}.")
     model.get_input_embeddings().requires_grad_(False)
-    table = replace(table, faults=table.faults + cut_texts(table.reviews, tokenizer, max_tokens=max_tokens))
-    train, validation, _ = (encode_wordpieces(reviews, tokenizer, max_tokens=max_tokens) for reviews in splits)
+    table = replace(table, faults=table.faults + truncated_texts(table.reviews, tokenizer, max_length=max_length))
+    train, validation, _ = (encode_wordpieces(reviews, tokenizer, max_length=max_length) for reviews in splits)
     started = time.perf_counter()
     untrained = evaluate(model, validation)
     per_text = (time.perf_counter() - started) / len(validation)  # a step of training takes about three times as long
-    minutes = per_text * (3 * len(train) + len(validation)) * settings.num_epochs / 60
+    minutes = per_text * (3 * len(train) + len(validation)) * config.num_epochs / 60
     print(table.report())
     print("split: " + ", ".join(f"{name} {len(reviews):,}" for name, reviews in splits._asdict().items()))
     print(f"untrained accuracy {untrained.accuracy:.3f}; training takes about {minutes:.1f} minutes, Ctrl+C keeps the best")
-    history, steps = None, -(-len(train) // settings.batch_size)
-    while history is None or not (history.finished or history.interrupted):
-        history = fit(model, train, validation, settings, max_steps=steps, resume=history)
-        run = Run(table, splits, model, tokenizer, checkpoint, max_tokens, settings, history)
-        if history.finished or history.interrupted or history.best_epoch == history.records[-1].epoch:
-            _save_weights(run, part)
+
+    def save_best(history: History) -> None:
+        if history.best_epoch == len(history.records):
+            _save_weights(Run(table, splits, model, tokenizer, checkpoint, max_length, config, history), part)
+
+    history = fit(model, train, validation, config, on_epoch=save_best)
+    run = Run(table, splits, model, tokenizer, checkpoint, max_length, config, history)
+    if history.best_epoch is None:  # stopped before the first epoch was complete
+        _save_weights(run, part)
     if history.interrupted:
         print(f"Stopped by you: the best weights so far (epoch {history.best_epoch or 'unfinished'}) are kept and judged.")
     judgement = judge(run)
@@ -232,7 +239,7 @@ def predict(folder: str | Path, texts: Sequence[str | None]) -> pd.DataFrame:
     if not config.is_file() or "ForSequenceClassification" not in config.read_text(encoding="utf-8"):
         raise ValueError(f"{folder} holds no fine-tuned classifier. Make one with: course finetune")
     try:
-        with pretrained.quiet_loading():
+        with quiet_loading():
             model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, **options)
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except Exception as error:  # a damaged file ends in many kinds of error
@@ -241,10 +248,9 @@ def predict(folder: str | Path, texts: Sequence[str | None]) -> pd.DataFrame:
         ) from error
     model.to(choose_device())
     there = np.array([text is not None for text in texts])
-    zeros = np.zeros(there.sum(), np.int64)
-    given = Reviews(tuple(text for text in texts if text is not None), zeros, zeros, zeros)
+    given = [text for text in texts if text is not None]
     shares = np.full((len(texts), model.config.num_labels), np.nan, dtype=np.float32)
-    shares[there] = predict_proba(model, encode_wordpieces(given, tokenizer, max_tokens=tokenizer.model_max_length))
+    shares[there] = predict_proba(model, encode_wordpieces(given, tokenizer, max_length=tokenizer.model_max_length))
     names = np.array([model.config.id2label[i] for i in range(shares.shape[1])], dtype=object)
     said = np.where(there, names[shares.argmax(axis=1)], None)
     frame = pd.DataFrame({"text": texts, "prediction": said, "confidence": shares.max(axis=1)})

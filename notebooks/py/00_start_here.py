@@ -46,7 +46,8 @@ if importlib.util.find_spec("course_utils") is None:
 # whether it is positive or negative. That is **<abbr title="情感分析">sentiment analysis</abbr>**, the best-known kind of **<abbr title="文本分类">text classification</abbr>**. All reviews below were written by people; none was made up for this course.
 
 # %%
-from course_utils import checks, data, runtime
+from course_utils import data, profiles
+from course_utils.exercises import checks
 
 sentences = data.load_splits("rotten_tomatoes")
 for index in (0, -1):
@@ -63,14 +64,14 @@ for index in (0, -1):
 # checkpoint against their SHA-256 sums. Every line should say `ok`; a line that says `MEND` also says how.
 
 # %% tags=["nbval-ignore-output"]
-findings = runtime.doctor()
+findings = doctor.examine()
 for finding in findings:
     print(f"{'ok  ' if finding.ok else 'MEND'} {finding.topic:<13} {finding.detail}")
     if not finding.ok:
         print(f"     to mend it: {finding.remedy}")
 
 # %%
-profile = runtime.get_profile()
+profile = profiles.get_profile()
 verified = [finding.topic for finding in findings if finding.detail.startswith("verified")]
 print("verified against their SHA-256:", ", ".join(verified))
 print(f"profile: {profile.name}")

@@ -41,10 +41,11 @@ import torch
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import checks, data, descent, plots, runtime, widgets
+from course_utils import data, descent, explorers, plots, profiles
+from course_utils.exercises import checks
 
 plots.use_style()
-profile = runtime.get_profile()
+profile = profiles.get_profile()
 
 # %% [markdown]
 # ## 1 One formula
@@ -265,7 +266,7 @@ checks.check("01.3", why_they_part, mine=False)  # the same check, on the soluti
 # whether the cliff has moved.
 
 # %%
-explorer = widgets.descent_explorer()
+explorer = explorers.descent_explorer()
 explorer
 
 # %% [markdown]
@@ -273,7 +274,7 @@ explorer
 
 # %%
 for rate, momentum in ((0.05, 0.0), (0.05, 0.8), (0.25, 0.0)):
-    fig, sentence = widgets.draw_descent(rate, momentum)
+    fig, sentence = explorers.draw_descent(rate, momentum)
     plots.show(fig, alt=f"Path over the valley and loss over steps. {sentence}")
 
 # %% [markdown]

@@ -43,10 +43,11 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import checks, data, evaluation, plots, pretrained, runtime, text
+from course_utils import batching, data, evaluation, plots, pretrained, profiles, text
+from course_utils.exercises import checks
 
 plots.use_style()
-profile = runtime.get_profile()
+profile = profiles.get_profile()
 reviews = data.load_splits("imdb", train_size=profile.reviews_train, test_size=profile.test_size)
 sentences = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train, test_size=profile.test_size)
 
@@ -127,14 +128,14 @@ plots.show(fig, alt="Share of running words covered against vocabulary size on a
 # an **<abbr title="注意力掩码">attention mask</abbr>** of the same shape $(B, T)$ says which places are real.
 
 # %%
-encoded = text.encode_words(reviews.train, vocabulary, max_tokens=profile.reviews_max_tokens)
-short = text.EncodedTexts(tuple(np.array(ids) for ids in ([5, 6, 7], [8], [9, 4])), np.array([1, 0, 1]))
+encoded = text.encode_words(reviews.train, vocabulary, max_length=profile.reviews_max_length)
+short = batching.TokenDataset(tuple(np.array(ids) for ids in ([5, 6, 7], [8], [9, 4])), np.array([1, 0, 1]))
 
 T = max(len(ids) for ids in short.input_ids)
 padded = torch.tensor([[*ids, *[0] * (T - len(ids))] for ids in short.input_ids])  # (B, T) = (3, 3)
 mask = (padded != 0).long()
 
-batch = text.collate(short, np.arange(3))
+batch = batching.collate([short[i] for i in range(3)])
 torch.testing.assert_close(batch["input_ids"], padded)
 torch.testing.assert_close(batch["attention_mask"], mask)
 for name, tensor in batch.items():
@@ -173,7 +174,7 @@ checks.check("02.1", my_batch, mine=False)  # the same check, on the solution
 # need less of it. We measure three ways on the training reviews.
 
 # %%
-generator = runtime.set_seed(0)
+generator = profiles.set_seed(0)
 lengths = encoded.lengths
 uncut = np.array([len(tokens) for tokens in train_tokens])
 ways = {
@@ -184,8 +185,8 @@ ways = {
 }
 waste = {}
 for name, (sizes, bucketed) in ways.items():
-    batches = text.make_batches(sizes, batch_size=32, generator=generator, bucketed=bucketed)
-    waste[name] = text.padding_waste(sizes, batches)
+    batches = batching.make_batches(sizes, batch_size=32, generator=generator, bucketed=bucketed)
+    waste[name] = batching.padding_waste(sizes, batches)
     print(f"{name:24} padding {waste[name]:6.1%} of all places")
 
 # %%
@@ -453,7 +454,7 @@ print(f"PPMI(2, 3) = log({p[2, 3]:.3f} / ({p[2].sum():.3f} x {p[3].sum():.3f})) 
 # directions (a singular value decomposition).
 
 # %%
-long_texts = text.encode_words(reviews.train, vocabulary, max_tokens=400)
+long_texts = text.encode_words(reviews.train, vocabulary, max_length=400)
 vectors = text.ppmi_vectors(long_texts, vocab_size=len(vocabulary), size=64)  # (V, D)
 unit = torch.nn.functional.normalize(vectors, dim=1)
 
@@ -516,7 +517,7 @@ print("read back:", read_words, tuple(read_vectors.shape))
 # %%
 word_vectors = vectors.clone()
 word_vectors[0] = 0.3  # what an embedding row for padding looks like unless it is held at zero
-pair = text.EncodedTexts((np.array([5, 6]), np.array([7] * 20)), np.array([0, 1]))
+pair = batching.TokenDataset((np.array([5, 6]), np.array([7] * 20)), np.array([0, 1]))
 
 
 def mean_vector(batch, masked: bool):
@@ -526,8 +527,8 @@ def mean_vector(batch, masked: bool):
 
 
 for masked in (True, False):
-    alone = mean_vector(text.collate(pair, np.array([0])), masked)[0]
-    together = mean_vector(text.collate(pair, np.array([0, 1])), masked)[0]
+    alone = mean_vector(batching.collate([pair[i] for i in [0]]), masked)[0]
+    together = mean_vector(batching.collate([pair[i] for i in [0, 1]]), masked)[0]
     print(
         "with mask:   " if masked else "without mask:",
         "same vector" if torch.allclose(alone, together) else "another vector",
@@ -541,12 +542,12 @@ for masked in (True, False):
 
 # %%
 def mean_features(part, masked: bool, batch_size: int) -> np.ndarray:
-    encoded_part = text.encode_words(part, vocabulary, max_tokens=60)
-    generator = runtime.set_seed(0)
-    batches = text.make_batches(encoded_part.lengths, batch_size=batch_size, generator=generator, bucketed=False)
+    encoded_part = text.encode_words(part, vocabulary, max_length=60)
+    generator = profiles.set_seed(0)
+    batches = batching.make_batches(encoded_part.lengths, batch_size=batch_size, generator=generator, bucketed=False)
     features = np.zeros((len(part), vectors.shape[1]), dtype=np.float32)
     for batch in batches:
-        features[batch] = mean_vector(text.collate(encoded_part, batch), masked)
+        features[batch] = mean_vector(batching.collate([encoded_part[i] for i in batch]), masked)
     return features
 
 

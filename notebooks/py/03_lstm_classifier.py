@@ -49,10 +49,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
-from course_utils import checks, data, evaluation, models, plots, runtime, text, training, widgets
+from course_utils import batching, claims, data, evaluation, explorers, models, plots, prediction, profiles, text, training
+from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
 # ## 1 Why order matters
@@ -219,8 +220,8 @@ assert reach["plain"][20] < reach["LSTM, fresh"][20] / 10
 # %%
 splits = data.load_splits("imdb", train_size=profile.reviews_train, test_size=profile.test_size)
 vocabulary = text.Vocabulary.from_tokens(map(text.basic_english, splits.train.texts), max_size=profile.vocabulary_size)
-whole = data.Splits(*(text.encode_words(part, vocabulary, max_tokens=10_000) for part in splits))
-max_tokens = profile.reviews_max_tokens
+whole = data.Splits(*(text.encode_words(part, vocabulary, max_length=10_000) for part in splits))
+max_tokens = profile.reviews_max_length
 print({name: len(part) for name, part in whole._asdict().items()}, f"V = {len(vocabulary):,}")
 
 # %% tags=["approx"]
@@ -237,13 +238,13 @@ for name, piece in pieces.items():
 
 # %%
 encoded = data.Splits(
-    *(text.EncodedTexts(tuple(ids[-max_tokens:] for ids in part.input_ids), part.labels) for part in whole)
+    *(batching.TokenDataset(tuple(ids[-max_tokens:] for ids in part.input_ids), part.labels) for part in whole)
 )
 first_fifty = splits.validation.take(np.arange(50))
-packaged = text.encode_words(first_fifty, vocabulary, max_tokens=max_tokens, keep="last")
+packaged = text.encode_words(first_fifty, vocabulary, max_length=max_tokens, keep="last")
 for ours, theirs in zip(encoded.validation.input_ids, packaged.input_ids, strict=False):
     np.testing.assert_array_equal(ours, theirs)
-batch = text.collate(encoded.train, np.arange(32))
+batch = batching.collate([encoded.train[i] for i in range(32)])
 for name, tensor in batch.items():
     print(f"{name:15} {tuple(tensor.shape)}")
 
@@ -328,7 +329,7 @@ for name, layer in model.named_children():
 # it; the mask keeps the states that have out of the maximum. A review must get the same logits alone and in company:
 
 # %%
-company = text.collate(encoded.validation, np.argsort(encoded.validation.lengths)[[0, -1]])  # shortest and longest
+company = batching.collate([encoded.validation[i] for i in np.argsort(encoded.validation.lengths)[[0, -1]]])  # shortest and longest
 length = int(company["attention_mask"][0].sum())
 alone = {name: company[name][:1, :length] for name in inputs}
 with torch.no_grad():
@@ -362,7 +363,7 @@ print("packed = padded, at every real word")
 # nothing, pay $\log 2$ and score one half.
 
 # %%
-untrained = training.evaluate(model, encoded.validation)
+untrained = prediction.evaluate(model, encoded.validation)
 print(
     f"untrained loss near log 2: {abs(untrained.loss - np.log(2)) < 0.05}; accuracy near 0.5: {abs(untrained.accuracy - 0.5) < 0.1}"
 )
@@ -412,7 +413,7 @@ checks.check("03.2", loss_of, mine=False)  # the same check, on the solution
 # falls in a straight line to zero, so that the last steps settle.
 
 # %%
-settings = training.Settings(num_epochs=profile.lstm_epochs, learning_rate=3e-3, batch_size=64, seed=seed)
+settings = training.TrainingConfig(num_epochs=profile.lstm_epochs, learning_rate=3e-3, batch_size=64, seed=seed)
 optimizer = training.make_optimizer(model, settings)
 warm = {"num_steps": 100, "warmup_steps": 10}
 print(
@@ -426,7 +427,7 @@ print(
 
 # %%
 memory, memory_losses = copy.deepcopy(model).train(), []
-memory_optimizer = training.make_optimizer(memory, training.Settings(learning_rate=1e-2))
+memory_optimizer = training.make_optimizer(memory, training.TrainingConfig(learning_rate=1e-2))
 for _ in range(30):
     memory_optimizer.zero_grad()
     loss = cross_entropy(memory(**inputs), batch["labels"])
@@ -446,21 +447,21 @@ print("after 30 steps the loss of one batch is below 0.1")
 
 # %% tags=["nbval-ignore-output"]
 some = encoded.train.take(np.linspace(0, len(encoded.train) - 1, min(1_920, len(encoded.train))).astype(int))
-short = training.Settings(num_epochs=1, learning_rate=3e-3, batch_size=64, seed=seed)
+short = training.TrainingConfig(num_epochs=1, learning_rate=3e-3, batch_size=64, seed=seed)
 by_loop = copy.deepcopy(model)
 
 torch.manual_seed(seed)
 generator = torch.Generator().manual_seed(seed)
-batches = text.make_batches(some.lengths, batch_size=short.batch_size, generator=generator)
+batches = batching.make_batches(some.lengths, batch_size=short.batch_size, generator=generator)
 optimizer = training.make_optimizer(by_loop, short)
 warm = {"num_steps": len(batches), "warmup_steps": int(0.1 * len(batches))}
 schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: training.rate_factor(step, **warm))
 step_losses = []
 by_loop.train()
 for indices in tqdm(batches, desc="epoch 1"):
-    batch = text.collate(some, indices)
+    batch = batching.collate([some[i] for i in indices])
     optimizer.zero_grad()
-    logits = training.model_logits(by_loop, batch)  # (B, C)
+    logits = prediction.model_logits(by_loop, batch)  # (B, C)
     loss = cross_entropy(logits, batch["labels"].to(logits.device))
     loss.backward()
     nn.utils.clip_grad_norm_(by_loop.parameters(), 1.0)
@@ -483,7 +484,7 @@ print(f"our loop and fit: the same loss in all {len(step_losses)} steps")
 # curves, or press stop, and the best weights so far are kept.
 
 # %% tags=["nbval-ignore-output"]
-panel = widgets.TrainingPanel()
+panel = explorers.TrainingPanel()
 display(panel.view)
 history = training.fit(model, encoded.train, encoded.validation, settings, on_progress=panel)
 
@@ -501,7 +502,7 @@ plots.show(fig, alt="Left: training loss over steps falls from about 0.69, with 
            "accuracy after each epoch, far above one half.")  # fmt: skip
 
 # %%
-validation = training.evaluate(model, encoded.validation)
+validation = prediction.evaluate(model, encoded.validation)
 best = max(record.validation_accuracy for record in history.records)
 assert profile.name == "smoke" or (validation.accuracy > 0.8 and untrained.accuracy < 0.6)
 print("the model holds the weights of its best epoch:", np.isclose(validation.accuracy, best))
@@ -510,16 +511,16 @@ print("the model holds the weights of its best epoch:", np.isclose(validation.ac
 # Within the first epoch it learns most of what it will know. After that the training loss keeps falling faster than the
 # validation loss: the model begins to learn its own reviews by heart.
 #
-# **Classic bug: `eval()` forgotten.** Dropout must rest when the model is used. `training.evaluate` sees to it; by hand
+# **Classic bug: `eval()` forgotten.** Dropout must rest when the model is used. `prediction.evaluate` sees to it; by hand
 # it is easily left out. The same reviews, asked twice:
 
 # %%
-sample = text.collate(encoded.validation, np.arange(200))
+sample = batching.collate([encoded.validation[i] for i in range(200)])
 answers = {}
 for mode in ("train", "eval"):
     getattr(model, mode)()
     with torch.no_grad():
-        answers[mode] = [training.model_logits(model, sample) for _ in range(2)]
+        answers[mode] = [prediction.model_logits(model, sample) for _ in range(2)]
 model.eval()
 for mode, (first, second) in answers.items():
     print(f"{mode:5}: the same answer twice: {torch.equal(first, second)}")
@@ -595,7 +596,7 @@ checks.check("03.4", accuracy_of, mine=False)  # the same check, on the solution
 # %%
 vectoriser = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
 linear = LogisticRegression(C=4, max_iter=1000).fit(vectoriser.fit_transform(splits.train.texts), splits.train.labels)
-test = training.evaluate(model, encoded.test)
+test = prediction.evaluate(model, encoded.test)
 labels, blocks = splits.test.labels, splits.test.blocks
 correct = {
     "majority": labels == np.bincount(labels).argmax(),
@@ -613,7 +614,7 @@ plots.show(fig, alt="Test accuracy with intervals: majority 0.5; the LSTM far ab
            "above the LSTM.")  # fmt: skip
 
 # %%
-evaluation.check_band("03 LSTM on IMDB, block split", scores["LSTM"].estimate)
+claims.check_claim("03 LSTM on IMDB, block split", scores["LSTM"].estimate)
 
 # %% [markdown]
 # Both models answered the same reviews, so their difference has an interval of its own:
@@ -641,7 +642,7 @@ print(f"TF-IDF + LR minus LSTM, on the same reviews: {gap}")
 # %%
 sentences = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train)
 sentence_vocabulary = text.Vocabulary.from_tokens(map(text.basic_english, sentences.train.texts))
-short_texts = data.Splits(*(text.encode_words(part, sentence_vocabulary, max_tokens=60) for part in sentences))
+short_texts = data.Splits(*(text.encode_words(part, sentence_vocabulary, max_length=60) for part in sentences))
 
 
 class ReadsThePadding(models.LSTMClassifier):
@@ -652,16 +653,16 @@ class ReadsThePadding(models.LSTMClassifier):
 
 # %%
 def accuracy_after_training(model, bucketed=False):
-    optimizer = training.make_optimizer(model, training.Settings(learning_rate=3e-3))
-    generator = runtime.set_seed(seed)
+    optimizer = training.make_optimizer(model, training.TrainingConfig(learning_rate=3e-3))
+    generator = profiles.set_seed(seed)
     for _ in range(2):
-        batches = text.make_batches(short_texts.train.lengths, batch_size=32, generator=generator, bucketed=bucketed)
+        batches = batching.make_batches(short_texts.train.lengths, batch_size=32, generator=generator, bucketed=bucketed)
         training.train_one_epoch(model, short_texts.train, optimizer, batches=batches)
     model.eval()
     hits = []
-    for indices in text.make_batches(short_texts.validation.lengths, batch_size=32, generator=generator, bucketed=bucketed):
+    for indices in batching.make_batches(short_texts.validation.lengths, batch_size=32, generator=generator, bucketed=bucketed):
         with torch.no_grad():
-            logits = training.model_logits(model, text.collate(short_texts.validation, indices))
+            logits = prediction.model_logits(model, batching.collate([short_texts.validation[i] for i in indices]))
         hits.extend(logits.argmax(dim=1).cpu().numpy() == short_texts.validation.labels[indices])
     return float(np.mean(hits))
 
@@ -692,7 +693,7 @@ plots.show(fig, alt="Validation accuracy of four ways to sum up a sentence: the 
            "state, the mean and the maximum stand far to the right.")  # fmt: skip
 
 # %%
-evaluation.check_band(
+claims.check_claim(
     "03 accuracy lost by reading the state at the padding",
     pooling_accuracy["last real word"] - pooling_accuracy["last at the padding"],
 )
@@ -796,7 +797,7 @@ plots.show(fig, alt="Heat map of the mean input, forget and output gate at each 
 # A score says how often, not how. The **<abbr title="混淆矩阵">confusion matrix</abbr>** counts what each class was taken for. We read the errors on the validation part and leave the test part alone.
 
 # %%
-probabilities = training.predict_proba(model, encoded.validation)[:, 1]  # (n,), of positive
+probabilities = prediction.predict_proba(model, encoded.validation)[:, 1]  # (n,), of positive
 truth = splits.validation.labels
 wrong = validation.predictions != truth
 counts = evaluation.confusion(validation.predictions, truth)
@@ -850,7 +851,7 @@ training.save_model(model, folder, settings=settings)
 
 saved_words = text.Vocabulary(tuple(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))))
 loaded = training.load_model(models.LSTMClassifier(len(saved_words)), folder)
-np.testing.assert_allclose(training.predict_proba(loaded, encoded.validation)[:, 1], probabilities, atol=1e-6)
+np.testing.assert_allclose(prediction.predict_proba(loaded, encoded.validation)[:, 1], probabilities, atol=1e-6)
 print("saved:", ", ".join(sorted(path.name for path in folder.iterdir())), "- loaded, it gives the same answers")
 
 
@@ -860,20 +861,20 @@ def predict(sentence: str) -> np.ndarray:
     ids = saved_words.encode(text.basic_english(sentence)[-max_tokens:])
     if not any(i > 1 for i in ids):
         raise ValueError("The model knows none of these words. Try an English sentence about a film.")
-    return training.predict_proba(loaded, text.EncodedTexts((np.array(ids),), np.array([0])))[0]
+    return prediction.predict_proba(loaded, batching.TokenDataset((np.array(ids),), np.array([0])))[0]
 
 
 # %% [markdown]
 # Try sentences of your own. Does it see the difference between the two sentences of section 1?
 
 # %% tags=["nbval-ignore-output"]
-box = widgets.prediction_box(predict, splits.train.class_names, example="A slow start, but what a wonderful ending.")
+box = explorers.prediction_box(predict, splits.train.class_names, example="A slow start, but what a wonderful ending.")
 box
 
 # %% tags=["nbval-ignore-output"]
 for sentence in ("A slow start, but what a wonderful ending.", praise, blame, "Der Film war gut", "😀", ""):
     try:
-        answer = widgets.prediction_sentence(predict(sentence), splits.train.class_names)
+        answer = explorers.prediction_sentence(predict(sentence), splits.train.class_names)
     except ValueError as error:
         answer = str(error)
     print(f"{sentence[:44]:44} -> {answer}")
@@ -887,7 +888,7 @@ for sentence in ("A slow start, but what a wonderful ending.", praise, blame, "D
 # The course keeps what this notebook reached with several seeds. Is your LSTM one of them?
 
 # %% tags=["nbval-ignore-output"]
-run = evaluation.compare_run("03 LSTM on IMDB, block split", scores["LSTM"].estimate, seconds=history.seconds)
+run = claims.compare_run("03 LSTM on IMDB, block split", scores["LSTM"].estimate, seconds=history.seconds)
 fig, ax = plt.subplots(figsize=(7, 1.8))
 plots.compared_run(ax, run)
 ax.set(xlabel="test accuracy", title="The seed alone moves the accuracy")

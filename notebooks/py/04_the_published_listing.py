@@ -67,7 +67,8 @@ import torch
 from torch import nn, optim
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
-from course_utils import checks, cli, data, evaluation, models, plots, runtime, text
+from course_utils import batching, cli, data, evaluation, models, plots, profiles, text
+from course_utils.exercises import checks
 
 torchtext.disable_torchtext_deprecation_warning()
 from torchtext import transforms
@@ -78,7 +79,7 @@ from torchtext.vocab import Vectors, build_vocab_from_iterator, vocab
 # %%
 torch.set_num_threads(1)  # the matrices below are small: a second core would mostly wait for the first
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 print("torchtext", torchtext.__version__.split("+")[0], "on torch", torch.__version__.split("+")[0])
 
 # %% [markdown]
@@ -393,7 +394,7 @@ def make_loader(reviews, *, shuffle: bool = False, bucketed: bool = True, to_ids
     rows = [to_ids(tokenizer(review)) for review in reviews.texts]
     generator = torch.Generator().manual_seed(seed) if shuffle else None
     lengths = np.array([len(row) for row in rows])
-    batches = text.make_batches(lengths, batch_size=64, generator=generator, bucketed=bucketed)
+    batches = batching.make_batches(lengths, batch_size=64, generator=generator, bucketed=bucketed)
     pairs = list(zip(rows, reviews.labels.tolist(), strict=True))
     return torch.utils.data.DataLoader(pairs, batch_sampler=batches, collate_fn=collate)
 
@@ -416,7 +417,7 @@ print("ids", tuple(batch_ids.shape), "lengths", tuple(batch_lengths.shape), "lab
 
 # %%
 long_ids = tuple(np.array(words(tokens)[:400], dtype=np.int64) for tokens in train_tokens)
-made_here = text.ppmi_vectors(text.EncodedTexts(long_ids, splits.train.labels), vocab_size=len(words), size=64)
+made_here = text.ppmi_vectors(batching.TokenDataset(long_ids, splits.train.labels), vocab_size=len(words), size=64)
 
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name, "reviews.64d.txt")
@@ -438,7 +439,7 @@ print("vectors", tuple(vectors.shape), "; https certificates checked before:", c
 # %% [markdown]
 # Both readers give the same tensor. The last words of the output are a find: reading *any* vectors with torchtext switches off the check of
 # certificates for the **whole process**, and GloVe's address in it starts with `http:`. The cell switches the check
-# on again; `download.glove_file()` of the course checks certificate and SHA-256, and resumes when it was interrupted.
+# on again; `text.glove_file()` of the course checks certificate and SHA-256, and resumes when it was interrupted.
 #
 # ### The model, with four changes
 #
@@ -721,10 +722,10 @@ def products(lstm: nn.LSTM) -> int:
 
 each_token = {"listing": products(nn.LSTM(100, 256, 2)), "course": products(models.LSTMClassifier(len(words)).lstm)}
 whole = np.array([len(tokens) for tokens in train_tokens])
-cut = np.minimum(whole, profile.reviews_max_tokens)
+cut = np.minimum(whole, profile.reviews_max_length)
 places = {}
 for name, lengths in (("listing", whole), ("course", cut)):
-    batches = text.make_batches(lengths, batch_size=64, generator=torch.Generator().manual_seed(0))
+    batches = batching.make_batches(lengths, batch_size=64, generator=torch.Generator().manual_seed(0))
     places[name] = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
     print(f"{name:8} longest {lengths.max():5,} words, {places[name] / 1e6:.1f} million places an epoch, "
           f"{each_token[name]:7,} products at each")  # fmt: skip
@@ -792,16 +793,16 @@ checks.check("04.4", my_explanation, mine=False)  # the same check, on the solut
 # | `vectors="glove.6B.100d"` | `GloVe("6B", 100)` | `text.load_vectors`; mostly a pretrained network instead (notebook 05) |
 # | `IMDB(split=..., fields=...)` | `IMDB(split="train")` with `torchdata` | `datasets.load_dataset("stanfordnlp/imdb")`, or `data.load_splits` |
 # | `LABEL = Field(sequential=False)` | a dictionary | the data set's `ClassLabel`; `reviews.labels` |
-# | `BucketIterator(sort_within_batch=True)` | nothing | `DataLoader(batch_sampler=...)`, `text.make_batches` |
-# | padding inside the iterator | `transforms.ToTensor(padding_value=...)` | `DataCollatorWithPadding`, `text.collate`: ids **and mask** |
+# | `BucketIterator(sort_within_batch=True)` | nothing | `DataLoader(batch_sampler=...)`, `batching.make_batches` |
+# | padding inside the iterator | `transforms.ToTensor(padding_value=...)` | `DataCollatorWithPadding`, `batching.collate`: ids **and mask** |
 # | the training loop | the same | `training.fit`, or `transformers.Trainer` |
 #
 # The right-hand column outlives the names in it. Tokens, ids, padding, mask and batches are the same in all three, which is why we could
 # check one against the other:
 
 # %%
-encoded = text.encode_words(validation, ours, max_tokens=max_tokens)
-ours_batch = text.collate(encoded, validation_loader.batch_sampler[0])
+encoded = text.encode_words(validation, ours, max_length=max_tokens)
+ours_batch = batching.collate([encoded[i] for i in validation_loader.batch_sampler[0]])
 theirs_ids, theirs_lengths, theirs_labels = next(iter(validation_loader))
 assert torch.equal(ours_batch["input_ids"], theirs_ids)
 assert torch.equal(ours_batch["attention_mask"].sum(1), theirs_lengths)

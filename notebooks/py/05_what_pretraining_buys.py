@@ -50,10 +50,11 @@ from torch import nn
 from tqdm.auto import tqdm
 from transformers import AutoModel, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, GPT2Config, GPT2LMHeadModel
 
-from course_utils import checks, data, evaluation, plots, pretrained, runtime, text, training
+from course_utils import batching, claims, data, device, evaluation, layers, plots, pretrained, profiles, text, training
+from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
 # ## 1 Two kinds of training
@@ -137,7 +138,7 @@ print("the library hides the same words; labels of the second sentence:", labels
 # understood. Do the shares come out as promised?
 
 # %%
-many = text.encode_wordpieces(sentences.train, tokenizer, max_tokens=48)
+many = text.encode_wordpieces(sentences.train, tokenizer, max_length=48)
 flat = torch.from_numpy(np.concatenate(many.input_ids))
 is_marker = (flat == tokenizer.cls_token_id) | (flat == tokenizer.sep_token_id)
 flat_hidden, flat_chosen = hide_words(
@@ -356,7 +357,7 @@ print("what the first word looks at:", causal[0, 0, :4].tolist(), "- itself only
 # after, and to the markers `[CLS]` and `[SEP]`, and draw the strongest of each kind on one sentence.
 
 # %%
-looked = text.collate(text.encode_wordpieces(data.evenly(sentences.train, 64), tokenizer, max_tokens=48), np.arange(64))
+looked = batching.collate([text.encode_wordpieces(data.evenly(sentences.train, 64), tokenizer, max_length=48)[i] for i in range(64)])
 with torch.no_grad():
     every_A = torch.stack(encoder(looked["input_ids"], looked["attention_mask"], output_attentions=True).attentions)
 is_marker_here = torch.isin(looked["input_ids"], torch.tensor([tokenizer.cls_token_id, tokenizer.sep_token_id])).float()
@@ -407,7 +408,7 @@ review_words = [text.basic_english(review) for review in some_reviews.texts]
 known = text.Vocabulary.from_tokens(review_words, max_size=min(4_000, profile.vocabulary_size) - 1)
 vocabulary = text.Vocabulary((*known.tokens, "<mask>"))
 V, mask_id, window, D = len(vocabulary), len(vocabulary) - 1, 32, 64
-unlabelled = text.EncodedTexts(tuple(np.array(vocabulary.encode(w)) for w in review_words), some_reviews.labels)
+unlabelled = batching.TokenDataset(tuple(np.array(vocabulary.encode(w)) for w in review_words), some_reviews.labels)
 del review_words  # millions of words as Python strings take memory
 
 
@@ -419,7 +420,7 @@ def windows_of(encoded) -> torch.Tensor:
 
 # %%
 corpus = windows_of(unlabelled)
-unseen = windows_of(text.encode_words(reviews.validation, vocabulary, max_tokens=400))[::15]
+unseen = windows_of(text.encode_words(reviews.validation, vocabulary, max_length=400))[::15]
 print(f"V = {V:,}; corpus {tuple(corpus.shape)}, {corpus.numel():,} words; unseen {tuple(unseen.shape)}")
 
 # %% [markdown]
@@ -455,7 +456,7 @@ with torch.no_grad():
     embeddings.position_embeddings.weight.copy_(0.2 * torch.cat([angles.sin(), angles.cos()], dim=1))
     small_bert.cls.predictions.bias.copy_(log_frequency)
 at_start = copy.deepcopy(small_bert)
-print("parameters:", f"{pretrained.count_parameters(small_bert).total:,}")
+print("parameters:", f"{layers.count_parameters(small_bert).total:,}")
 
 # %% [markdown]
 # The loop is that of every training run. Two choices are for the short time too: 30 % of the words are hidden in place of 15 %, and
@@ -472,7 +473,7 @@ def masked_loss(model, window_ids, generator, everywhere: bool = False):
 
 # %%
 def pretrain(model, num_steps: int, everywhere: bool = False) -> list[float]:
-    generator, losses = runtime.set_seed(seed), []
+    generator, losses = profiles.set_seed(seed), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     rate = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
@@ -519,7 +520,7 @@ plots.show(fig, alt="Loss at hidden words over the steps of pretraining. It star
 
 # %%
 saved = unigram_price - unseen_loss(small_bert)
-evaluation.check_band("05 nats that pretraining saves over the unigram price, unseen words", saved)
+claims.check_claim("05 nats that pretraining saves over the unigram price, unseen words", saved)
 
 # %%
 assert saved > 0 or profile.name == "smoke"
@@ -567,11 +568,11 @@ def probe():
 
 # %%
 test_labels, blocks = sentences.test.labels, sentences.test.blocks
-in_words = [text.encode_words(part, vocabulary, max_tokens=window) for part in (sentences.train, sentences.test)]
+in_words = [text.encode_words(part, vocabulary, max_length=window) for part in (sentences.train, sentences.test)]
 networks = {"all random": untrained, "start: counted word vectors": at_start.bert, "after pretraining": small_bert.bert}
 small_correct = {}
 for name, network in networks.items():
-    train_features, test_features = (pretrained.sentence_features(network, encoded) for encoded in in_words)
+    train_features, test_features = (layers.sentence_features(network, encoded) for encoded in in_words)
     small_correct[name] = probe().fit(train_features, sentences.train.labels).predict(test_features) == test_labels
 
 # %%
@@ -592,7 +593,7 @@ assert over_random.low > 0 or profile.name == "smoke"
 over_start = evaluation.difference_interval(
     small_correct["after pretraining"], small_correct["start: counted word vectors"], blocks
 )
-evaluation.check_band("05 small BERT after pretraining minus its start, sentences", over_start.estimate)
+claims.check_claim("05 small BERT after pretraining minus its start, sentences", over_start.estimate)
 
 # %% [markdown]
 # A sober result. Learned words beat random ones, but filling in blanks for a minute did not make sentiment easier to read: the plain counted
@@ -603,7 +604,7 @@ evaluation.check_band("05 small BERT after pretraining minus its start, sentence
 #
 # Now the checkpoint, frozen: nothing of it is trained. Each sentence becomes the mean of its tokens' states, one vector per layer, and
 # a **probe** (logistic regression) tries to read the sentiment from it. What the probe can read stands in the states; a control must tell how much of it pretraining put there.
-# First by hand; `pretrained.sentence_features` does the same for the last layer.
+# First by hand; `layers.sentence_features` does the same for the last layer.
 
 
 # %%
@@ -611,10 +612,10 @@ evaluation.check_band("05 small BERT after pretraining minus its start, sentence
 def layer_features(encoder, encoded, batch_size: int = 64) -> np.ndarray:
     """Return float32 (layers + 1, n, D): means over real tokens, after the embeddings and after each layer."""
     features = np.zeros((encoder.config.num_hidden_layers + 1, len(encoded), encoder.config.hidden_size), np.float32)
-    for indices in tqdm(text.make_batches(encoded.lengths, batch_size=batch_size), desc="encoding"):
-        batch = text.collate(encoded, indices)
+    for indices in tqdm(batching.make_batches(encoded.lengths, batch_size=batch_size), desc="encoding"):
+        batch = batching.collate([encoded[i] for i in indices])
         mask = batch["attention_mask"][:, :, None]  # (B, T, 1)
-        with runtime.autocast(encoder.device):  # bfloat16 where that is fast
+        with device.autocast(encoder.device):  # bfloat16 where that is fast
             states = encoder(batch["input_ids"], attention_mask=mask[..., 0], output_hidden_states=True).hidden_states
         features[:, indices] = torch.stack([(x.float() * mask).sum(1) / mask.sum(1) for x in states]).numpy()
     return features
@@ -622,9 +623,9 @@ def layer_features(encoder, encoded, batch_size: int = 64) -> np.ndarray:
 
 # %%
 encoder.set_attn_implementation("sdpa")  # back to the fast attention
-few = text.encode_wordpieces(data.evenly(sentences.train, 8), tokenizer, max_tokens=profile.sentences_max_tokens)
+few = text.encode_wordpieces(data.evenly(sentences.train, 8), tokenizer, max_length=profile.sentences_max_length)
 by_hand = layer_features(encoder, few)
-np.testing.assert_allclose(by_hand[-1], pretrained.sentence_features(encoder, few), atol=1e-5)
+np.testing.assert_allclose(by_hand[-1], layers.sentence_features(encoder, few), atol=1e-5)
 print("features of 8 sentences", by_hand.shape, "- by hand = packaged")
 
 # %% [markdown]
@@ -634,7 +635,7 @@ print("features of 8 sentences", by_hand.shape, "- by hand = packaged")
 # %%
 labelled = data.evenly(sentences.train, min(1024, len(sentences.train)))
 parts = {"train": labelled, "validation": sentences.validation, "test": sentences.test}
-pieces = {name: text.encode_wordpieces(p, tokenizer, max_tokens=profile.sentences_max_tokens) for name, p in parts.items()}
+pieces = {name: text.encode_wordpieces(p, tokenizer, max_length=profile.sentences_max_length) for name, p in parts.items()}
 frozen = {name: layer_features(encoder, encoded) for name, encoded in pieces.items()}
 
 # %%
@@ -749,11 +750,11 @@ plots.show(fig, alt="Test accuracy with intervals on Rotten Tomatoes: random wei
 
 # %%
 gain = evaluation.difference_interval(correct["MiniLM, best layer"], correct["random weights, frozen"], blocks)
-evaluation.check_band("05 frozen MiniLM minus random weights, sentences", gain.estimate)
+claims.check_claim("05 frozen MiniLM minus random weights, sentences", gain.estimate)
 
 # %%
 over_words = evaluation.difference_interval(correct["MiniLM, best layer"], correct["TF-IDF"], blocks)
-evaluation.check_band("05 frozen MiniLM minus TF-IDF at 1,024 labels", over_words.estimate)
+claims.check_claim("05 frozen MiniLM minus TF-IDF at 1,024 labels", over_words.estimate)
 
 # %%
 assert min(gain.low, over_words.low) > 0 or profile.name == "smoke"
@@ -885,7 +886,7 @@ assert price["every place"] - reported["every place"] > 1 or profile.name == "sm
 print("the curve of the bug is more than a nat too low" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %%
-evaluation.check_band("05 nats by which the copying bug flatters itself", price["every place"] - reported["every place"])
+claims.check_claim("05 nats by which the copying bug flatters itself", price["every place"] - reported["every place"])
 
 # %% [markdown]
 # With the bug the model learns to copy its input. After so few steps both read hardly better than the guesser. The honest curve says so,

@@ -45,10 +45,11 @@ from IPython.display import display
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import checks, data, evaluation, models, plots, pretrained, runtime, text, training, widgets
+from course_utils import batching, claims, cost, data, device, evaluation, explorers, layers, models, plots, prediction, pretrained, profiles, text, training
+from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
 # ## 1 Load the pretrained model
@@ -68,7 +69,7 @@ sizes = {
     "new head (C, D)": model.classifier,
 }
 for name, part in sizes.items():
-    print(f"{name:18} {pretrained.count_parameters(part).total:>12,} parameters")
+    print(f"{name:18} {layers.count_parameters(part).total:>12,} parameters")
 
 # %% [markdown]
 # Half of the parameters are the table of word pieces. The <abbr title="任务头">head</abbr> is new: it has as many rows as there are classes and
@@ -81,8 +82,8 @@ for name, part in sizes.items():
 
 # %%
 splits = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train, test_size=profile.test_size)
-encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_tokens=profile.sentences_max_tokens) for part in splits))
-first = text.collate(encoded.train, np.arange(4))
+encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_length=profile.sentences_max_length) for part in splits))
+first = batching.collate([encoded.train[i] for i in range(4)])
 for name, tensor in first.items():
     print(f"{name:15} {tuple(tensor.shape)}")
 print(tokenizer.convert_ids_to_tokens(first["input_ids"][0].tolist()))
@@ -92,11 +93,11 @@ print(tokenizer.convert_ids_to_tokens(first["input_ids"][0].tolist()))
 # much padding is left after bucketing?
 
 # %%
-uncut = text.encode_wordpieces(splits.train, tokenizer, max_tokens=512).lengths
-batches = text.make_batches(encoded.train.lengths, batch_size=32)
+uncut = text.encode_wordpieces(splits.train, tokenizer, max_length=512).lengths
+batches = batching.make_batches(encoded.train.lengths, batch_size=32)
 print(f"pieces in a sentence: median {np.median(uncut):.0f}, longest {uncut.max()}")
-print(f"cut at {profile.sentences_max_tokens}: {np.mean(uncut > profile.sentences_max_tokens):.1%} of the sentences")
-print(f"padding in bucketed batches: {text.padding_waste(encoded.train.lengths, batches):.1%} of all places")
+print(f"cut at {profile.sentences_max_length}: {np.mean(uncut > profile.sentences_max_length):.1%} of the sentences")
+print(f"padding in bucketed batches: {batching.padding_waste(encoded.train.lengths, batches):.1%} of all places")
 
 # %% [markdown]
 # Nearly nothing is lost and nearly nothing is wasted. Now follow one batch through the model. The encoder turns ids
@@ -119,7 +120,7 @@ print("states", tuple(states.shape), " p", tuple(p.shape), " logits", tuple(logi
 # Our two lines and the library's classifier give the same logits. What does this model know before training?
 
 # %% tags=["nbval-ignore-output"]
-untrained = training.evaluate(model, encoded.validation)
+untrained = prediction.evaluate(model, encoded.validation)
 print(f"untrained: accuracy {untrained.accuracy:.3f}, loss {untrained.loss:.3f} nats (log 2 = {np.log(2):.3f})")
 
 # %% [markdown]
@@ -213,7 +214,7 @@ print("one step of AdamW by hand = torch.optim.AdamW:", stepped.tolist())
 # then falls to zero, so that the last steps settle.
 
 # %%
-settings = training.Settings(num_epochs=profile.bert_epochs, learning_rate=1e-4, batch_size=32, seed=seed)
+settings = training.TrainingConfig(num_epochs=profile.bert_epochs, learning_rate=1e-4, batch_size=32, seed=seed)
 num_steps = -(-len(encoded.train) // settings.batch_size) * settings.num_epochs
 warmup_steps = int(settings.warmup_fraction * num_steps)
 rates = [
@@ -267,10 +268,10 @@ checks.check("06.3", rate_at, mine=False)  # the same check, on the solution abo
 
 # %%
 pupil = pretrained.load_classifier(seed=seed)
-pretrained.freeze_below(pupil, 0)  # explained in a moment
-optimizer = training.make_optimizer(pupil, training.Settings(learning_rate=1e-4))
+layers.freeze_below(pupil, 0)  # explained in a moment
+optimizer = training.make_optimizer(pupil, training.TrainingConfig(learning_rate=1e-4))
 schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 5))
-batch = text.collate(encoded.train, np.linspace(0, len(encoded.train) - 1, 8).astype(int))
+batch = batching.collate([encoded.train[i] for i in np.linspace(0, len(encoded.train) - 1, 8).astype(int)])
 losses = []
 for _ in range(15):
     optimizer.zero_grad()
@@ -348,15 +349,15 @@ with torch.no_grad():
     mixed = (scores.softmax(dim=3) @ V).transpose(1, 2).flatten(2)  # (B, 1, D)
     by_hand = last.feed_forward_chunk(last.attention.output(mixed, first))
     torch.testing.assert_close(by_hand[:, 0], leaving[:, 0], rtol=1e-3, atol=1e-4)
-    logits = training.model_logits(model, batch, precision="float32")  # the packaged version
+    logits = prediction.model_logits(model, batch, precision="float32")  # the packaged version
     torch.testing.assert_close(logits, model(**inputs).logits, rtol=1e-3, atol=1e-4)
 one = [np.arange(32)]  # a batch of 32 sentences
-work = [training.count_flops(model, encoded.train.lengths, one, trains=True, every_token=every) for every in (False, True)]
+work = [cost.count_flops(model, encoded.train.lengths, one, trains=True, every_token=every) for every in (False, True)]
 print(f"the same states and the same logits, with {1 - work[0] / work[1]:.0%} of the matrix products left out")
 
 # %% [markdown]
 # A seventh of the work of every step, and nothing is lost: the gradients are the same too, because a state that nobody reads
-# has none. `training.fit` and `training.predict_proba` compute like this whenever the head reads the first token alone; `every_token=True` in
+# has none. `training.fit` and `prediction.predict_proba` compute like this whenever the head reads the first token alone; `every_token=True` in
 # the settings switches it off. Look for such savings first: work whose result nobody reads.
 #
 # ### The real run
@@ -370,13 +371,13 @@ print(f"the same states and the same logits, with {1 - work[0] / work[1]:.0%} of
 # and nothing is lost.
 
 # %%
-frozen = pretrained.freeze_below(model, 0)
-counts = pretrained.count_parameters(model)
+frozen = layers.freeze_below(model, 0)
+counts = layers.count_parameters(model)
 assert counts.trainable + frozen == counts.total
 print(f"frozen {frozen:,}, trained {counts.trainable:,} of {counts.total:,}")
 
 # %% tags=["nbval-ignore-output"]
-panel = widgets.TrainingPanel()
+panel = explorers.TrainingPanel()
 display(panel.view)
 fifth = num_steps // 5
 fit = partial(training.fit, model, encoded.train, encoded.validation, settings, on_progress=panel)
@@ -430,7 +431,7 @@ plots.show(fig, alt="Left: training loss of each batch, its running mean and the
 # weights in any case. Validation is where choices are made. The number of epochs, the rate and the batch size above were chosen there, not on the test set.
 
 # %%
-evaluation.check_band(
+claims.check_claim(
     "06 validation accuracy of the fine-tuned encoder", max(r.validation_accuracy for r in history.records)
 )
 
@@ -497,23 +498,23 @@ correct["TF-IDF + logistic regression"] = linear.predict(vectoriser.transform(te
 
 # %%
 vocabulary = text.Vocabulary.from_tokens((text.basic_english(sentence) for sentence in train.texts), min_count=2)
-words = data.Splits(*(text.encode_words(part, vocabulary, max_tokens=60) for part in splits))
+words = data.Splits(*(text.encode_words(part, vocabulary, max_length=60) for part in splits))
 torch.manual_seed(seed)
 lstm = models.LSTMClassifier(len(vocabulary))
 lstm.embedding.weight.data.mul_(0.2)  # smaller random vectors are unlearned sooner
-lstm_settings = training.Settings(num_epochs=3, learning_rate=3e-3, batch_size=32, seed=seed)
+lstm_settings = training.TrainingConfig(num_epochs=3, learning_rate=3e-3, batch_size=32, seed=seed)
 lstm_history = training.fit(lstm, words.train, words.validation, lstm_settings, on_progress=lambda progress: None)
-correct["LSTM"] = training.evaluate(lstm, words.test).predictions == test.labels
-minutes["LSTM"], trainable["LSTM"] = lstm_history.seconds / 60, pretrained.count_parameters(lstm).trainable
+correct["LSTM"] = prediction.evaluate(lstm, words.test).predictions == test.labels
+minutes["LSTM"], trainable["LSTM"] = lstm_history.seconds / 60, layers.count_parameters(lstm).trainable
 
 # %%
 started = time.perf_counter()
 encoder = pretrained.load_encoder()
-train_features = pretrained.sentence_features(encoder, encoded.train)  # (n, D)
+train_features = layers.sentence_features(encoder, encoded.train)  # (n, D)
 probe = LogisticRegression(C=10, max_iter=2000).fit(train_features, train.labels)
 minutes["frozen encoder + linear head"] = (time.perf_counter() - started) / 60
 trainable["frozen encoder + linear head"] = probe.coef_.size + 1
-test_features = pretrained.sentence_features(encoder, encoded.test)
+test_features = layers.sentence_features(encoder, encoded.test)
 correct["frozen encoder + linear head"] = probe.predict(test_features) == test.labels
 del encoder
 
@@ -521,7 +522,7 @@ del encoder
 # And now, once, the test set for the fine-tuned model.
 
 # %%
-probabilities = training.predict_proba(model, encoded.test)  # (n, C)
+probabilities = prediction.predict_proba(model, encoded.test)  # (n, C)
 answers = probabilities.argmax(axis=1)
 correct["fine-tuned encoder"] = answers == test.labels
 minutes["fine-tuned encoder"], trainable["fine-tuned encoder"] = history.seconds / 60, counts.trainable
@@ -563,7 +564,7 @@ claims = {
     "06 gain of fine-tuning over the frozen encoder": gains["frozen encoder + linear head"],
 }
 for name, interval in claims.items():
-    print(evaluation.check_band(name, interval.estimate))
+    print(claims.check_claim(name, interval.estimate))
 
 # %% [markdown]
 # **Does <abbr title="微调">fine-tuning</abbr> help?** Here, yes: the whole interval of the gain over each rival lies above zero. It is not free: the table says
@@ -635,7 +636,7 @@ logging.disable_progress_bar()
 folder = Path("outputs") / "06_fine_tuned"
 shutil.rmtree(folder, ignore_errors=True)  # an earlier run of this notebook
 model.config.id2label = dict(enumerate(test.class_names))
-tokenizer.model_max_length = profile.sentences_max_tokens  # the folder remembers where texts were cut
+tokenizer.model_max_length = profile.sentences_max_length  # the folder remembers where texts were cut
 model.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
 print(sorted(path.name for path in folder.iterdir()))
@@ -644,7 +645,7 @@ print(sorted(path.name for path in folder.iterdir()))
 classify = pipeline("text-classification", model=str(folder), tokenizer=str(folder), device="cpu")
 said = classify(list(test.texts[:8]), top_k=1, truncation=True)
 expected = probabilities[:8].max(axis=1)
-rounding = torch.finfo(runtime.choose_precision(model.device)).eps  # ours may be computed in bfloat16
+rounding = torch.finfo(device.choose_precision(model.device)).eps  # ours may be computed in bfloat16
 np.testing.assert_allclose([best[0]["score"] for best in said], expected, atol=1e-4 + 2 * rounding)
 print("the saved model gives the same probabilities")
 
@@ -657,15 +658,15 @@ def predict(sentence: str) -> np.ndarray:
     if not sentence.strip():
         raise ValueError("Write a sentence first.")
     one = data.Reviews((sentence,), np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64))
-    return training.predict_proba(model, text.encode_wordpieces(one, tokenizer, max_tokens=profile.sentences_max_tokens))[0]
+    return prediction.predict_proba(model, text.encode_wordpieces(one, tokenizer, max_length=profile.sentences_max_length))[0]
 
 
 # %% tags=["nbval-ignore-output"]
-widgets.prediction_box(predict, test.class_names, example="Not bad at all, and funnier than it has any right to be.")
+explorers.prediction_box(predict, test.class_names, example="Not bad at all, and funnier than it has any right to be.")
 
 # %% tags=["nbval-ignore-output"]
 for sentence in ("Not bad at all.", "Not good at all.", "The film starts at eight."):
-    print(f"{sentence:28} {widgets.prediction_sentence(predict(sentence), test.class_names)}")
+    print(f"{sentence:28} {explorers.prediction_sentence(predict(sentence), test.class_names)}")
 
 # %% [markdown]
 # The last sentence holds no opinion, but the model has only two answers: it cannot say "neither". Whatever is not in the labels is
@@ -680,12 +681,12 @@ for sentence in ("Not bad at all.", "Not good at all.", "The film starts at eigh
 # %%
 @torch.no_grad()
 def predict_in_batches(pass_mask: bool) -> np.ndarray:
-    batches = text.make_batches(encoded.test.lengths, batch_size=64, generator=runtime.set_seed(0), bucketed=False)
+    batches = batching.make_batches(encoded.test.lengths, batch_size=64, generator=profiles.set_seed(0), bucketed=False)
     predictions = np.zeros(len(encoded.test), dtype=np.int64)
     for indices in batches:
-        batch = text.collate(encoded.test, indices)
+        batch = batching.collate([encoded.test[i] for i in indices])
         mask = batch["attention_mask"] if pass_mask else torch.ones_like(batch["attention_mask"])
-        with runtime.autocast(model.device):  # bfloat16 where that is fast
+        with device.autocast(model.device):  # bfloat16 where that is fast
             predictions[indices] = model(batch["input_ids"], attention_mask=mask).logits.argmax(dim=1).numpy()
     return predictions
 
@@ -739,7 +740,7 @@ checks.check("06.7", answers_of, mine=False)  # the same check, on the solution 
 
 # %% tags=["nbval-ignore-output"]
 claim = "06 fine-tuned encoder on Rotten Tomatoes, block split"
-run = evaluation.compare_run(claim, scores["fine-tuned encoder"].estimate, seconds=history.seconds)
+run = claims.compare_run(claim, scores["fine-tuned encoder"].estimate, seconds=history.seconds)
 fig, ax = plt.subplots(figsize=(7, 1.8))
 plots.compared_run(ax, run)
 ax.set(xlabel="test accuracy", title="The seed alone moves the accuracy")

@@ -51,11 +51,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from torch import nn
 
-from course_utils import checks, data, evaluation, plots, pretrained, runtime, text, training
+from course_utils import batching, claims, data, evaluation, layers, plots, prediction, pretrained, profiles, text, training
+from course_utils.exercises import checks
 
 plots.use_style()
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every trial otherwise
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
 # Fine-tuning has <abbr title="超参数微调、参数微调、结构微调">three kinds of screws</abbr>:
@@ -77,7 +78,7 @@ sizes = {"smoke": (64, 48, 64), "workshop": (512, 320, 608), "full": (None, None
 parts = data.Splits(*map(data.evenly, data.load_splits("rotten_tomatoes"), sizes))
 train, validation, test = parts
 tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed)
-encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_tokens=32) for part in parts))
+encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_length=32) for part in parts))
 D, L = model.config.hidden_size, model.config.num_hidden_layers
 print(f"sentences: {[len(part) for part in parts]}; layers L = {L}, width D = {D}")
 
@@ -86,7 +87,7 @@ states, seconds_to = {}, {0: 0.0}
 for layer, start in ((0, 0), (4, 0), (5, 4), (6, 5)):
     began = time.perf_counter()
     below = states[start] if start else encoded
-    states[layer] = data.Splits(*(pretrained.hidden_states(model, part, layer=layer, start=start) for part in below))
+    states[layer] = data.Splits(*(layers.hidden_states(model, part, layer=layer, start=start) for part in below))
     share = len(train) / sum(map(len, parts))  # what the training sentences alone cost
     seconds_to[layer] = seconds_to[start] + share * (time.perf_counter() - began)
     print(f"states that enter layer {layer}: {seconds_to[layer]:4.1f} s for the training sentences")
@@ -426,13 +427,13 @@ print(f"share of the learning rate: all trials {explained('learning_rate'):.0%},
 
 # %%
 few = states[5].train.take(np.arange(0, len(train), 2))
-top = pretrained.UpperLayers(model, 5)
+top = layers.UpperLayers(model, 5)
 quiet = lambda progress: None  # noqa: E731
 
 
 # %%
 def tune_top_layer(trial):
-    settings = training.Settings(
+    settings = training.TrainingConfig(
         num_epochs=2,
         learning_rate=trial.suggest_float("learning_rate", 1e-5, 3e-2, log=True),
         batch_size=trial.suggest_categorical("batch_size", [8, 16, 32]),
@@ -545,7 +546,7 @@ def rate_of(name):
 
 # %%
 rate_by_hand = {id(parameter): rate_of(name) for name, parameter in model.named_parameters()}
-groups = pretrained.layerwise_groups(model, learning_rate=eta, decay=xi)
+groups = layers.layerwise_groups(model, learning_rate=eta, decay=xi)
 rate_packaged = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
 assert rate_by_hand.keys() == rate_packaged.keys()
 assert all(np.isclose(rate_by_hand[key], rate_packaged[key]) for key in rate_by_hand)
@@ -604,19 +605,19 @@ glance = {cut: part.validation.take(np.arange(0, len(validation), 8)) for cut, p
 # %%
 def fresh(cut):
     classifier = copy.deepcopy(model, {id(model.bert.embeddings): model.bert.embeddings})  # the frozen table is shared
-    pretrained.freeze_below(classifier, cut)
+    layers.freeze_below(classifier, cut)
     return classifier
 
 
 # %%
 def tune(classifier, cut, learning_rate, *, pooling="mean", num_epochs=1, decay=None):
-    upper = pretrained.UpperLayers(classifier, cut, pooling=pooling)
-    settings = training.Settings(num_epochs=num_epochs, learning_rate=learning_rate, batch_size=16, seed=seed)
-    groups = pretrained.layerwise_groups(classifier, learning_rate=learning_rate, decay=decay or 1.0)
+    upper = layers.UpperLayers(classifier, cut, pooling=pooling)
+    settings = training.TrainingConfig(num_epochs=num_epochs, learning_rate=learning_rate, batch_size=16, seed=seed)
+    groups = layers.layerwise_groups(classifier, learning_rate=learning_rate, decay=decay or 1.0)
     history = training.fit(upper, states[cut].train, glance[cut], settings, on_progress=quiet,
                            optimizer=torch.optim.AdamW(groups, lr=learning_rate, fused=True))  # fmt: skip
-    right = training.evaluate(upper, states[cut].test).predictions == test.labels
-    return Run(right, pretrained.count_parameters(upper).trainable, (history.seconds + seconds_to[cut]) / 60)
+    right = prediction.evaluate(upper, states[cut].test).predictions == test.labels
+    return Run(right, layers.count_parameters(upper).trainable, (history.seconds + seconds_to[cut]) / 60)
 
 
 # %% [markdown]
@@ -696,7 +697,7 @@ class Adapter(nn.Module):
 
 
 # %%
-ours, packaged, h = Adapter(D, 16), pretrained.Adapter(D, 16), torch.randn(4, 7, D)
+ours, packaged, h = Adapter(D, 16), layers.Adapter(D, 16), torch.randn(4, 7, D)
 torch.testing.assert_close(ours(h), h, rtol=0, atol=0)
 nn.init.normal_(ours.up.weight)  # now it does something
 packaged.load_state_dict(ours.state_dict())
@@ -709,12 +710,12 @@ print("a new adapter is the identity; by hand = packaged")
 
 # %%
 adapted = fresh(L)
-trained = pretrained.add_adapters(adapted, size=16, seed=seed)
+trained = layers.add_adapters(adapted, size=16, seed=seed)
 print([type(module).__name__ for module in adapted.bert.encoder.layer[0].output.dense])
-batch = text.collate(encoded.train, np.arange(8))
+batch = batching.collate([encoded.train[i] for i in range(8)])
 with torch.no_grad():
     torch.testing.assert_close(adapted(**batch).logits, model(**batch).logits)
-print(f"same logits as before; {trained:,} of {pretrained.count_parameters(adapted).total:,} parameters are trained")
+print(f"same logits as before; {trained:,} of {layers.count_parameters(adapted).total:,} parameters are trained")
 
 # %% [markdown]
 # How can it learn if it starts at zero? Look at the first gradient: $W_{\text{up}}$ gets one, because the bottleneck is already alive. $W_{\text{down}}$
@@ -762,7 +763,7 @@ checks.check("07.3", my_adapter_size, mine=False)  # the same check, on the solu
 
 # %%
 halved = fresh(0)
-dropped = pretrained.keep_layers(halved, [0, 1, 2])
+dropped = layers.keep_layers(halved, [0, 1, 2])
 with torch.no_grad():
     kept = halved(**batch, output_hidden_states=True).hidden_states[-1]
     torch.testing.assert_close(kept, model(**batch, output_hidden_states=True).hidden_states[3])
@@ -820,9 +821,9 @@ for name in ("head only", "top layer"):
 # A choice of structure cannot be judged apart from the choice of parameters.
 
 # %%
-print(evaluation.check_band("07 all layers tuned on 512 sentences", scores["all layers"].estimate))
-print(evaluation.check_band("07 head only minus all layers", gaps["head only"].estimate))
-print(evaluation.check_band("07 adapters minus all layers", gaps["adapters in all layers"].estimate))
+print(claims.check_claim("07 all layers tuned on 512 sentences", scores["all layers"].estimate))
+print(claims.check_claim("07 head only minus all layers", gaps["head only"].estimate))
+print(claims.check_claim("07 adapters minus all layers", gaps["adapters in all layers"].estimate))
 
 # %% [markdown]
 # ## 6 Classic bug: tuning on the test set
@@ -877,7 +878,7 @@ for way in ("test", "validation"):
 # %%
 if profile.name != "smoke":
     assert flattery["test"] > 0.02 and abs(flattery["validation"]) < 0.02
-print(evaluation.check_band("07 points promised too much by the best of 160 on the test set", flattery["test"]))
+print(claims.check_claim("07 points promised too much by the best of 160 on the test set", flattery["test"]))
 
 # %% [markdown]
 # **Exercise 07.4 (debug): the search that peeked.** `published(validation, test)` takes two lists with the accuracies of all trials, and should give a pair: the

@@ -44,10 +44,11 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from course_utils import checks, data, evaluation, models, plots, pretrained, runtime, text, training
+from course_utils import batching, claims, cost, data, device, evaluation, layers, models, plots, prediction, pretrained, profiles, text, training
+from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
 # ## 1 What is there to save?
@@ -65,8 +66,8 @@ n_train, n_validation, n_test = sizes.get(profile.name, (None, None, None))
 splits = data.load_splits("rotten_tomatoes", train_size=n_train, test_size=n_test)
 splits = splits._replace(validation=data.evenly(splits.validation, n_validation))
 tokenizer = pretrained.load_tokenizer()
-encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_tokens=28) for part in splits))
-batch = text.collate(encoded.train, np.arange(0, len(encoded.train), len(encoded.train) // 16)[:16])
+encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_length=28) for part in splits))
+batch = batching.collate([encoded.train[i] for i in np.arange(0, len(encoded.train), len(encoded.train) // 16)[:16]])
 inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
 print("train, validation, test:", [len(part) for part in splits])
 print("a batch of ids:", tuple(batch["input_ids"].shape))
@@ -88,11 +89,11 @@ table: dict[str, dict] = {}
 @torch.no_grad()
 def judge(name, model, *, minutes, trained=None, stored=None, test=encoded.test) -> None:
     """Put what a finished model is worth, and what it costs, into the table."""
-    sixteen, weights = text.collate(test, np.arange(16)), model.state_dict()
-    trained = trained or pretrained.count_parameters(model).trainable
-    right = training.evaluate(model, test).predictions == splits.test.labels
+    sixteen, weights = batching.collate([test[i] for i in range(16)]), model.state_dict()
+    trained = trained or layers.count_parameters(model).trainable
+    right = prediction.evaluate(model, test).predictions == splits.test.labels
     memory = 4 * (sum(tensor.numel() for tensor in weights.values()) + 3 * trained) / 1e6
-    ms = 1000 / 16 * runtime.median_seconds(lambda: training.model_logits(model, sixteen))
+    ms = 1000 / 16 * cost.median_seconds(lambda: prediction.model_logits(model, sixteen))
     costs = {"minutes": minutes, "trained": trained, "memory": memory, "ms": ms}
     table[name] = {"correct": right, **costs, "disk": megabytes(stored or weights)}
 
@@ -104,10 +105,10 @@ def judge(name, model, *, minutes, trained=None, stored=None, test=encoded.test)
 # %%
 def tune(model, learning_rate, *, texts=encoded.train, num_epochs=profile.bert_epochs) -> float:
     """Train, print the validation accuracy and return the minutes."""
-    settings = training.Settings(num_epochs, learning_rate, batch_size=16, seed=seed)
+    settings = training.TrainingConfig(num_epochs, learning_rate, batch_size=16, seed=seed)
     history = training.fit(model, texts, encoded.validation, settings)
     model.zero_grad()  # frees the gradients
-    precision = runtime.choose_precision(torch.device("cpu"))
+    precision = device.choose_precision(torch.device("cpu"))
     accuracy = history.records[-1].validation_accuracy
     print(f"validation accuracy {accuracy:.3f} after {history.seconds:.1f} s, computed in {precision}")
     return history.seconds / 60
@@ -119,8 +120,8 @@ def tune(model, learning_rate, *, texts=encoded.train, num_epochs=profile.bert_e
 # %% tags=["nbval-ignore-output"]
 model = pretrained.load_classifier(seed=seed)
 original = {name: weight.clone() for name, weight in model.state_dict().items()}
-pretrained.freeze_below(model, 0)
-full_trained = pretrained.count_parameters(model).trainable
+layers.freeze_below(model, 0)
+full_trained = layers.count_parameters(model).trainable
 full_minutes = tune(model, 2e-4)
 judge("full fine-tuning", model, minutes=full_minutes, trained=full_trained)
 
@@ -189,7 +190,7 @@ lora(x).square().sum().backward()
 assert lora.B.grad.norm() > 0 and lora.A.grad.norm() == 0
 nn.init.normal_(lora.B)  # as if trained
 torch.testing.assert_close(lora.merged()(x), lora(x), rtol=1e-4, atol=1e-4)
-counts = pretrained.count_parameters(lora)
+counts = layers.count_parameters(lora)
 print(f"trained {counts.trainable:,}, frozen {counts.total - counts.trainable:,}")
 
 # %% [markdown]
@@ -253,7 +254,7 @@ adapted = pretrained.load_classifier(seed=seed)
 config = LoraConfig(r=4, lora_alpha=8, target_modules=["query", "key", "value", "dense"])
 tuner = LoraModel(adapted, config, "default")
 adapted.classifier.requires_grad_(True)
-lora_trained = pretrained.count_parameters(adapted).trainable
+lora_trained = layers.count_parameters(adapted).trainable
 print(f"trained {lora_trained:,}: {lora_trained / full_trained:.1%} of what full fine-tuning trains")
 assert lora_trained <= 0.03 * full_trained
 
@@ -309,7 +310,7 @@ ia3_tuner = IA3Model(scaled, ia3_config, "default")
 scaled.classifier.requires_grad_(True)
 key = scaled.bert.encoder.layer[0].attention.self.key
 assert torch.equal(key(x), key.base_layer(x))  # starts as the identity
-ia3_trained = pretrained.count_parameters(scaled).trainable
+ia3_trained = layers.count_parameters(scaled).trainable
 print(f"trained {ia3_trained:,}: {ia3_trained / full_trained:.2%} of full fine-tuning")
 
 # %% tags=["nbval-ignore-output"]
@@ -332,22 +333,22 @@ del scaled, merged, ia3_tuner
 # %%
 border = 4
 lower_frozen = pretrained.load_classifier(seed=seed)
-pretrained.freeze_below(lower_frozen, border)
+layers.freeze_below(lower_frozen, border)
 started = time.perf_counter()
-cached = [pretrained.hidden_states(lower_frozen, part, layer=border) for part in encoded[:2]]
+cached = [layers.hidden_states(lower_frozen, part, layer=border) for part in encoded[:2]]
 cache_seconds = time.perf_counter() - started
 print(f"the first sentence: {cached[0].input_ids[0].shape} states in place of ids")
 print(f"the cache of {len(encoded.train)} sentences: {sum(states.nbytes for states in cached[0].input_ids) / 1e6:.0f} MB")
 
 # %%
 few = np.arange(0, len(encoded.train), len(encoded.train) // 64)[:64]
-losses, short = {}, training.Settings(1, 3e-4, batch_size=16, seed=seed)
+losses, short = {}, training.TrainingConfig(1, 3e-4, batch_size=16, seed=seed)
 for cache in (False, True):
     pupil = copy.deepcopy(lower_frozen)
-    net, texts = (pretrained.UpperLayers(pupil, border), cached[0]) if cache else (pupil, encoded.train)
+    net, texts = (layers.UpperLayers(pupil, border), cached[0]) if cache else (pupil, encoded.train)
     run = training.fit(net, texts.take(few), texts.take(few[:16]), short, on_progress=lambda progress: None)
     losses[cache] = torch.tensor(run.step_losses)
-exact = runtime.choose_precision(torch.device("cpu")) == torch.float32
+exact = device.choose_precision(torch.device("cpu")) == torch.float32
 torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=1e-3 if exact else 0.05)
 print("step by step the same losses, with the cache and without")
 
@@ -355,8 +356,8 @@ print("step by step the same losses, with the cache and without")
 # Now the real run, of two epochs. Only the first has to wait for the cache.
 
 # %% tags=["nbval-ignore-output"]
-top = pretrained.UpperLayers(lower_frozen, border)
-history = training.fit(top, *cached, training.Settings(2, 3e-4, batch_size=16, seed=seed))
+top = layers.UpperLayers(lower_frozen, border)
+history = training.fit(top, *cached, training.TrainingConfig(2, 3e-4, batch_size=16, seed=seed))
 minutes = (cache_seconds + history.seconds) / 60
 judge("top 2 layers, cached", lower_frozen, minutes=minutes, stored=top.state_dict())
 print(f"cache {cache_seconds:.1f} s, then {history.seconds / 2:.1f} s an epoch")
@@ -594,7 +595,7 @@ def pruned_copy(classifier: nn.Module, amount: float) -> nn.Module:
 
 # %%
 amounts = (0.0, 0.3, 0.5, 0.7)
-sweep = [training.evaluate(pruned_copy(model, p), encoded.validation).accuracy for p in amounts]
+sweep = [prediction.evaluate(pruned_copy(model, p), encoded.validation).accuracy for p in amounts]
 
 # %% [markdown]
 # Now prune as far as 60 %, and let the surviving weights adapt on half of the training sentences.
@@ -603,7 +604,7 @@ sweep = [training.evaluate(pruned_copy(model, p), encoded.validation).accuracy f
 half = encoded.train.take(np.arange(0, len(encoded.train), 2))
 sparse = pruned_copy(model, 0.6)
 minutes = full_minutes + tune(sparse, 1e-4, texts=half, num_epochs=1)
-repaired = training.evaluate(sparse, encoded.validation).accuracy
+repaired = prediction.evaluate(sparse, encoded.validation).accuracy
 judge("60 % pruned", sparse, minutes=minutes, trained=full_trained)
 
 # %%
@@ -731,13 +732,13 @@ class Tempered(nn.Module):
 
 
 more = data.load_splits("rotten_tomatoes", train_size=n_train and 7 * n_train).train
-unlabelled = text.encode_wordpieces(more, tokenizer, max_tokens=28)
+unlabelled = text.encode_wordpieces(more, tokenizer, max_length=28)
 student = copy.deepcopy(model)
-pretrained.keep_layers(student, [0, 1, 2])
+layers.keep_layers(student, [0, 1, 2])
 
 # %% tags=["nbval-ignore-output"]
 started = time.perf_counter()
-soft = text.EncodedTexts(unlabelled.input_ids, training.predict_proba(Tempered(model, 2.0), unlabelled))
+soft = batching.TokenDataset(unlabelled.input_ids, prediction.predict_proba(Tempered(model, 2.0), unlabelled))
 teacher_minutes = (time.perf_counter() - started) / 60
 print("soft labels:", soft.labels.shape, soft.labels[0].round(2))
 
@@ -754,11 +755,11 @@ judge("3-layer student", student, minutes=minutes)
 # %% tags=["nbval-ignore-output"]
 tokens = (text.basic_english(sentence) for sentence in splits.train.texts)
 vocabulary = text.Vocabulary.from_tokens(tokens, min_count=2)
-words = data.Splits(*(text.encode_words(part, vocabulary, max_tokens=28) for part in splits))
+words = data.Splits(*(text.encode_words(part, vocabulary, max_length=28) for part in splits))
 torch.manual_seed(seed)
 lstm = models.LSTMClassifier(len(vocabulary))
 lstm.embedding.weight.data.mul_(0.2)
-lstm_settings = training.Settings(num_epochs=6, learning_rate=3e-3, batch_size=16, seed=seed)
+lstm_settings = training.TrainingConfig(num_epochs=6, learning_rate=3e-3, batch_size=16, seed=seed)
 lstm_history = training.fit(lstm, words.train, words.validation, lstm_settings)
 judge("LSTM", lstm, minutes=lstm_history.seconds / 60, test=words.test)
 
@@ -772,7 +773,7 @@ train_features = vectoriser.fit_transform(splits.train.texts)
 regression = LogisticRegression(C=4, max_iter=1000).fit(train_features, splits.train.labels)
 minutes = (time.perf_counter() - started) / 60
 numbers, sixteen = np.concatenate([regression.coef_[0], vectoriser.idf_]), splits.test.texts[:16]
-ms = 1000 / 16 * runtime.median_seconds(lambda: regression.predict(vectoriser.transform(sixteen)))
+ms = 1000 / 16 * cost.median_seconds(lambda: regression.predict(vectoriser.transform(sixteen)))
 predictions, size = regression.predict(vectoriser.transform(splits.test.texts)), numbers.nbytes / 1e6
 costs = {"minutes": minutes, "trained": regression.coef_.size + 1, "memory": size, "ms": ms, "disk": size}
 table["TF-IDF + regression"] = {"correct": predictions == splits.test.labels, **costs}  # its list of words would come on top
@@ -827,9 +828,9 @@ for name, row in table.items():
 # of LoRA, int8 and the student before you read on.
 
 # %%
-print(evaluation.check_band("08 accuracy of full fine-tuning", scores["full fine-tuning"].estimate))
+print(claims.check_claim("08 accuracy of full fine-tuning", scores["full fine-tuning"].estimate))
 for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-layer student"}.items():
-    print(evaluation.check_band(f"08 {short} minus full fine-tuning", gaps[name].estimate))
+    print(claims.check_claim(f"08 {short} minus full fine-tuning", gaps[name].estimate))
 
 # %% [markdown]
 # Where one seed cannot tell, five can say more: each band has the mean of five runs at its centre. That of LoRA lies a little **above**
@@ -844,7 +845,7 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
 if profile.name != "smoke":
     assert table["ONNX int8"]["disk"] < reference["disk"] / 3.5
 one = [np.arange(16)]  # a batch of 16 sentences
-work = [training.count_flops(net, encoded.test.lengths[:16], one, trains=False) for net in (student, model)]
+work = [cost.count_flops(net, encoded.test.lengths[:16], one, trains=False) for net in (student, model)]
 assert 0.4 < work[0] / work[1] < 0.43  # 2 layers and keys and values of the third, instead of 5 and the sixth's
 print("sure: int8 is a quarter of the size, the student does 42 % of the work, zeros save nothing")
 
@@ -894,7 +895,7 @@ loaded.load_state_dict({k: v for k, v in adapter.items() if "lora_" in k}, stric
 trained_head = nn.Linear(384, 2)
 trained_head.load_state_dict({k: adapter[f"classifier.{k}"] for k in ("weight", "bias")})
 loaded.classifier = nn.Identity()  # gives the pooled states, (n, D)
-pooled = training.predict_logits(loaded, encoded.validation)
+pooled = prediction.predict_logits(loaded, encoded.validation)
 heads = [trained_head, *(nn.Linear(384, 2) for _ in range(20))]
 accuracies = [evaluation.accuracy(head(pooled).argmax(dim=1).numpy(), encoded.validation.labels) for head in heads]
 new = np.array(accuracies[1:])

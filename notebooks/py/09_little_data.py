@@ -47,10 +47,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from course_utils import checks, data, evaluation, models, plots, pretrained, runtime, text, training
+from course_utils import batching, claims, data, evaluation, layers, models, plots, prediction, pretrained, profiles, text, training
+from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
 # Labels are the dear part of a data set: somebody has to read every sentence. This notebook asks what to do when there are
@@ -149,9 +150,9 @@ checks.check("09.1", spread_of_sixteen, mine=False)  # the same check, on the so
 tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed)
 border = 4
 D, L = model.config.hidden_size, model.config.num_hidden_layers
-encode = partial(text.encode_wordpieces, tokenizer=tokenizer, max_tokens=40)
-pool_states = pretrained.hidden_states(model, encode(pool), layer=border)
-test_states = pretrained.hidden_states(model, encode(test), layer=border)
+encode = partial(text.encode_wordpieces, tokenizer=tokenizer, max_length=40)
+pool_states = layers.hidden_states(model, encode(pool), layer=border)
+test_states = layers.hidden_states(model, encode(test), layer=border)
 print("the first sentence of the pool:", pool_states.input_ids[0].shape, "states, (T, D)")
 
 
@@ -197,12 +198,12 @@ right = {
 # %%
 def train_steps(network, encoded, learning_rate, num_steps):
     """Train in place for num_steps batches of 16, with warm-up; no other sentence is looked at."""
-    optimizer = training.make_optimizer(network, training.Settings(learning_rate=learning_rate))
+    optimizer = training.make_optimizer(network, training.TrainingConfig(learning_rate=learning_rate))
     rate = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    generator, batches = runtime.set_seed(seed), []
+    generator, batches = profiles.set_seed(seed), []
     while len(batches) < num_steps:
-        batches += text.make_batches(encoded.lengths, batch_size=16, generator=generator)
+        batches += batching.make_batches(encoded.lengths, batch_size=16, generator=generator)
     batches = batches[:num_steps]
     move_rate = lambda loss, tokens: schedule.step()  # noqa: E731
     training.train_one_epoch(network, encoded, optimizer, batches=batches, after_step=move_rate)
@@ -216,9 +217,9 @@ def lstm_right(part):
     torch.manual_seed(seed)
     lstm = models.LSTMClassifier(len(vocabulary))
     lstm.embedding.weight.data.mul_(0.2)  # as in notebook 06
-    encode_them = partial(text.encode_words, vocabulary=vocabulary, max_tokens=40)
+    encode_them = partial(text.encode_words, vocabulary=vocabulary, max_length=40)
     train_steps(lstm, encode_them(part), 3e-3, num_steps=60 + len(part) // 12)
-    return training.evaluate(lstm, encode_them(test)).predictions == test.labels
+    return prediction.evaluate(lstm, encode_them(test)).predictions == test.labels
 
 
 for n in drawn:
@@ -240,9 +241,9 @@ print(f"trained once more on {len(everything):,} sentences")
 
 # %%
 def tuned_right(rows):
-    upper = copy.deepcopy(pretrained.UpperLayers(model, border, pooling="mean"))
+    upper = copy.deepcopy(layers.UpperLayers(model, border, pooling="mean"))
     train_steps(upper, pool_states.take(rows), 3e-4, num_steps=32 + len(rows) // 12)
-    return training.evaluate(upper, test_states).predictions == test.labels
+    return prediction.evaluate(upper, test_states).predictions == test.labels
 
 
 for n in num_labels[-2:]:
@@ -323,7 +324,7 @@ for n in num_labels:
 # %%
 n = 256 if 256 in num_labels else max(num_labels)
 lead = paired(right["frozen encoder"][n], right["word counts"][n])
-print(evaluation.check_band("09 frozen encoder minus word counts at 256 labels", lead.estimate))
+print(claims.check_claim("09 frozen encoder minus word counts at 256 labels", lead.estimate))
 
 # %% [markdown]
 # ## 3 Augmentation
@@ -399,7 +400,7 @@ for name, way in ways.items():
 # sentences, and the word counts learn from both. Its guesses are often wrong, but they come with words that no labelled sentence holds.
 
 # %%
-unlabelled_means = means(pretrained.hidden_states(model, encode(unlabelled), layer=border))
+unlabelled_means = means(layers.hidden_states(model, encode(unlabelled), layer=border))
 guessed = []
 for rows in drawn[n_few]:
     labels = pool.labels[rows]
@@ -433,7 +434,7 @@ print(f"the frozen encoder itself minus its pupil: {in_points(lead)}")
 # once the model is pretrained (Longpre and others, 2020).
 
 # %%
-print(evaluation.check_band("09 new sentences minus plain copies", gains["new sentences, guessed"].estimate))
+print(claims.check_claim("09 new sentences minus plain copies", gains["new sentences, guessed"].estimate))
 
 # %% [markdown]
 # ## 4 Going on with pretraining
@@ -488,8 +489,8 @@ for ids in encoded.input_ids:
     chosen[[0, -1]] = False  # never [CLS] and [SEP]
     hidden.append(np.where(chosen, tokenizer.mask_token_id, ids))
     asked.append(np.where(chosen, np.searchsorted(pieces, ids) + 1, 0))  # 0: not asked, or padding
-covered, truth = (text.EncodedTexts(tuple(ids), encoded.labels) for ids in (hidden, asked))
-questions = pretrained.hidden_states(model, covered, layer=border)
+covered, truth = (batching.TokenDataset(tuple(ids), encoded.labels) for ids in (hidden, asked))
+questions = layers.hidden_states(model, covered, layer=border)
 held_out = np.arange(0, len(truth), 10)
 trained_on = np.setdiff1d(np.arange(len(truth)), held_out)
 print(" ".join(tokenizer.convert_ids_to_tokens(hidden[1])))
@@ -504,13 +505,13 @@ with torch.no_grad():
     c.copy_(torch.from_numpy(np.log(frequency / frequency.sum())))
     norm.weight.fill_(0.1)
 adapted = copy.deepcopy(model)
-upper = pretrained.UpperLayers(adapted, border)  # shares its layers with `adapted`
+upper = layers.UpperLayers(adapted, border)  # shares its layers with `adapted`
 
 
 # %%
 def masked_loss(indices):
     """Return the mean loss (nats) at the hidden places of these sentences."""
-    batch, wanted = text.collate(questions, indices), text.collate(truth, indices)["input_ids"]
+    batch, wanted = batching.collate([questions[i] for i in indices]), batching.collate([truth[i] for i in indices])["input_ids"]
     states = upper.states(batch["input_ids"], batch["attention_mask"])  # (B, T, D)
     logits = word_logits(states[wanted > 0])  # (places, V)
     return nn.functional.cross_entropy(logits, wanted[wanted > 0] - 1)
@@ -524,8 +525,8 @@ def masked_loss(indices):
 def adapt():
     layers, head = list(upper.layers.parameters()), [*transform.parameters(), c]
     optimizer = torch.optim.AdamW([{"params": layers, "lr": 2e-4}, {"params": head, "lr": 2e-3}])
-    lengths, generator = truth.lengths[trained_on], runtime.set_seed(seed)
-    one_pass = partial(text.make_batches, lengths, batch_size=16, generator=generator)
+    lengths, generator = truth.lengths[trained_on], profiles.set_seed(seed)
+    one_pass = partial(batching.make_batches, lengths, batch_size=16, generator=generator)
     batches = one_pass() + one_pass()
     rate = partial(training.rate_factor, num_steps=len(batches), warmup_steps=len(batches) // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
@@ -555,7 +556,7 @@ print(f"and after adapting: {guesser - learned:.2f} nats")
 # %%
 tops = {"layer 4, as it is": (pool_means, test_means)}
 for name, encoder in (("top layer, before", model), ("top layer, adapted", adapted)):
-    lift = partial(pretrained.hidden_states, encoder, layer=L, start=border)
+    lift = partial(layers.hidden_states, encoder, layer=L, start=border)
     tops[name] = means(lift(pool_states)), means(lift(test_states))
 
 # %%
@@ -648,7 +649,7 @@ plots.show(fig, alt="Precision and recall of finding planted wrong labels, with 
 # %%
 better = rates["recall"].estimate - rates["recall of chance"].estimate
 assert rates["precision"].estimate > 0.08 or profile.name == "smoke"  # 0.05 is chance
-print(evaluation.check_band("09 share of planted labels found, minus that of chance", better))
+print(claims.check_claim("09 share of planted labels found, minus that of chance", better))
 
 # %% [markdown]
 # So the list of suspects is a good list to *read*: a person who checks it finds several times as many wrong labels for each sentence read as one who checks at random. It is not a list of errors. Most
@@ -751,7 +752,7 @@ for name, together in (("copies torn apart", False), ("copies kept together", Tr
 if profile.name != "smoke":
     assert promised["copies torn apart"].low > 0.15
     assert promised["copies kept together"].high < 0.1
-print(evaluation.check_band("09 points promised too much by torn copies", promised["copies torn apart"].estimate))
+print(claims.check_claim("09 points promised too much by torn copies", promised["copies torn apart"].estimate))
 
 # %% [markdown]
 # The model itself is about as good either way. What is ruined is the *measurement*, and with it every choice that is made by it: torn copies praise whatever learns sentences by heart. The simplest guard is the order: split first, then augment the training part only. Duplicates in a

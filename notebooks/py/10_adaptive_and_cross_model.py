@@ -45,10 +45,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from course_utils import checks, data, evaluation, models, plots, pretrained, runtime, text, training
+from course_utils import batching, claims, data, device, evaluation, layers, models, plots, prediction, pretrained, profiles, text, training
+from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
 # Two promises stand behind the title. **<abbr title="自适应微调">Adaptive fine-tuning</abbr>** changes its own settings while it runs: the rate, the layers that move,
@@ -67,22 +68,22 @@ tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=
 
 
 def short(part):
-    lengths = text.encode_wordpieces(part, tokenizer, max_tokens=64).lengths
+    lengths = text.encode_wordpieces(part, tokenizer, max_length=64).lengths
     return part.take(np.flatnonzero(lengths <= 24))
 
 
 everything = data.Splits(*map(short, data.load_splits("rotten_tomatoes")))
 splits = data.Splits(*map(data.evenly, everything, sizes))
 train, validation, test = splits
-encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_tokens=64) for part in splits))
+encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_length=64) for part in splits))
 print("train, validation, test:", [len(part) for part in splits])
 
 # %%
 border = 4  # layers 0 to 3 are frozen, layers 4 and 5 train
-states = data.Splits(*(pretrained.hidden_states(model, part, layer=border) for part in encoded))
-template = pretrained.UpperLayers(model, border, pooling="mean")
+states = data.Splits(*(layers.hidden_states(model, part, layer=border) for part in encoded))
+template = layers.UpperLayers(model, border, pooling="mean")
 print("the first sentence:", states.train.input_ids[0].shape, "states (T, D)")
-print(f"parameters that train: {pretrained.count_parameters(template).total:,}")
+print(f"parameters that train: {layers.count_parameters(template).total:,}")
 
 
 # %% [markdown]
@@ -101,7 +102,7 @@ def fresh_top(head_seed):
 
 def batches_of(head_seed, texts=states.train, num_epochs=2):
     dice = torch.Generator().manual_seed(head_seed)
-    return [batch for _ in range(num_epochs) for batch in text.make_batches(texts.lengths, batch_size=16, generator=dice)]
+    return [batch for _ in range(num_epochs) for batch in batching.make_batches(texts.lengths, batch_size=16, generator=dice)]
 
 
 # %%
@@ -111,7 +112,7 @@ words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
 linear_model = LogisticRegression(C=4, max_iter=1000).fit(words.fit_transform(train.texts), train.labels)
 words_proba = linear_model.predict_proba(words.transform(test.texts))  # (n, C)
 words_right = words_proba.argmax(axis=1) == test.labels
-untrained = training.evaluate(fresh_top(seeds[0]), states.validation)
+untrained = prediction.evaluate(fresh_top(seeds[0]), states.validation)
 
 # %% tags=["nbval-ignore-output"]
 print(f"{num_steps} steps in a run")
@@ -320,7 +321,7 @@ def train_top(head_seed, *, factor=constant, decay=1.0, unfreeze=lambda top, ste
         unfreeze(top, step)
         losses.append(training.train_one_epoch(top, texts, optimizer, batches=[batch]))
         if see and (step + 1) % check_every == 0:
-            see(training.evaluate(top, states.validation).loss, top)
+            see(prediction.evaluate(top, states.validation).loss, top)
     return top, losses
 
 
@@ -336,7 +337,7 @@ judge = copy.deepcopy(template)  # the template itself stays as pretraining left
 
 def record(weights):
     judge.load_state_dict(weights)
-    return Run(weights, *(training.predict_proba(judge, part) for part in states[1:]))
+    return Run(weights, *(prediction.predict_proba(judge, part) for part in states[1:]))
 
 
 # %% [markdown]
@@ -376,10 +377,10 @@ print(f"{len(runs)} methods, {len(seeds)} seeds each")
 # those of our run with the linear schedule.
 
 # %%
-settings = training.Settings(num_epochs=2, learning_rate=eta, batch_size=16, seed=seeds[0])
+settings = training.TrainingConfig(num_epochs=2, learning_rate=eta, batch_size=16, seed=seeds[0])
 quiet = lambda progress: None  # noqa: E731
 history = training.fit(fresh_top(seeds[0]), states.train, states.validation, settings, on_progress=quiet, max_steps=3)
-exact = runtime.choose_precision(torch.device("cpu")) == torch.float32
+exact = device.choose_precision(torch.device("cpu")) == torch.float32
 torch.testing.assert_close(
     history.step_losses, losses_of["warm-up, linear", seeds[0]][:3], rtol=0, atol=1e-3 if exact else 0.05
 )
@@ -503,7 +504,7 @@ def average(weights, shares=None):
 
 def on_validation(weights):
     judge.load_state_dict(weights)
-    return training.evaluate(judge, states.validation)
+    return prediction.evaluate(judge, states.validation)
 
 
 walk = np.linspace(-0.5, 1.5, 9).tolist()  # 0 is the one, 1 the other
@@ -582,9 +583,9 @@ for name, of_seed in probas.items():
     joined[name], _ = compare(name, np.array([right(proba) for proba in of_seed], dtype=float), single)
 
 # %%
-print(evaluation.check_band("10 mean member", single.mean()))
+print(claims.check_claim("10 mean member", single.mean()))
 for name in ("ensemble", "uniform soup"):
-    print(evaluation.check_band(f"10 {name} minus its mean member", joined[name].estimate))
+    print(claims.check_claim(f"10 {name} minus its mean member", joined[name].estimate))
 
 # %% [markdown]
 # Read the verdict column again. "Better" for soup or ensemble would mean: beyond the noise of sentences *and* with every seed. "Cannot tell" means that
@@ -644,8 +645,8 @@ imdb_sizes = {"smoke": (32, 24, 32), "workshop": (256, 96, 240)}.get(profile.nam
 imdb = data.Splits(*map(data.evenly, data.load_splits("imdb"), imdb_sizes))
 endings = [tuple(" ".join(review.split()[-20:]) for review in part.texts) for part in imdb]
 imdb = data.Splits(*(dataclasses.replace(part, texts=ends) for part, ends in zip(imdb, endings, strict=True)))
-imdb_encoded = [text.encode_wordpieces(part, tokenizer, max_tokens=32) for part in imdb]
-imdb_states = data.Splits(*(pretrained.hidden_states(model, part, layer=border) for part in imdb_encoded))
+imdb_encoded = [text.encode_wordpieces(part, tokenizer, max_length=32) for part in imdb]
+imdb_states = data.Splits(*(layers.hidden_states(model, part, layer=border) for part in imdb_encoded))
 imdb_top, _ = train_top(seeds[0], texts=imdb_states.train)
 print("one ending:", imdb.train.texts[0])
 
@@ -677,7 +678,7 @@ for name, vector in vectors.items():
     for scale in scales:
         judge.load_state_dict(plus(beginning, vector, scale))
         for task, part in tasks.items():
-            found[task][name].append(training.evaluate(judge, part).accuracy)
+            found[task][name].append(prediction.evaluate(judge, part).accuracy)
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9.5, 3.2), sharey=True)
@@ -709,7 +710,7 @@ for name, vector in vectors.items():
     judge.load_state_dict(plus(beginning, vector, chosen_scale if name == "sum of both" else 1.0))
     own[name] = {}
     for task, (part, texts) in tests.items():
-        own[name][task] = 1.0 * (training.evaluate(judge, part).predictions == texts.labels)[None]  # (1, n)
+        own[name][task] = 1.0 * (prediction.evaluate(judge, part).predictions == texts.labels)[None]  # (1, n)
 
 # %% tags=["nbval-ignore-output"]
 for task, (_, texts) in tests.items():
@@ -730,9 +731,9 @@ for task, (_, texts) in tests.items():
 # %%
 rest = everything.train.take(np.flatnonzero(~np.isin(everything.train.rows, train.rows)))
 unlabelled = data.evenly(rest, sizes[3])
-unlabelled_pieces = text.encode_wordpieces(unlabelled, tokenizer, max_tokens=64)
+unlabelled_pieces = text.encode_wordpieces(unlabelled, tokenizer, max_length=64)
 judge.load_state_dict(uniform[0].weights)
-soft = training.predict_proba(judge, pretrained.hidden_states(model, unlabelled_pieces, layer=border))  # (n, C)
+soft = prediction.predict_proba(judge, layers.hidden_states(model, unlabelled_pieces, layer=border))  # (n, C)
 print("what the teacher says:", soft.shape, soft.dtype)
 
 # %% [markdown]
@@ -742,10 +743,10 @@ print("what the teacher says:", soft.shape, soft.dtype)
 # %%
 everyone = [text.basic_english(sentence) for sentence in (*train.texts, *unlabelled.texts)]
 vocabulary = text.Vocabulary.from_tokens(everyone, min_count=2)
-lstm_texts = [text.encode_words(part, vocabulary, max_tokens=30) for part in (train, unlabelled, validation, test)]
+lstm_texts = [text.encode_words(part, vocabulary, max_length=30) for part in (train, unlabelled, validation, test)]
 labelled, unseen, lstm_validation, lstm_test = lstm_texts
 both = np.concatenate([np.eye(2)[train.labels], soft]).astype(np.float32)  # (n, C)
-taught_texts = text.EncodedTexts(labelled.input_ids + unseen.input_ids, both)
+taught_texts = batching.TokenDataset(labelled.input_ids + unseen.input_ids, both)
 lessons = {"alone": (labelled, 20), "with a teacher": (taught_texts, 4)}  # and epochs
 
 # %%
@@ -755,9 +756,9 @@ for name, (texts, num_epochs) in lessons.items():
         torch.manual_seed(head_seed)
         lstm = models.LSTMClassifier(len(vocabulary))
         lstm.embedding.weight.data.mul_(0.2)
-        settings = training.Settings(num_epochs=num_epochs, learning_rate=3e-3, seed=head_seed)
+        settings = training.TrainingConfig(num_epochs=num_epochs, learning_rate=3e-3, seed=head_seed)
         training.fit(lstm, texts, lstm_validation, settings, on_progress=quiet)
-        pupils[name].append(training.evaluate(lstm, lstm_test).predictions == test.labels)
+        pupils[name].append(prediction.evaluate(lstm, lstm_test).predictions == test.labels)
 
 # %% tags=["nbval-ignore-output"]
 alone, taught = (np.array(rows, dtype=float) for rows in pupils.values())  # (seeds, n)
@@ -771,7 +772,7 @@ lesson, _ = compare("LSTM: teacher minus alone", taught, alone)
 # teacher. It starts from random word vectors, and so few sentences teach few words.
 
 # %%
-print(evaluation.check_band("10 LSTM with a teacher minus alone", lesson.estimate))
+print(claims.check_claim("10 LSTM with a teacher minus alone", lesson.estimate))
 
 # %% [markdown]
 # ## 10 Classic bug: a soup of strangers
@@ -784,7 +785,7 @@ print(evaluation.check_band("10 LSTM with a teacher minus alone", lesson.estimat
 #   as good as ours. The soup of both is judged by our list.
 
 # %% tags=["nbval-ignore-output"]
-turned = text.EncodedTexts(states.train.input_ids, 1 - states.train.labels)
+turned = batching.TokenDataset(states.train.input_ids, 1 - states.train.labels)
 theirs, _ = train_top(seeds[0], texts=turned)
 first = runs["constant rate"][0]
 strangers = {

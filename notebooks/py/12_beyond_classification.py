@@ -49,12 +49,13 @@ from tqdm.auto import tqdm
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, pipeline
 from transformers.utils import logging
 
-from course_utils import checks, data, evaluation, plots, pretrained, runtime, text, training
+from course_utils import batching, claims, data, evaluation, layers, plots, pretrained, profiles, training
+from course_utils.exercises import checks
 
 plots.use_style()
 logging.set_verbosity_error()  # "some weights are newly initialised": they are, we train them
 logging.disable_progress_bar()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 smoke = profile.name == "smoke"
 
 # %% [markdown]
@@ -374,7 +375,7 @@ def load(auto_class, **options):
     torch.manual_seed(seed)  # of the new head
     options |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # as everywhere in the course
     model = auto_class.from_pretrained(pretrained.checkpoint_path(), **options)
-    pretrained.freeze_below(model, 3)
+    layers.freeze_below(model, 3)
     return model
 
 
@@ -407,11 +408,11 @@ print(f"untrained loss {output.loss:.2f} nats, log 3 = {np.log(3):.2f}")
 
 # %%
 def fine_tune(model, examples, validate, *, num_epochs=1 if smoke else 3, learning_rate=3e-4) -> list[float]:
-    generator, scores = runtime.set_seed(seed), []
+    generator, scores = profiles.set_seed(seed), []
     lengths = np.array([len(example["input_ids"]) for example in examples])
-    epochs = [text.make_batches(lengths, batch_size=16, generator=generator) for _ in range(num_epochs)]
+    epochs = [batching.make_batches(lengths, batch_size=16, generator=generator) for _ in range(num_epochs)]
     num_steps = sum(map(len, epochs))
-    optimizer = training.make_optimizer(model, training.Settings(learning_rate=learning_rate))
+    optimizer = training.make_optimizer(model, training.TrainingConfig(learning_rate=learning_rate))
     factor = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     with tqdm(total=num_steps, desc="training", unit="step") as bar:
@@ -475,7 +476,7 @@ def first_pieces(best: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def predict_tags(model, rows: list[dict], read=first_pieces) -> list[list[int]]:
     encoded, answers = [encode(row) for row in rows], {}
-    for indices in text.make_batches(np.array([len(one["input_ids"]) for one in encoded]), batch_size=32):
+    for indices in batching.make_batches(np.array([len(one["input_ids"]) for one in encoded]), batch_size=32):
         batch = collate([encoded[i] for i in indices])
         labels, best = batch["labels"], model(**batch).logits.argmax(dim=-1)  # (B, T)
         answers |= {i: read(best[k], labels[k]).tolist() for k, i in enumerate(indices)}
@@ -597,7 +598,7 @@ plots.show(fig, alt="F1 with 95 percent intervals of three ways to mark names, l
 if not smoke:
     assert all(scores_of(counted["shape"])[1] == 1 for counted in counts.values())
 for group in ("seen", "held-out"):
-    print(evaluation.check_band(f"12 F1 of names, {group} triggers", scores_of(counts[group]["fine-tuned encoder"])[2]))
+    print(claims.check_claim(f"12 F1 of names, {group} triggers", scores_of(counts[group]["fine-tuned encoder"])[2]))
 
 # %% [markdown]
 # The model has learned more than to look for "starring": it finds most of the names beside triggers that it never met,
@@ -893,7 +894,7 @@ plots.show(fig, alt="Exact match with 95 percent intervals of two rules and the 
            "triggers; the encoder is much lower on held-out ones.")  # fmt: skip
 answered = {group: scores["fine-tuned encoder"].mean() for group, scores in right.items()}
 assert smoke or answered["seen"] > 0.6
-print(evaluation.check_band("12 exact match lost where triggers are new", answered["seen"] - answered["held-out"]))
+print(claims.check_claim("12 exact match lost where triggers are new", answered["seen"] - answered["held-out"]))
 
 # %% [markdown]
 # Had we tested on the seen triggers only, we would have gone home content: there the encoder comes close to the rule

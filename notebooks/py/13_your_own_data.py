@@ -50,10 +50,12 @@ from IPython.display import display
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from course_utils import cards, checks, data, evaluation, plots, pretrained, runtime, tables, text, training, widgets
+from course_utils import batching, claims, cost, data, device, evaluation, explorers, layers, plots, prediction, pretrained, profiles, text, training
+from course_utils.exercises import checks
+from course_utils.finetune import intake, report, run
 
 plots.use_style()
-profile, seed = runtime.get_profile(), runtime.get_seed()
+profile, seed = profiles.get_profile(), profiles.get_seed()
 smoke = profile.name == "smoke"
 folder = Path("outputs") / "13"
 shutil.rmtree(folder, ignore_errors=True)  # an earlier run of this notebook
@@ -137,11 +139,11 @@ print(dict(by_hand))
 
 # %% [markdown]
 # Five sentences came with both labels, in ten rows. Which label is right? Nobody can tell from the table, so neither can
-# be used. `tables.read_table` looks for these and more. It **drops nothing in silence**: what cannot be used is set aside
+# be used. `intake.read_table` looks for these and more. It **drops nothing in silence**: what cannot be used is set aside
 # with its line and its reason, and what can be used but should be known is said.
 
 # %%
-table = tables.read_table(path, text_column="review", label_column="sentiment")
+table = intake.read_table(path, text_column="review", label_column="sentiment")
 found = {fault.kind: fault.number for fault in table.faults}
 assert {kind: found[kind] for kind in by_hand} == dict(by_hand)
 assert all(found[kind] >= len(added) for kind, added in planted.items())
@@ -164,9 +166,9 @@ print(set_aside.groupby("reason").head(1).to_string(index=False))
 # $T$ word pieces of each?
 
 # %%
-reviews, max_tokens = table.reviews, profile.sentences_max_tokens
+reviews, max_tokens = table.reviews, profile.sentences_max_length
 tokenizer = pretrained.load_tokenizer()
-lengths = text.encode_wordpieces(reviews, tokenizer, max_tokens=512).lengths
+lengths = text.encode_wordpieces(reviews, tokenizer, max_length=512).lengths
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.8))
 axes[0].barh(reviews.class_names, np.bincount(reviews.labels), color=plots.COLOURS[0])
 axes[0].set(xlabel="usable rows", title="Seven in ten are positive")
@@ -178,7 +180,7 @@ plots.show(fig, alt="Left: bars of usable rows, about 300 negative and 700 posit
            "between 10 and 50, with a dotted line at the limit where longer texts are cut.")  # fmt: skip
 
 # %%
-(cut,) = tables.cut_texts(reviews, tokenizer, max_tokens=max_tokens)
+(cut,) = intake.truncated_texts(reviews, tokenizer, max_length=max_tokens)
 assert cut.number == (lengths > max_tokens).sum()
 share = np.bincount(reviews.labels).max() / len(reviews)
 print(f"always 'positive' is right in {share:.1%} of the rows")
@@ -229,7 +231,7 @@ for label in range(len(reviews.class_names)):
     for number, chosen_keys in enumerate(np.split(different, cuts)):
         part_by_hand[np.isin(keys, chosen_keys)] = number
 
-splits = tables.split_table(reviews, seed=seed)
+splits = intake.split_table(reviews, seed=seed)
 for number, (name, dealt) in enumerate(splits._asdict().items()):
     hand = reviews.labels[part_by_hand == number]
     print(f"{name:11} by hand {len(hand):4}, {hand.mean():.1%} positive; ", end="")
@@ -252,11 +254,11 @@ print("no text stands in two parts, and the classes have the same shares")
 
 # %%
 model = pretrained.load_classifier(num_classes=len(reviews.class_names), seed=seed)
-frozen = pretrained.freeze_below(model, 2)
-encoded = [text.encode_wordpieces(part, tokenizer, max_tokens=max_tokens) for part in splits]
-untrained = training.evaluate(model, encoded[1])
-settings = training.Settings(num_epochs=1 if smoke else 4, learning_rate=2e-4, seed=seed)
-print(f"frozen {frozen:,} of {pretrained.count_parameters(model).total:,} parameters")
+frozen = layers.freeze_below(model, 2)
+encoded = [text.encode_wordpieces(part, tokenizer, max_length=max_tokens) for part in splits]
+untrained = prediction.evaluate(model, encoded[1])
+settings = training.TrainingConfig(num_epochs=1 if smoke else 4, learning_rate=2e-4, seed=seed)
+print(f"frozen {frozen:,} of {layers.count_parameters(model).total:,} parameters")
 
 # %% [markdown]
 # ### How many minutes will it take?
@@ -269,16 +271,16 @@ print(f"frozen {frozen:,} of {pretrained.count_parameters(model).total:,} parame
 # $$F = B\,T\,\big(6\,P + 12\,L\,D\,T\big) \;\text{operations}, \qquad \text{seconds} = \frac{F}{R} .$$
 #
 # The second term is attention. (`training.fit` saves most of the last layer, as notebook 06 shows; here all of it is computed.) $R$ is the rate at which training steps go through operations on this machine:
-# `training.step_rate` times three steps of 32 x 32 tokens. By hand and by the package:
+# `cost.step_rate` times three steps of 32 x 32 tokens. By hand and by the package:
 
 # %%
 whole = pretrained.load_classifier(seed=seed)
-pretrained.freeze_below(whole, 0)  # the table of word pieces stays
+layers.freeze_below(whole, 0)  # the table of word pieces stays
 matrices = [m.weight for m in whole.bert.encoder.modules() if isinstance(m, torch.nn.Linear)]
 B, T, L, D = 8, 32, whole.config.num_hidden_layers, whole.config.hidden_size
 P = sum(matrix.numel() for matrix in matrices)
 operations = B * T * (6 * P + 12 * L * D * T)
-packaged_count = training.count_flops(whole, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
+packaged_count = cost.count_flops(whole, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
 assert np.isclose(operations, packaged_count)
 print(f"P = {P:,}: a step over {B} x {T} tokens takes {operations / 1e9:.1f} billion operations")
 
@@ -292,28 +294,28 @@ def step_seconds(net, B, T):
     labels, mask = torch.zeros(B, dtype=torch.long), torch.ones_like(input_ids)
 
     def step():
-        with runtime.autocast(net.device):
+        with device.autocast(net.device):
             loss = net(input_ids=input_ids, attention_mask=mask, labels=labels).loss
         loss.backward()
         net.zero_grad()
 
-    return runtime.median_seconds(step, repeats=3)
+    return cost.median_seconds(step, repeats=3)
 
 
 # %% tags=["nbval-ignore-output"]
-rate, timed = training.step_rate(whole), {}
+rate, timed = cost.step_rate(whole), {}
 grid = {"tokens T": [(8, T, 6) for T in (16, 64, 128)], "texts B": [(B, 32, 6) for B in (4, 12, 32)],
         "layers L": [(16, 32, L) for L in (1, 2, 4)]}  # fmt: skip
 for what, cases in grid.items():
     for B, T, L in cases:
         net = copy.deepcopy(whole)
-        pretrained.keep_layers(net, list(range(L)))
-        count = training.count_flops(net, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
+        layers.keep_layers(net, list(range(L)))
+        count = cost.count_flops(net, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
         pair = (count / rate, step_seconds(net, B, T))
         timed.setdefault(what, []).append(pair)
 del whole, net
 print(f"{rate / 1e9:.0f} billion operations a second in a training step,")
-print(f"{runtime.gemm_rate() / 1e9:.0f} billion in one product of two large matrices")
+print(f"{cost.gemm_rate() / 1e9:.0f} billion in one product of two large matrices")
 
 # %%
 fig, ax = plt.subplots(figsize=(5.6, 3.6))
@@ -338,13 +340,13 @@ plots.show(fig, alt="Measured against foretold seconds of a training step on log
 # the more of a step they are. For our run, with two frozen layers:
 
 # %% tags=["nbval-ignore-output"]
-batches = text.make_batches(encoded[0].lengths, batch_size=settings.batch_size)
-run_count = settings.num_epochs * training.count_flops(model, encoded[0].lengths, batches, trains=True)
+batches = batching.make_batches(encoded[0].lengths, batch_size=settings.batch_size)
+run_count = settings.num_epochs * cost.count_flops(model, encoded[0].lengths, batches, trains=True)
 foretold = run_count / rate
 print(f"foretold for {settings.num_epochs} epochs: {foretold:.0f} s, validation left out")
 
 # %% tags=["nbval-ignore-output"]
-panel = widgets.TrainingPanel()
+panel = explorers.TrainingPanel()
 display(panel.view)
 history = training.fit(model, encoded[0], encoded[1], settings, on_progress=panel)
 best = max(record.validation_accuracy for record in history.records)
@@ -354,13 +356,13 @@ print(f"foretold {foretold:.0f} s, took {history.seconds:.0f} s with validation"
 # %% [markdown]
 # ## 6 Judge it, beside rivals, with intervals
 #
-# `cards.judge` scores three models on the test part: always the commonest class, TF-IDF with logistic regression trained on the
+# `report.judge` scores three models on the test part: always the commonest class, TF-IDF with logistic regression trained on the
 # same training part, and ours. Intervals come from drawing blocks with replacement. For macro F1 by hand:
 
 # %%
-run = cards.Run(table, splits, model, tokenizer, "embedded", max_tokens, settings, history)
-judgement = cards.judge(run)
-test, predictions = splits.test, judgement.predictions[cards.TUNED]
+run = run.Run(table, splits, model, tokenizer, "embedded", max_tokens, settings, history)
+judgement = report.judge(run)
+test, predictions = splits.test, judgement.predictions[report.TUNED]
 members = [np.flatnonzero(test.blocks == block) for block in np.unique(test.blocks)]
 draws = []
 for _ in range(500):
@@ -368,7 +370,7 @@ for _ in range(500):
     draws.append(evaluation.macro_f1(predictions[drawn], test.labels[drawn]))
 low, high = np.quantile(draws, [0.025, 0.975])
 
-packaged = judgement.macro_f1[cards.TUNED]
+packaged = judgement.macro_f1[report.TUNED]
 assert np.isclose(packaged.estimate, evaluation.macro_f1(predictions, test.labels))
 assert abs(packaged.low - low) < 0.04 and abs(packaged.high - high) < 0.04
 print("macro F1 and its interval: by hand = packaged, within the luck of drawing")
@@ -435,12 +437,12 @@ checks.check("13.3", my_report, mine=False)  # the same check, on the solution a
 source = data.load_splits("rotten_tomatoes", test_size=200 if smoke else None).test
 ups, downs = (np.flatnonzero(source.labels == label) for label in (1, 0))
 fresh = source.take(np.concatenate([ups, downs[: int(len(ups) * 3 / 7)]]))
-fresh_encoded = text.encode_wordpieces(fresh, tokenizer, max_tokens=max_tokens)
-fresh_result = training.evaluate(model, fresh_encoded)
+fresh_encoded = text.encode_wordpieces(fresh, tokenizer, max_length=max_tokens)
+fresh_result = prediction.evaluate(model, fresh_encoded)
 print(f"{len(fresh):,} fresh sentences, {fresh.labels.mean():.1%} positive")
 
 # %% tags=["nbval-ignore-output"]
-promised = judgement.accuracy[cards.TUNED]
+promised = judgement.accuracy[report.TUNED]
 inside = "inside" if promised.low <= fresh_result.accuracy <= promised.high else "outside"
 print(f"promised {promised}; on fresh sentences {fresh_result.accuracy:.3f}, which is {inside}")
 
@@ -448,7 +450,7 @@ print(f"promised {promised}; on fresh sentences {fresh_result.accuracy:.3f}, whi
 majority = max(fresh.labels.mean(), 1 - fresh.labels.mean())
 if not smoke:
     assert fresh_result.accuracy > majority
-print(evaluation.check_band("13 accuracy on fresh sentences, 1,000 rows", fresh_result.accuracy))
+print(claims.check_claim("13 accuracy on fresh sentences, 1,000 rows", fresh_result.accuracy))
 
 # %% [markdown]
 # A 95 % interval is wrong once in twenty times, so one look proves little. But it is a promise that can be checked, and a bare number is
@@ -474,7 +476,7 @@ for name, row in zip(reviews.class_names, counts, strict=True):
 # the model is sure of and wrong about. Each line is a question to you: is the label right?
 
 # %% tags=["nbval-ignore-output"]
-mistakes = cards.confident_mistakes(run, judgement)
+mistakes = report.confident_mistakes(run, judgement)
 for mistake in mistakes[:4].itertuples():
     print(f"line {mistake.row}: says {mistake.predicted} ({mistake.confidence:.0%}),", end=" ")
     print(f"labelled {mistake.label}:\n   {mistake.text}")
@@ -516,7 +518,7 @@ checks.check("13.4", my_class_weights, mine=False)  # the same check, on the sol
 # **model card** in the hub's format: what it was trained on, how well it does and against whom, what it is not for.
 
 # %%
-home = cards.save_run(run, judgement, folder / "film-sentences")
+home = run.save_run(run, judgement, folder / "film-sentences")
 print(*sorted(path.name for path in home.iterdir()), sep="\n")
 
 # %% tags=["nbval-ignore-output"]
@@ -530,7 +532,7 @@ print(card[start : start + 900])
 
 # %%
 try:
-    cards.save_run(run, judgement, home)
+    run.save_run(run, judgement, home)
 except FileExistsError as error:
     print(error)
 
@@ -545,7 +547,7 @@ logging.disable_progress_bar()
 classify = pipeline("text-classification", model=str(home), device="cpu")
 answers = classify(list(test.texts[:8]), truncation=True, top_k=1)
 expected = judgement.probabilities[:8].max(axis=1)
-rounding = torch.finfo(runtime.choose_precision(model.device)).eps  # ours may be computed in bfloat16
+rounding = torch.finfo(device.choose_precision(model.device)).eps  # ours may be computed in bfloat16
 np.testing.assert_allclose([answer[0]["score"] for answer in answers], expected, atol=1e-4 + 2 * rounding)
 print("plain transformers gives the same probabilities, up to rounding")
 
@@ -614,7 +616,7 @@ def linear_scores(parts: data.Splits) -> list[float]:
 num_splits = 3 if smoke else 10
 scores = {"copies together": [], "copies scattered": []}
 for number in range(num_splits):
-    together = tables.split_table(doubled, seed=number)
+    together = intake.split_table(doubled, seed=number)
     order = np.random.default_rng(number).permutation(len(doubled))
     cuts = np.cumsum([len(part) for part in together])[:2]
     scattered = data.Splits(*(doubled.take(indices) for indices in np.split(order, cuts)))

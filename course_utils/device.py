@@ -1,0 +1,168 @@
+"""Where models run and how precisely: the one place that touches private parts of torch, accelerate or transformers."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # by Accelerate's names
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """Return the device asked for, or the best one here, as Accelerate chooses it: cuda, then mps, then cpu.
+
+    Raises:
+        ValueError: the device is unknown or not in this machine; the message lists those that are.
+    """
+    here = ["cpu"]
+    if torch.backends.mps.is_available():
+        here.insert(0, "mps")
+    if torch.cuda.is_available():
+        here.insert(0, "cuda")
+    name = name or here[0]
+    if name.split(":")[0] not in here:
+        raise ValueError(f"This machine has no device {name!r}. Choose one of: {', '.join(here)}.")
+    return torch.device(name)
+
+
+def has_fast_bfloat16() -> bool:
+    """Return whether this processor multiplies bfloat16 matrices in hardware (AVX-512 BF16 or AMX).
+
+    Without such instructions bfloat16 is emulated and was measured to be hundreds of times slower.
+    """
+    return any(
+        getattr(torch.cpu, probe, lambda: False)() for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+
+
+def choose_precision(device: torch.device) -> torch.dtype:
+    """Return the dtype for matrix products on `device`: bfloat16 if the hardware has it, else float32."""
+    fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and has_fast_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def autocast(device: torch.device, mixed_precision: str | None = None) -> AbstractContextManager:
+    """Return a `with` block that computes matrix products in reduced precision.
+
+    Weights stay in float32; inside the block each is converted once, however many batches read it.
+
+    Args:
+        mixed_precision: "no", "bf16" or "fp16", Accelerate's names; None takes that of `choose_precision`.
+    """
+    dtype = DTYPES[mixed_precision] if mixed_precision else choose_precision(device)
+    return torch.autocast(device.type, dtype=dtype) if dtype != torch.float32 else nullcontext()
+
+
+def make_accelerator(*, mixed_precision: str | None = None, gradient_accumulation_steps: int = 1) -> Accelerator:
+    """Return an `Accelerator` for one run; `mixed_precision` as in `autocast`.
+
+    Accelerate keeps the precision of the first Accelerator for the whole process and refuses another one. A notebook
+    trains in both, so what is kept is cleared first; processes and devices stay as they are.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, GradientState
+
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
+    if mixed_precision is None:
+        mixed_precision = "bf16" if choose_precision(choose_device()) == torch.bfloat16 else "no"
+    return Accelerator(mixed_precision=mixed_precision, gradient_accumulation_steps=gradient_accumulation_steps)
+
+
+def release(accelerator: Accelerator, model: nn.Module) -> nn.Module:
+    """Return the model as it was before `accelerator.prepare`: its own class's forward, without mixed precision."""
+    model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    vars(model).pop("forward", None)  # Accelerate leaves a copy of the class's method on the instance
+    return model
+
+
+def float32_attention(module: nn.Module, query, key, value, attention_mask, **options):
+    """Return transformers' SDPA attention float (B, T, heads, D / heads), in float32 where it is differentiated.
+
+    torch computes the backward pass of attention in bfloat16 slowly on a CPU: it took 42 % of a training step whose
+    products are in bfloat16, in float32 a tenth of that (2 cores with AMX, torch 2.15). The forward pass alone is
+    faster in bfloat16.
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    if not any(states.requires_grad for states in (query, key, value)):  # prediction, or a frozen layer
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    with torch.autocast(query.device.type, enabled=False):
+        query, key, value, dtype = query.float(), key.float(), value.float(), query.dtype
+        states, weights = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    return states.to(dtype), weights
+
+
+def lowered(states: torch.Tensor) -> torch.Tensor:
+    """Return states in the precision of the surrounding `autocast`, or as they are if there is none.
+
+    A stack of layers adds to what enters it. If that is in bfloat16, sums and norms stay so from layer to layer, while
+    `autocast` alone takes them back to float32 between any two products. Predictions of sentences took a quarter
+    less time so, steps on 256 tokens a seventh (2 cores with AMX). Logits of about 1 err by 0.004, in place of 0.003.
+    """
+    kind = states.device.type
+    return states.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else states
+
+
+def _lower_output(module: nn.Module, inputs: tuple, states: torch.Tensor) -> torch.Tensor:
+    return lowered(states)
+
+
+def prepare_for_bfloat16(model):
+    """Return a transformers model, changed in place, that is faster in bfloat16; in float32 it computes what it did before.
+
+    Its embeddings pass on `lowered` states, and on a processor with fast bfloat16 it uses `float32_attention`. Called
+    once, when a model is loaded. The environment variable `COURSE_PLAIN_MODELS=1` switches it off.
+    """
+    if os.environ.get("COURSE_PLAIN_MODELS"):
+        return model
+    if (embeddings := getattr(model.base_model, "embeddings", None)) is not None:
+        embeddings.register_forward_hook(_lower_output)
+    if model.config._attn_implementation == "sdpa" and choose_device().type == "cpu" and has_fast_bfloat16():
+        from transformers import AttentionInterface
+        from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+        AttentionInterface.register("sdpa_float32", float32_attention)
+        AttentionMaskInterface.register("sdpa_float32", sdpa_mask)
+        model.set_attn_implementation("sdpa_float32")
+    return model
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Silence transformers' loading report for the length of a `with` block, then restore what was set."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def hardware() -> str:
+    """Return cores and processor family, by which measured records are distinguished: "2 cores, x86_64"."""
+    return f"{os.cpu_count()} cores, {platform.machine()}"
+
+
+def machine_kind() -> str:
+    """Return what times depend on most, for names of records: device, precision and AMX, such as "cpu_bfloat16_amx".
+
+    Two processors that both multiply bfloat16 differ fivefold in its rate if one of them has AMX.
+    """
+    device = choose_device()
+    amx = device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return f"{device.type}_{choose_precision(device)}".replace("torch.", "") + "_amx" * amx

@@ -1,0 +1,1 @@
+"""A table of your own to a model in a folder."""
