@@ -59,7 +59,7 @@ def check_claim(name: str, value: float) -> str:
     if not low <= value <= high:  # NaN fails too
         raise OutsideToleranceError(
             f"{name} is {value:.4f}, outside its tolerance {low:.3f} to {high:.3f}, measured over {len(claim['values'])} "
-            "seeds. Restart the kernel and run every cell in order; if it stays outside, the claim of this cell is not true here."
+            "seeds. Restart the kernel and run every cell in order; if it stays outside, the claim is not true here."
         )
     return f"{name}: within its tolerance {low:.3f} to {high:.3f} ({len(claim['values'])} seeds)."
 
