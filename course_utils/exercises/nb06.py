@@ -122,10 +122,10 @@ EXERCISES = [
     Exercise(
         id="06.3",
         kind="complete",
-        title="the rate at a step",
+        title="the learning rate at a step",
         cases=(
-            Case("rate_at(step=0, num_steps=20, warmup_steps=4, peak=1.0)", (0, 20, 4, 1.0), 0.2),
-            Case("rate_at(step=3, num_steps=20, warmup_steps=4, peak=1.0)", (3, 20, 4, 1.0), 0.8),
+            Case("rate_at(step=0, num_steps=20, warmup_steps=4, peak=1.0)", (0, 20, 4, 1.0), 0.0),
+            Case("rate_at(step=3, num_steps=20, warmup_steps=4, peak=1.0)", (3, 20, 4, 1.0), 0.75),
             Case("rate_at(step=4, num_steps=20, warmup_steps=4, peak=1.0)", (4, 20, 4, 1.0), 1.0),
             Case("rate_at(step=12, num_steps=20, warmup_steps=4, peak=1.0)", (12, 20, 4, 1.0), 0.5),
             Case("rate_at(step=12, num_steps=20, warmup_steps=4, peak=0.1)", (12, 20, 4, 0.1), 0.05),
@@ -133,45 +133,45 @@ EXERCISES = [
         ),
         mistakes=(
             Mistake(
-                lambda step, num_steps, warmup_steps, peak: peak * min(1, (step + 1) / (warmup_steps + 1)),
-                "after the warm-up the rate stays at its peak. It should fall to zero.",
-            ),
-            Mistake(
-                lambda step, num_steps, warmup_steps, peak: (
-                    peak * (step / warmup_steps if step < warmup_steps else fall(step, num_steps, warmup_steps))
-                ),
-                "the first step has the rate zero, and so is lost. Count it: (step + 1) / (warmup_steps + 1).",
+                lambda step, num_steps, warmup_steps, peak: peak * min(1, step / warmup_steps if warmup_steps else 1),
+                "after the warm-up the learning rate stays at its peak. It should fall to zero.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: (
                     peak * ((step + 1) / warmup_steps if step < warmup_steps else fall(step, num_steps, warmup_steps))
                 ),
-                "the peak is reached one step early. It belongs to step warmup_steps: divide by warmup_steps + 1.",
+                "the peak is reached one step early. It belongs to step warmup_steps, and step 0 has the learning rate 0.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: (
-                    peak * ((step + 1) / (warmup_steps + 1) if step < warmup_steps else (num_steps - step) / num_steps)
+                    peak * ((step + 1) / (warmup_steps + 1) if step < warmup_steps else fall(step, num_steps, warmup_steps))
                 ),
-                "the fall is counted from the start of the run, so the rate jumps down after the warm-up. From the peak at "
-                "warmup_steps to zero at num_steps it takes num_steps - warmup_steps steps.",
+                "here step 0 has the learning rate 0, as in transformers: no + 1.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: (
-                    (step + 1) / (warmup_steps + 1) if step < warmup_steps else fall(step, num_steps, warmup_steps)
+                    peak * (step / warmup_steps if step < warmup_steps else (num_steps - step) / num_steps)
                 ),
-                "the factor, between 0 and 1. The rate is the factor times peak.",
+                "the fall is counted from the start of the run, so the learning rate jumps down after the warm-up. From the "
+                "peak at warmup_steps to zero at num_steps it takes num_steps - warmup_steps steps.",
+            ),
+            Mistake(
+                lambda step, num_steps, warmup_steps, peak: (
+                    step / warmup_steps if step < warmup_steps else fall(step, num_steps, warmup_steps)
+                ),
+                "the factor, between 0 and 1. The learning rate is the factor times peak.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: peak * (num_steps - step) / num_steps,
-                "there is no warm-up: the rate falls from the first step.",
+                "there is no warm-up: the learning rate falls from the first step.",
             ),
         ),
         hints=(
             "two straight lines: one for step < warmup_steps, one for the rest.",
-            "going up, the share of the peak is (step + 1) / (warmup_steps + 1).",
+            "going up, the share of the peak is step / warmup_steps.",
             "going down, it is (num_steps - step) / (num_steps - warmup_steps).",
         ),
-        after="training.rate_factor is this function without the peak.",
+        after="transformers.get_linear_schedule_with_warmup multiplies the learning rate of any optimiser by this factor.",
     ),
     Exercise(
         id="06.4",

@@ -14,20 +14,20 @@ def loss_by_loop(logits, labels):
 
 def rate_by_cases(step, num_steps, warmup_steps, peak):
     if step < warmup_steps:
-        return peak * (step + 1) / (warmup_steps + 1)
+        return peak * step / warmup_steps
     left = num_steps - step
     return peak * left / (num_steps - warmup_steps)
 
 
-def rate_by_packaged_factor(step, num_steps, warmup_steps, peak):
-    from course_utils import training
+def rate_by_transformers(step, num_steps, warmup_steps, peak):
+    from transformers import get_linear_schedule_with_warmup
 
-    return peak * training.rate_factor(step, num_steps=num_steps, warmup_steps=warmup_steps)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=peak)
+    return get_linear_schedule_with_warmup(optimizer, warmup_steps, num_steps).lr_lambdas[0](step) * peak
 
 
-def rate_without_plus_one(step, num_steps, warmup_steps, peak):
-    rising = step / warmup_steps if warmup_steps else 1.0
-    return peak * min(rising, (num_steps - step) / (num_steps - warmup_steps))
+def rate_with_plus_one(step, num_steps, warmup_steps, peak):
+    return peak * min((step + 1) / (warmup_steps + 1), (num_steps - step) / (num_steps - warmup_steps))
 
 
 def rate_that_falls_at_once(step, num_steps, warmup_steps, peak):
@@ -83,9 +83,9 @@ RIGHT = {
     ],
     "06.3": [
         rate_by_cases,
-        rate_by_packaged_factor,
-        lambda step, n, w, peak: np.interp(step, [-1, w, n], [0, peak, 0]),
-        lambda step, n, w, peak: peak * min((step + 1) / (w + 1), (n - step) / (n - w)),
+        rate_by_transformers,
+        lambda step, n, w, peak: np.interp(step, [0, w, n] if w else [0, n], [0, peak, 0] if w else [peak, 0]),
+        lambda step, n, w, peak: peak * min(step / w if w else 1.0, (n - step) / (n - w)),
     ],
     "06.4": [clipped_by_hand, clipped_by_torch],
     "06.6": [
@@ -116,11 +116,11 @@ WRONG = {
         (lambda logits, labels: cross_entropy(logits.log_softmax(dim=0), labels), "should give"),
     ],
     "06.3": [
-        (rate_without_plus_one, "the first step has the rate zero"),
+        (rate_with_plus_one, "no + 1"),
         (rate_that_falls_at_once, "there is no warm-up"),
-        (lambda step, n, w, peak: peak * min(1.0, (step + 1) / (w + 1)), "the rate stays at its peak"),
-        (lambda step, n, w, peak: min((step + 1) / (w + 1), (n - step) / (n - w)), "The rate is the factor times peak"),
-        (lambda step, n, w, peak: peak, "should give 0.2"),
+        (lambda step, n, w, peak: peak * min(1.0, step / w if w else 1.0), "stays at its peak"),
+        (lambda step, n, w, peak: min(step / w if w else 1.0, (n - step) / (n - w)), "is the factor times peak"),
+        (lambda step, n, w, peak: peak, "should give 0"),
     ],
     "06.4": [
         (clipped_apart, "each tensor was cut by itself"),
