@@ -5,11 +5,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from helpers import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import chinese as tool
+
 ROOT = Path(__file__).resolve().parents[1]
-tool = load("chinese_tool", ROOT / "tools" / "chinese.py")
 
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = tool.README.read_text(encoding="utf-8")

@@ -217,7 +217,7 @@ def test_no_file_names_a_package_registry_or_a_folder_of_one_machine():
 
 
 def test_the_tables_of_the_readme_are_up_to_date():
-    assert load(ROOT / "tools" / "readme.py").generated(README) == README, "type: python tools/readme.py"
+    assert load(ROOT / "tools" / "readme.py").generated(README) == README, "type: python -m tools.readme"
 
 
 def test_the_first_screen_holds_the_picture_and_the_two_commands():

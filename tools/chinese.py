@@ -1,7 +1,7 @@
 """Keep the Chinese pages in step with the English ones: README.zh.md and notebooks/zh/00_start_here.ipynb.
 
-    python tools/chinese.py           write the tables of README.zh.md, and the notebook from its script
-    python tools/chinese.py --check   say what is out of date, and exit with 1 if anything is
+    python -m tools.chinese           write the tables of README.zh.md, and the notebook from its script
+    python -m tools.chinese --check   say what is out of date, and exit with 1 if anything is
 
 Prose is translated by hand, in README.zh.md and in the Markdown cells of notebooks/zh/00_start_here.py. Tables of
 README.zh.md are those of tools/readme.py with Chinese heads and sentences; code cells and outputs are those of notebook 00.
@@ -16,10 +16,9 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-import readme  # noqa: E402  (beside this file)
+from tools import readme
 
+ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.zh.md"
 SCRIPT = ROOT / "notebooks" / "zh" / "00_start_here.py"
 NOTEBOOK = SCRIPT.with_suffix(".ipynb")
@@ -159,7 +158,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         old = [path.name for path, text in fresh.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
         if old:
-            print(f"Out of date: {', '.join(old)}. Type: python tools/chinese.py", file=sys.stderr)
+            print(f"Out of date: {', '.join(old)}. Type: python -m tools.chinese", file=sys.stderr)
         return int(bool(old))
     for path, text in fresh.items():
         path.write_text(text, encoding="utf-8")

@@ -1,10 +1,10 @@
 """Write the generated parts of README.md: the map, the symbols, the results, the listing, the speed.
 
-    python tools/readme.py           write them
-    python tools/readme.py --check   say which parts are out of date, and exit with 1 if any is
+    python -m tools.readme           write them
+    python -m tools.readme --check   say which parts are out of date, and exit with 1 if any is
 
 Each part stands between two comments, <!-- generated: NAME --> and <!-- end: NAME -->. Minutes come from
-bench/results/notebook_times_*.json, questions and symbols from notebook 00, results from course_utils/bands.json, the
+bench/results/notebook_times_*.json, questions and symbols from notebook 00, results from course_utils/claims.json, the
 published listing from bench/results/torchtext_listing.json, speed from bench/results/speed_*.json.
 """
 
@@ -85,7 +85,7 @@ def symbols() -> str:
 
 def results() -> str:
     """Return the table of training claims with the band each is held to."""
-    record = json.loads((ROOT / "course_utils" / "bands.json").read_text(encoding="utf-8"))
+    record = json.loads((ROOT / "course_utils" / "claims.json").read_text(encoding="utf-8"))
     lines = []
     for profile, bands in record["profiles"].items():
         for name, band in bands.items():
@@ -110,7 +110,7 @@ def listing() -> str:
     """Return the table of notebook 04's listing beside the LSTM of notebook 03."""
     file = ROOT / "bench" / "results" / "torchtext_listing.json"
     if not file.exists():
-        return "Not measured yet: `python bench/torchtext_listing.py`."
+        return "Not measured yet: `python -m bench.torchtext_listing`."
     record = json.loads(file.read_text(encoding="utf-8"))
     times, accuracy = record["time"], record["accuracy"]
     lines = [row("", "seconds an epoch", "test accuracy", "torch"), row("---", "--:", "--:", "--:")]
@@ -133,7 +133,7 @@ def vectors() -> str:
     """Return what word vectors made from the reviews are worth to the LSTM."""
     file = ROOT / "bench" / "results" / "word_vectors.json"
     if not file.exists():
-        return "Not measured yet: `python bench/word_vectors.py`."
+        return "Not measured yet: `python -m bench.word_vectors`."
     record = json.loads(file.read_text(encoding="utf-8"))
     start, plain = (f"{statistics.mean(record['accuracy'][side]):.3f}" for side in ("with vectors", "without"))
     gain = "{mean:.1f} points ({low:.1f} to {high:.1f})".format(**{k: 100 * v for k, v in record["gain"].items()})
@@ -149,7 +149,7 @@ def lstm() -> str:
     """Return how far an LSTM of two directions gets with some minutes more."""
     file = ROOT / "bench" / "results" / "lstm_full.json"
     if not file.exists():
-        return "Not measured yet: `python bench/lstm_full.py`."
+        return "Not measured yet: `python -m bench.lstm_full`."
     record = json.loads(file.read_text(encoding="utf-8"))
     seeds, minutes = record["accuracy"], [seconds / 60 for seconds in record["seconds"]]
     gap = {key: f"{100 * value:+.1f}" for key, value in record["over_word_counts"].items()}
@@ -262,7 +262,7 @@ def main(arguments: list[str]) -> int:
     fresh = generated(text)
     if "--check" in arguments:
         if fresh != text:
-            print("README.md is out of date: python tools/readme.py", file=sys.stderr)
+            print("README.md is out of date: python -m tools.readme", file=sys.stderr)
         return int(fresh != text)
     README.write_text(fresh, encoding="utf-8")
     return 0
