@@ -26,7 +26,7 @@ from pathlib import Path
 import nbformat
 
 from course_utils.exercises import checks
-from tools.readme import row
+from tools.tables import row
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
