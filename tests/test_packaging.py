@@ -249,6 +249,16 @@ def test_the_page_on_usage_names_every_command_and_profile():
     assert [name for name in start.ACTIONS if f"`{name}`" not in USAGE] == []
 
 
+def test_every_option_on_the_page_on_usage_exists():
+    offered = (ROOT / "bench" / "speed.py").read_text(encoding="utf-8")
+    for action in ("doctor", "lab", "finetune", "predict", "progress", "bundle"):
+        command = [sys.executable, "-m", "course_utils.cli", action, "--help"]
+        offered += subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    page = USAGE.split("## An environment")[0] + USAGE.split("## How fast")[1]  # the rest is about pip, uv and conda
+    named = set(re.findall(r"--[a-z][a-z-]*", page))
+    assert len(named) > 10 and {name for name in named if not re.search(rf"{name}\b(?!-)", offered)} == set()
+
+
 # --- cards
 
 
