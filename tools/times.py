@@ -91,7 +91,7 @@ def speed() -> str:
 
 
 def speed_table(comparisons: list[dict]) -> str:
-    """Return one record of `course bench`: each rival beside the course's way, and what the comparison rests on."""
+    """Return one record of `course bench`: every other way beside the course's way, and what the comparison rests on."""
     head = ("the question", "the course", "against", "what differs", "times as long (range)")
     rows = [cells for comparison in comparisons for cells in sides(comparison)]
     runs = [comparison["measured"] for comparison in comparisons]
@@ -107,7 +107,7 @@ def speed_table(comparisons: list[dict]) -> str:
 
 
 def sides(comparison: dict) -> list[tuple[str, ...]]:
-    """Return the cells of each rival's row; question and course stand in the first row only."""
+    """Return the cells of a row for every other side; question and course are in the first row only."""
     ours, *others = comparison["sides"]
     first = f"{ours['name']}: {ours['seconds']['median']:.1f} s, {ours['tokens_per_second']:,} tokens/s"
     first += f", accuracy {ours['accuracy']['estimate']:.3f}" if "accuracy" in ours else ""
