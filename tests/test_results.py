@@ -1,4 +1,4 @@
-"""tools/results.py and tools/tables.py: numbers worked out another way, and pages that lack what is to be filled."""
+"""The generated pages: numbers worked out another way, and pages that lack the part to be filled."""
 
 import json
 import re
@@ -7,17 +7,17 @@ import statistics
 import pytest
 from scipy import stats
 
-from tools import results, tables
+from tools import accuracies, results, tables
 
 
 def test_the_interval_of_a_mean_is_that_of_scipy():
     values = [0.81, 0.83, 0.82, 0.85, 0.80]
     expected = stats.t.interval(0.95, df=4, loc=statistics.mean(values), scale=stats.sem(values))
-    assert results.mean_interval(values) == pytest.approx(expected)
+    assert accuracies.mean_interval(values) == pytest.approx(expected)
 
 
 def test_the_headline_states_what_was_recorded():
-    bands = json.loads(results.CLAIMS.read_text(encoding="utf-8"))["profiles"]["workshop"]
+    bands = json.loads(accuracies.CLAIMS.read_text(encoding="utf-8"))["profiles"]["workshop"]
     tuned, gain = (bands[f"06 {claim}"]["values"] for claim in (
         "fine-tuned encoder on Rotten Tomatoes, block split", "gain of fine-tuning over TF-IDF"))  # fmt: skip
     said = results.headline()
