@@ -1,7 +1,7 @@
-"""Measure the bands that training claims are held to, and keep them in course_utils/bands.json.
+"""Measure the bands that training claims are held to, and keep them in course_utils/claims.json.
 
-    python bench/bands.py 03 06              run these notebooks for seeds 0 to 4 and make their bands
-    python bench/bands.py 03 --seeds 5 6 7   more seeds, added to those measured before
+    python -m bench.bands 03 06              run these notebooks for seeds 0 to 4 and make their bands
+    python -m bench.bands 03 --seeds 5 6 7   more seeds, added to those measured before
 
 Every `claims.check_claim(name, value)` that a notebook reaches is recorded, seed by seed, in
 bench/results/band_values.jsonl; a band is made from all values of a claim (`make_band`). The seconds that
@@ -24,18 +24,17 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-ROOT = Path(__file__).resolve().parents[1]
-VALUES = ROOT / "bench" / "results" / "band_values.jsonl"
-BANDS = ROOT / "course_utils" / "bands.json"
-sys.path.insert(0, str(ROOT / "tools"))
+from bench import records
+from course_utils.device import hardware
+from tools import notebooks
 
-import notebooks  # noqa: E402
-from course_utils.runtime import hardware  # noqa: E402
+VALUES = records.RESULTS / "band_values.jsonl"
+BANDS = records.ROOT / "course_utils" / "claims.json"
 
 
 def record(number: str, seed: int) -> None:
     """Run one notebook with one seed; its claims are appended to the file of values."""
-    os.environ |= {"COURSE_PROFILE": "workshop", "COURSE_SEED": str(seed), "COURSE_RECORD_BANDS": str(VALUES)}
+    os.environ |= {"COURSE_PROFILE": "workshop", "COURSE_SEED": str(seed), "COURSE_RECORD_CLAIMS": str(VALUES)}
     (script,) = notebooks.scripts([number])
     with tempfile.TemporaryDirectory() as folder:  # seeds may run side by side, and would share their outputs
         cost = notebooks.execute(notebooks.read(script), folder=Path(folder))
@@ -95,7 +94,7 @@ def make_band(values: list[float], *, smallest: float = 0.005) -> tuple[float, f
 
 
 def make() -> None:
-    """Write bands.json from the recorded values; a claim with fewer than five seeds gets no band."""
+    """Write claims.json from the recorded values; a claim with fewer than five seeds gets no band."""
     claims: dict[str, dict[int, dict]] = defaultdict(lambda: defaultdict(dict))
     for line in recorded():
         claims[line["name"]][line["seed"]] |= line
@@ -113,7 +112,7 @@ def make() -> None:
         )
         print(f"{name}: {low} to {high} from {values}")
     measured = {"date": date.today().isoformat(), "hardware": hardware()}
-    BANDS.write_text(json.dumps({"measured": measured, "profiles": {"workshop": bands}}, indent=1) + "\n")
+    records.write(BANDS, {"measured": measured, "profiles": {"workshop": bands}})
 
 
 def main() -> None:

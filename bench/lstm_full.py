@@ -1,7 +1,7 @@
 """How far does an LSTM of this course get with all its training reviews and some minutes more? Five seeds.
 
-    python bench/lstm_full.py             run the seeds that are missing and write the record
-    python bench/lstm_full.py --seeds 0   only that seed; the record is made when five are there
+    python -m bench.lstm_full             run the seeds that are missing and write the record
+    python -m bench.lstm_full --seeds 0   only that seed; the record is made when five are there
 
 Two directions, 400 words of each review, word vectors made from the training reviews, and a share of the words read as
 unknown while training. Result: bench/results/lstm_full.json, with the accuracy on the test part and its 95 % interval,
@@ -16,15 +16,15 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import seeds
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from bench import records
 from course_utils import data, models, prediction, text, training
-from course_utils.runtime import hardware
+from course_utils.device import hardware
 
-RESULT = seeds.ROOT / "bench" / "results" / "lstm_full.json"
+RESULT = records.RESULTS / "lstm_full.json"
 MAX_TOKENS, SIZE = 400, 64
 NETWORK: dict[str, Any] = {"bidirectional": True, "dropout": 0.4, "word_dropout": 0.4}
 SETTINGS: dict[str, Any] = {"num_epochs": 8, "learning_rate": 2e-3, "batch_size": 64}
@@ -33,12 +33,14 @@ ASKED = {"max_tokens": MAX_TOKENS, "vector_size": SIZE, **NETWORK, **SETTINGS}
 
 def run(seed: int) -> dict:
     """Return the seconds of a training run, its validation accuracies, and which test reviews it gets right."""
-    (train, validation, test), vocab_size = seeds.encoded_reviews(MAX_TOKENS)
+    (train, validation, test), vocab_size = records.encoded_reviews(MAX_TOKENS)
     started = time.perf_counter()
     vectors = text.ppmi_vectors(train, vocab_size=vocab_size, size=SIZE, seed=seed)
     torch.manual_seed(seed)
     model = models.LSTMClassifier(vocab_size, embedding_size=SIZE, vectors=vectors, **NETWORK)
-    history = training.fit(model, train, validation, training.TrainingConfig(seed=seed, **SETTINGS), on_progress=lambda _: None)
+    history = training.fit(
+        model, train, validation, training.TrainingConfig(seed=seed, **SETTINGS), on_progress=lambda _: None
+    )
     seconds = time.perf_counter() - started
     correct = (prediction.evaluate(model, test).predictions == test.labels).astype(int)
     print(f"seed {seed}: {correct.mean():.4f} after {seconds:.0f} s", flush=True)
@@ -54,7 +56,7 @@ def word_counts(splits: data.Splits) -> np.ndarray:
 
 
 def main() -> None:
-    runs = seeds.finished_runs(__doc__, "lstm_full", ASKED, run)
+    runs = records.finished_runs(__doc__, "lstm_full", ASKED, run)
     if not runs:
         return
     splits = data.load_splits("imdb")
@@ -62,13 +64,13 @@ def main() -> None:
     record = {
         "train_reviews": len(splits.train), "max_tokens": MAX_TOKENS, **NETWORK, **SETTINGS, "seeds": len(runs),
         "accuracy": [round(float(np.mean(each["correct"])), 4) for each in runs],
-        "mean": seeds.interval(correct, blocks),
-        "over_word_counts": seeds.interval(correct - word_counts(splits), blocks),
+        "mean": records.interval(correct, blocks),
+        "over_word_counts": records.interval(correct - word_counts(splits), blocks),
         "validation": [each["validation"] for each in runs], "seconds": [round(each["seconds"]) for each in runs],
         "threads": torch.get_num_threads(), "date": date.today().isoformat(), "hardware": hardware(),
         "torch": torch.__version__,
     }  # fmt: skip
-    RESULT.write_text(json.dumps(record, indent=1) + "\n")
+    records.write(RESULT, record)
     print(json.dumps(record, indent=1))
 
 

@@ -19,7 +19,6 @@ import gc
 import json
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -33,13 +32,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench import records
 from course_utils import batching, cost, data, device, layers, models, prediction, pretrained, text, training
 from course_utils.evaluation import block_interval
 from course_utils.text import EncodedTexts
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "results"
-QUICK_RESULT = ROOT / "outputs" / "speed_quick.json"
+QUICK_RESULT = records.ROOT / "outputs" / "speed_quick.json"
 BATCH_SIZE, LEARNING_RATE = 32, 1e-4
 PAID_BY_ACCURACY = "Dropout is left out: the rows with accuracies (`course bench accuracy`) say whether that costs any."
 
@@ -130,9 +128,13 @@ def course_run(encoded: EncodedTexts, *, dropout: float = 0.0, frozen: int | Non
         model = pretrained.load_classifier(dropout=dropout, seed=seed)
         if frozen is not None:
             layers.freeze_below(model, frozen)
-        settings = training.TrainingConfig(num_epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=seed, **choices)
+        settings = training.TrainingConfig(
+            num_epochs=1, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=seed, **choices
+        )
         generator = torch.Generator().manual_seed(seed)  # as fit makes its batches
-        batches = batching.make_batches(encoded.lengths, batch_size=BATCH_SIZE, generator=generator, bucketed=settings.bucketed)
+        batches = batching.make_batches(
+            encoded.lengths, batch_size=BATCH_SIZE, generator=generator, bucketed=settings.bucketed
+        )
         states = layers.hidden_states(model, encoded, layer=frozen or 0) if cached and not cache_timed else None
 
         def run() -> int:
@@ -183,7 +185,7 @@ def trainer_run(encoded: EncodedTexts, *, strategy: str) -> Callable[[int], Job]
             for ids, label in zip(encoded.input_ids, encoded.labels, strict=True)
         ]
         arguments = TrainingArguments(
-            output_dir=str(ROOT / "outputs" / "trainer"), num_train_epochs=1, per_device_train_batch_size=BATCH_SIZE,
+            output_dir=str(records.ROOT / "outputs" / "trainer"), num_train_epochs=1, per_device_train_batch_size=BATCH_SIZE,
             learning_rate=LEARNING_RATE, seed=seed, train_sampling_strategy=strategy,
             bf16=strategy == "group_by_length" and device.has_fast_bfloat16(), use_cpu=not torch.cuda.is_available(),
             report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
@@ -442,7 +444,7 @@ def _prediction(source: str, size: int, max_tokens: int) -> Comparison:
     )
 
 
-def prediction(sizes: Sizes) -> Comparison:
+def prediction_sentences(sizes: Sizes) -> Comparison:
     return _prediction("rotten_tomatoes", sizes.predicted, 48)
 
 
@@ -457,7 +459,7 @@ COMPARISONS: dict[str, tuple[Callable[[Sizes], Comparison], str]] = {
     "pieces": (pieces, "long batches whole or in pieces"),
     "lstm": (lstm, "an epoch of the LSTM of notebook 03, against a plain loop"),
     "lstm-whole": (lstm_whole, "the same on whole reviews of every length"),
-    "prediction": (prediction, "bulk prediction of sentences, against transformers.pipeline"),
+    "prediction": (prediction_sentences, "bulk prediction of sentences, against transformers.pipeline"),
     "prediction-reviews": (prediction_reviews, "the same on long reviews"),
     "accuracy": (
         accuracy,
@@ -529,15 +531,14 @@ def record(comparison: Comparison, measured: dict[str, Measured], rates: list[fl
 
 def surroundings() -> dict[str, str]:
     """Return where and with what a comparison was measured."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    device = device.choose_device()
+    here = device.choose_device()
     return {
-        "hardware": f"{device.hardware()}, {device.type}",
+        "hardware": f"{device.hardware()}, {here.type}",
         "threads": str(torch.get_num_threads()),
-        "precision": str(device.choose_precision(device)).removeprefix("torch."),
+        "precision": str(device.choose_precision(here)).removeprefix("torch."),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "transformers", "accelerate")},
-        "commit": commit,
+        "commit": records.commit(short=True),
         "date": date.today().isoformat(),
     }
 
@@ -561,15 +562,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more.")
     sizes, rounds = (QUICK, 1) if options.quick else (Sizes(), options.rounds)
-    out = options.out or (QUICK_RESULT if options.quick else RESULTS / f"speed_{device.machine_kind()}.json")
+    out = options.out or (QUICK_RESULT if options.quick else records.RESULTS / f"speed_{device.machine_kind()}.json")
     kept = json.loads(out.read_text())["comparisons"] if out.exists() else {}
     for name in options.names or [name for name in COMPARISONS if name not in ONLY_IF_NAMED]:
         comparison = COMPARISONS[name][0](sizes)
         print(f"{name}: {comparison.question}", flush=True)
         kept[name] = record(comparison, *measure(comparison, rounds))
         ordered = {each: kept[each] for each in COMPARISONS if each in kept}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps({"comparisons": ordered}, indent=1) + "\n")
+        records.write(out, {"comparisons": ordered})
     print(f"written: {out}")
     return 0
 

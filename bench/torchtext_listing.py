@@ -1,7 +1,7 @@
 """Compare the repaired listing of notebook 04, as its author meant it, with the LSTM of notebook 03.
 
-    python bench/torchtext_listing.py time       seconds of an epoch, both sides in turn (five minutes or so)
-    python bench/torchtext_listing.py accuracy   test accuracy after equal epochs on equal reviews (ten minutes or so)
+    python -m bench.torchtext_listing time       seconds of an epoch, both sides in turn (five minutes or so)
+    python -m bench.torchtext_listing accuracy   test accuracy after equal epochs on equal reviews (ten minutes or so)
 
 Both sides train on the same reviews, with the same loop. The listing runs in the torchtext kernel: batches of 64
 whole reviews of like length, two layers, hidden size 256, Adam at 0.001, mended only where it cannot run, reads
@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench import records
 from course_utils import batching, data, models, prediction, text, training
+from course_utils.doctor import torchtext_python
 from course_utils.evaluation import block_interval, difference_interval
-from course_utils.runtime import torchtext_python
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "bench" / "results" / "torchtext_listing.json"
+RESULT = records.RESULTS / "torchtext_listing.json"
 EPOCHS, COURSE_TOKENS = 2, 200  # as notebook 03 in the workshop profile
 ACCURACY_REVIEWS = 4_000  # both sides learn from these, so that the listing is done in minutes
 COURSE_SETTINGS = training.TrainingConfig(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64)
@@ -153,12 +153,12 @@ def python_of(name: str) -> str:
 
 
 def command(name: str, *arguments: str) -> list[str]:
-    return [python_of(name), "-W", "ignore", __file__, *arguments, "--side", name]
+    return [python_of(name), "-W", "ignore", "-m", "bench.torchtext_listing", *arguments, "--side", name]
 
 
 def measure_time(rounds: int) -> dict:
     """Return seconds of an epoch of both sides, from timed batches in turn."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": records.ROOT}
     workers = {name: subprocess.Popen(command(name, "time"), **pipes) for name in SIDES}  # type: ignore[call-overload]
     facts = {name: json.loads(worker.stdout.readline()) for name, worker in workers.items()}
     totals: dict[str, list[float]] = {name: [] for name in SIDES}
@@ -186,10 +186,8 @@ def measure_time(rounds: int) -> dict:
 
 def measure_accuracy() -> dict:
     """Return test accuracy of both sides after equal epochs on equal reviews, with intervals over blocks."""
-    found = {
-        name: json.loads(subprocess.run(command(name, "accuracy"), stdout=subprocess.PIPE, check=True).stdout)
-        for name in SIDES
-    }
+    asked = {"stdout": subprocess.PIPE, "check": True, "cwd": records.ROOT}
+    found = {name: json.loads(subprocess.run(command(name, "accuracy"), **asked).stdout) for name in SIDES}  # type: ignore[call-overload]
     record: dict = {"epochs": EPOCHS, "train_reviews": ACCURACY_REVIEWS, "test_reviews": len(found["course"]["correct"])}
     blocks = np.array(found["course"]["blocks"])
     for name, result in found.items():
@@ -218,10 +216,10 @@ def main() -> int:
     if options.side:
         return train_worker(options.side) if options.what == "accuracy" else time_worker(options.side)
     measured = measure_time(options.rounds) if options.what == "time" else measure_accuracy()
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    measured |= {"date": date.today().isoformat(), "hardware": f"{processor()}, {os.cpu_count()} cores", "commit": commit}
+    measured |= {"date": date.today().isoformat(), "hardware": f"{processor()}, {os.cpu_count()} cores"}
+    measured |= {"commit": records.commit()}
     record = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    RESULT.write_text(json.dumps(record | {options.what: measured}, indent=1) + "\n")
+    records.write(RESULT, record | {options.what: measured})
     print(json.dumps(measured, indent=1))
     return 0
 

@@ -1,7 +1,7 @@
 """Run notebooks as they are and with every choice of the course off, and write bench/results/walk_DEVICE_PRECISION.json.
 
-    python bench/walk.py          the notebooks that fine-tune at length (a quarter of an hour)
-    python bench/walk.py 06 08    these
+    python -m bench.walk          the notebooks that fine-tune at length (a quarter of an hour)
+    python -m bench.walk 06 08    these
 
 "Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model, a last layer that computes
 every token, AdamW in many small kernels.
@@ -19,11 +19,9 @@ from pathlib import Path
 
 import nbformat
 
-from course_utils import batching, device, pretrained, training
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-import notebooks  # noqa: E402  (tools/notebooks.py)
+from bench import records
+from course_utils import device
+from tools import notebooks
 
 OFF = """\
 import dataclasses
@@ -53,13 +51,13 @@ def seconds(script: Path, *, off: bool) -> float:
 
 def main(chosen: list[str]) -> None:
     os.environ["COURSE_PROFILE"] = "workshop"
-    out = ROOT / "bench" / "results" / f"walk_{device.machine_kind()}.json"
+    out = records.RESULTS / f"walk_{device.machine_kind()}.json"
     kept = json.loads(out.read_text(encoding="utf-8"))["notebooks"] if out.exists() else {}
     for script in notebooks.scripts(chosen or ["06", "08", "10", "13"]):
         kept[script.stem] = {name: seconds(script, off=name == "off") for name in ("off", "as it is")}
         print(script.stem, kept[script.stem], flush=True)
         record = {"notebooks": kept, "hardware": device.hardware(), "date": date.today().isoformat()}
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        records.write(out, record)
 
 
 if __name__ == "__main__":

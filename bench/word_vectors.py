@@ -1,7 +1,7 @@
 """Do word vectors made from the training reviews help the LSTM? Five seeds with and without, on 4,000 reviews.
 
-    python bench/word_vectors.py             run the seeds that are missing and write the record
-    python bench/word_vectors.py --seeds 0   only that seed; the record is made when five are there
+    python -m bench.word_vectors             run the seeds that are missing and write the record
+    python -m bench.word_vectors --seeds 0   only that seed; the record is made when five are there
 
 Result: bench/results/word_vectors.json, with the mean gain on the test part and its 95 % interval over blocks.
 """
@@ -9,24 +9,23 @@ Result: bench/results/word_vectors.json, with the mean gain on the test part and
 from __future__ import annotations
 
 import json
-import subprocess
 from datetime import date
 
 import numpy as np
-import seeds
 import torch
 
+from bench import records
 from course_utils import data, models, prediction, text, training
-from course_utils.runtime import hardware
+from course_utils.device import hardware
 
-RESULT = seeds.ROOT / "bench" / "results" / "word_vectors.json"
+RESULT = records.RESULTS / "word_vectors.json"
 TRAIN_SIZE, MAX_TOKENS, SIZE, EPOCHS = 4_000, 200, 64, 3
 ASKED = {"train_reviews": TRAIN_SIZE, "max_tokens": MAX_TOKENS, "vector_size": SIZE, "epochs": EPOCHS}
 
 
 def run(seed: int) -> dict[str, list[int]]:
     """Return, with and without vectors, which test reviews a model trained with this seed gets right."""
-    (train, validation, test), vocab_size = seeds.encoded_reviews(MAX_TOKENS)
+    (train, validation, test), vocab_size = records.encoded_reviews(MAX_TOKENS)
     vectors = text.ppmi_vectors(train, vocab_size=vocab_size, size=SIZE, seed=seed)
     few = train.take(np.linspace(0, len(train) - 1, TRAIN_SIZE).round().astype(int))
     correct = {}
@@ -42,21 +41,20 @@ def run(seed: int) -> dict[str, list[int]]:
 
 
 def main() -> None:
-    runs = seeds.finished_runs(__doc__, "word_vectors", ASKED, run)
+    runs = records.finished_runs(__doc__, "word_vectors", ASKED, run)
     if not runs:
         return
     blocks = data.load_splits("imdb").test.blocks
     gains = np.mean([np.subtract(run["with vectors"], run["without"]) for run in runs], axis=0)  # (test reviews,)
-    gain = seeds.interval(gains, blocks)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=seeds.ROOT, capture_output=True, text=True).stdout.strip()
+    gain = records.interval(gains, blocks)
     record = {
         **ASKED, "seeds": len(runs),
         "accuracy": {name: [round(float(np.mean(run[name])), 4) for run in runs] for name in runs[0]},
         "gain": {"mean": gain["estimate"], "low": gain["low"], "high": gain["high"]},
         "date": date.today().isoformat(), "hardware": hardware(),
-        "torch": torch.__version__, "commit": commit,
+        "torch": torch.__version__, "commit": records.commit(),
     }  # fmt: skip
-    RESULT.write_text(json.dumps(record, indent=1) + "\n")
+    records.write(RESULT, record)
     print(json.dumps(record, indent=1))
 
 

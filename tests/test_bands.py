@@ -2,15 +2,12 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import load
 from scipy import stats
 
-PATH = Path(__file__).parents[1] / "bench" / "bands.py"
-tool = load("bands_tool", PATH)
+from bench import bands as tool
 
 
 @pytest.fixture
@@ -52,7 +49,7 @@ def test_times_of_runs_that_shared_the_cores_are_dropped_and_values_stay(files):
 
 
 def test_each_run_keeps_its_outputs_in_a_folder_of_its_own(files, monkeypatch):
-    for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_BANDS"):
+    for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_CLAIMS"):
         monkeypatch.setenv(name, "")  # put back after the test: a run sets them for itself
     folders = []
     monkeypatch.setattr(tool.notebooks, "execute", lambda notebook, *, folder: folders.append(folder) or {"seconds": 1.0})

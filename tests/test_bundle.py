@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from helpers import load
 
+from tools import bundle
+
 ROOT = Path(__file__).resolve().parents[1]
 
-
-bundle = load("bundle_tool", ROOT / "tools" / "bundle.py")
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 HERE = bundle.here()
 MADE_FOR = {"system": HERE.system, "machine": HERE.machine, "python": HERE.python}
@@ -210,7 +210,7 @@ def test_a_small_bundle_installs_in_a_namespace_without_a_network(tmp_path):
 
 
 def test_the_command_hands_over_to_the_tool(monkeypatch, tmp_path):
-    from course_utils import cli, text
+    from course_utils import cli
 
     seen = []
     monkeypatch.setattr(cli, "_run", lambda module, folder: seen.append((module, folder)) or 0)

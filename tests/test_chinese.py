@@ -5,11 +5,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from helpers import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import chinese as tool
+
 ROOT = Path(__file__).resolve().parents[1]
-tool = load("chinese_tool", ROOT / "tools" / "chinese.py")
 
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = tool.README.read_text(encoding="utf-8")
@@ -65,11 +65,27 @@ def test_links_of_the_notebook_lead_somewhere_and_to_the_same_notebooks():
 
 
 def test_the_readme_has_the_same_commands_and_parts():
-    assert HAN.search(CHINESE) and commands(CHINESE) <= commands(ENGLISH) and len(commands(CHINESE)) >= 4
+    assert HAN.search(CHINESE) and commands(CHINESE) == commands(ENGLISH) and len(commands(CHINESE)) == 2
     head = re.compile(r"^(#{1,2}) ", re.MULTILINE)
     assert head.findall(CHINESE) == head.findall(ENGLISH)
-    said = set(re.findall(r"`(course \w+|COURSE_\w+|--\w+)", ENGLISH.split("## Working on")[0]))
+    said = set(re.findall(r"`(course \w+|COURSE_\w+|--\w+)", ENGLISH))
     assert {name for name in said if name not in CHINESE} == set()
+
+
+def test_the_pages_on_usage_have_the_same_commands_tables_and_code_names():
+    english, chinese = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("USAGE.md", "USAGE.zh.md"))
+    assert HAN.search(chinese) and commands(chinese) == commands(english)
+    for mark in (r"^(#+) ", r"^(\|) ", r"^(```)"):
+        assert re.findall(mark, chinese, re.MULTILINE) == re.findall(mark, english, re.MULTILINE)
+    names = [re.findall(r"`([^`\n]+)`", text) for text in (chinese, english)]
+    assert sorted(names[0]) == sorted(names[1])
+
+
+@pytest.mark.parametrize("name", ["map", "headline"])
+def test_the_readme_has_the_same_numbers(name):
+    parts = [re.search(rf"generated: {name} -->(.*?)<!-- end", text, re.DOTALL)[1] for text in (CHINESE, ENGLISH)]
+    found = [sorted(re.findall(r"[\d][\d.,-]*\d", part.replace("notebooks/zh/", "notebooks/"))) for part in parts]
+    assert found[0] == found[1] and len(found[0]) >= 10
 
 
 def test_each_page_leads_to_the_other():
@@ -103,7 +119,8 @@ def test_a_cell_without_translation_is_named(pair):
         tool.notebook()
 
 
-def test_an_english_sentence_that_has_changed_is_named(monkeypatch):
-    monkeypatch.setitem(tool.readme.PARTS, "listing", lambda: "Something else.")
-    with pytest.raises(ValueError, match=r"'listing' of README.md no longer says"):
-        tool.part("listing")
+def test_a_notebook_without_a_chinese_question_is_named(monkeypatch):
+    walk = tool.times.Walk("cpu", "workshop", "2 cores, x86_64", "2026-01-01", {"99_new": {"seconds": 60}})
+    monkeypatch.setattr(tool.times, "walk_on", lambda kind: walk)
+    with pytest.raises(ValueError, match=r"no question for 99_new"):
+        tool.course_map()

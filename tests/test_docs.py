@@ -6,17 +6,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "workshop").glob("*.md")])
+PAGES = sorted(path for folder in (".", "docs", "bench", "workshop") for path in (ROOT / folder).glob("*.md"))
 GLOSSARY = (ROOT / "docs" / "GLOSSARY.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in GLOSSARY.splitlines() if line.startswith("| ")]
 TERMS = [row for row in ROWS if row[0] != "term"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_relative_link_leads_to_a_file(page):
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_tool_and_benchmark_that_a_page_names_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"python -m (?:tools|bench)\.[a-z_]+", text)
+    missing = [name for name in named if not (ROOT / name.split()[-1].replace(".", "/")).with_suffix(".py").exists()]
+    assert not missing
+    assert not re.findall(r"python (?:tools|bench)/\w+\.py", text)
 
 
 @pytest.mark.parametrize("row", TERMS, ids=lambda row: row[0])

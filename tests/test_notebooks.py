@@ -11,8 +11,9 @@ import nbformat
 import pytest
 from helpers import load
 
-from course_utils import plots
+from course_utils import doctor
 from course_utils.exercises import checks
+from tools import notebooks as tool
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
@@ -33,7 +34,6 @@ CORE_WIDGETS = set(
 )
 
 
-tool = load("notebook_tool", ROOT / "tools" / "notebooks.py")
 hook = load("nbval_hook", ROOT / "conftest.py")
 
 

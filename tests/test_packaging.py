@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib import util
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,15 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import course_utils
+import start
 from course_utils import cli, data, layers, pretrained, profiles, text
+from tools import results
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, CONTRIBUTING, USAGE = (
+    (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "CONTRIBUTING.md", "docs/USAGE.md")
+)
 LOCKS = (ROOT / "requirements.lock", ROOT / "kernels" / "torchtext" / "requirements.lock")
 LOCKED_EXTRAS = ("lab", "hub", "test", "browser")
 
@@ -43,13 +46,6 @@ COLAB = {
 }
 COLAB_PYTHON = "3.13"
 CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
-
-
-def load(path: Path):
-    spec = util.spec_from_file_location(path.stem, path)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def declared(*extras: str) -> dict[str, SpecifierSet]:
@@ -111,7 +107,7 @@ def test_floors_are_what_colab_ships(name):
 
 
 def test_start_accepts_the_declared_pythons():
-    start, allowed = load(ROOT / "start.py"), SpecifierSet(PROJECT["requires-python"])
+    allowed = SpecifierSet(PROJECT["requires-python"])
     for minor in range(8, 18):
         assert (start.OLDEST <= (3, minor) <= start.NEWEST) == allowed.contains(f"3.{minor}.0")
 
@@ -137,7 +133,7 @@ def test_every_package_of_a_lock_has_hashes_and_no_address(path):
 def test_the_lock_holds_what_is_declared_at_versions_that_fit():
     pinned = locked(LOCKS[0])
     for name, specifier in declared(*LOCKED_EXTRAS).items():
-        assert name in pinned, f"{name} is not in the lock: make it again with the command in README.md"
+        assert name in pinned, f"{name} is not in the lock: make it again with the command in CONTRIBUTING.md"
         assert all(version in specifier for version in pinned[name][0])
 
 
@@ -149,7 +145,7 @@ def test_the_lock_holds_what_builds_the_course():
 def test_the_documented_command_is_the_one_that_made_the_lock():
     made_by = LOCKS[0].read_text().splitlines()[1].removeprefix("#").strip()
     assert made_by.startswith("uv pip compile ")
-    assert made_by in README
+    assert made_by in CONTRIBUTING
     assert all(f"--extra {extra}" in made_by for extra in LOCKED_EXTRAS)
 
 
@@ -164,7 +160,7 @@ def test_the_floors_resolve_with_what_colab_ships(tmp_path, resolution):
     (tmp_path / "colab.txt").write_text("".join(f"{name}=={version}\n" for name, version in COLAB.items()))
     command = ["pip", "compile", ROOT / "pyproject.toml", "--extra", "hub", "--constraints", "colab.txt", "--quiet"]
     tried = run_uv(*map(str, command), "--python-version", COLAB_PYTHON, "--resolution", resolution, folder=tmp_path)
-    if load(ROOT / "start.py").has_sign(tried.stderr, load(ROOT / "start.py").OFFLINE):
+    if start.has_sign(tried.stderr, start.OFFLINE):
         pytest.skip("resolving needs a network, and there is none")
     assert tried.returncode == 0, tried.stderr
     found = dict(line.split("==") for line in tried.stdout.splitlines() if re.match(r"[\w.-]+==", line))
@@ -213,11 +209,23 @@ def test_no_file_names_a_package_registry_or_a_folder_of_one_machine():
     assert found == []
 
 
-# --- README
+def test_tools_benchmarks_and_tests_import_each_other_as_packages():
+    folders = [ROOT / name for name in ("tools", "bench", "tests")]
+    found = [path.name for folder in folders for path in folder.rglob("*.py") if "sys." + "path" in path.read_text()]
+    assert found == []
 
 
-def test_the_tables_of_the_readme_are_up_to_date():
-    assert load(ROOT / "tools" / "readme.py").generated(README) == README, "type: python tools/readme.py"
+# --- pages
+
+
+@pytest.mark.parametrize("page", results.PAGES)
+def test_the_generated_parts_of_a_page_are_up_to_date(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert results.generated(page, text) == text, "type: python -m tools.results"
+
+
+def test_the_readme_is_short():
+    assert len(README.encode()) < 12_000
 
 
 def test_the_first_screen_holds_the_picture_and_the_two_commands():
@@ -228,14 +236,7 @@ def test_the_first_screen_holds_the_picture_and_the_two_commands():
     assert (ROOT / picture[1]).stat().st_size < 300_000
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/DATA_CARD.md", "docs/MODEL_CARD.md", "LICENSE-CONTENT.md"])
-def test_links_inside_the_course_lead_somewhere(page):
-    content = (ROOT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?://|#)([^)]+)\)", content):
-        assert ((ROOT / page).parent / target.split("#")[0]).exists(), target
-
-
-def test_the_readme_names_every_command_and_profile():
+def test_the_page_on_usage_names_every_command_and_profile():
     with pytest.raises(SystemExit):
         cli.main(["no such action"])
     help_text = subprocess.run(
@@ -243,9 +244,19 @@ def test_the_readme_names_every_command_and_profile():
     ).stdout
     actions = re.findall(r"^    (\w+) +\w", help_text, re.MULTILINE)
     assert "doctor" in actions
-    assert [action for action in actions if f"`course {action}" not in README] == []
-    assert [name for name in profiles.PROFILES if f"| `{name}` |" not in README] == []
-    assert [name for name in load(ROOT / "start.py").ACTIONS if f"`{name}`" not in README] == []
+    assert [action for action in actions if f"`course {action}" not in USAGE] == []
+    assert [name for name in profiles.PROFILES if f"| `{name}` |" not in USAGE] == []
+    assert [name for name in start.ACTIONS if f"`{name}`" not in USAGE] == []
+
+
+def test_every_option_on_the_page_on_usage_exists():
+    offered = (ROOT / "bench" / "speed.py").read_text(encoding="utf-8")
+    for action in ("doctor", "lab", "finetune", "predict", "progress", "bundle"):
+        command = [sys.executable, "-m", "course_utils.cli", action, "--help"]
+        offered += subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    page = USAGE.split("## An environment")[0] + USAGE.split("## How fast")[1]  # the rest is about pip, uv and conda
+    named = set(re.findall(r"--[a-z][a-z-]*", page))
+    assert len(named) > 10 and {name for name in named if not re.search(rf"{name}\b(?!-)", offered)} == set()
 
 
 # --- cards

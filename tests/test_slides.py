@@ -7,11 +7,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from helpers import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import slides as tool
+
 ROOT = Path(__file__).resolve().parents[1]
-tool = load("slides_tool", ROOT / "tools" / "slides.py")
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 FIGURE = new_output("display_data", data={"image/png": PNG}, metadata={"image/png": {"alt": "A falling curve."}})
@@ -116,7 +116,7 @@ def test_a_page_loads_what_lies_beside_it_and_nothing_else(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (ROOT / "workshop/slides/vendor/reveal.js").exists(), reason="python tools/workshop.py slides")
+@pytest.mark.skipif(not (ROOT / "workshop/slides/vendor/reveal.js").exists(), reason="python -m tools.workshop slides")
 def test_slides_are_written_beside_what_they_load(tmp_path):
     shutil.copytree(ROOT / "workshop" / "slides" / "vendor", tmp_path / "slides" / "vendor")
     nbformat.write(new_notebook(cells=CELLS), tmp_path / "01_first.ipynb")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import load, make_encoded, make_reviews
+import torch
+from helpers import make_encoded, make_reviews
 
-from course_utils import batching, device, prediction, pretrained, training
+from bench import speed, walk
+from course_utils import cost, prediction
+from tools import times as tool
 
 ROOT = Path(__file__).parents[1]
-
-
-speed = load("speed_alone", ROOT / "bench" / "speed.py")
 
 
 class Clock:
@@ -23,8 +23,8 @@ class Clock:
     def __init__(self, monkeypatch) -> None:
         self.now, self.ran = 0.0, []
         monkeypatch.setattr(speed.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(runtime, "gemm_rate", lambda: 1e9)
-        monkeypatch.setattr(training, "step_rate", lambda model: 5e8)
+        monkeypatch.setattr(cost, "gemm_rate", lambda: 1e9)
+        monkeypatch.setattr(cost, "step_rate", lambda model: 5e8)
 
     def side(self, name: str, seconds: list[float], flops: float = 0.0):
         left = iter(seconds)
@@ -77,7 +77,7 @@ def test_trained_models_are_scored_and_compared_over_blocks(clock, monkeypatch):
     wrong_or_right = lambda model, texts: prediction.Evaluation(  # noqa: E731
         0.0, 0.0, np.where(np.array(next(answers), bool), texts.labels, 1 - texts.labels)
     )
-    monkeypatch.setattr(training, "evaluate", wrong_or_right)
+    monkeypatch.setattr(prediction, "evaluate", wrong_or_right)
     sides = [clock.side("ours", [1.0]), clock.side("theirs", [1.0])]
     for number, side in enumerate(sides):
         prepare = side.prepare
@@ -117,29 +117,27 @@ def test_a_comparison_measured_anew_replaces_its_own_record_only(clock, monkeypa
 
 
 @pytest.mark.slow
-def test_the_table_of_the_readme_holds_what_was_measured(clock, monkeypatch, tmp_path):
-    tool = load("readme_alone", ROOT / "tools" / "readme.py")
-    monkeypatch.setattr(tool, "ROOT", tmp_path)
+def test_the_table_contains_what_was_measured(clock, monkeypatch, tmp_path):
+    monkeypatch.setattr(tool, "RESULTS", tmp_path / "bench" / "results")
     assert "No speed has been measured yet" in tool.speed()
     monkeypatch.setattr(speed, "COMPARISONS", {"first": (lambda sizes: two_sides(clock), "")})
     speed.main(["--out", str(tmp_path / "bench" / "results" / "speed_cpu_float32.json")])
     table = tool.speed()
     assert "| How long? | ours: 3.0 s, 200 tokens/s | theirs | theirs differs | 2.00 (1.00 to 3.00) |" in table
-    assert "Medians and ranges of 3 rounds" in table and f"torch {runtime.torch.__version__.split('+')[0]}" in table
+    assert "Medians and ranges of 3 rounds" in table and f"torch {torch.__version__.split('+')[0]}" in table
     assert "Traded: Nothing" in table and "reached 33% (25% to 50%)" in table
-    assert "foretold from three steps of 32 x 32 tokens were 0.67 (0.50 to 1.00) times those measured" in table
+    assert "estimated from three steps of 32 x 32 tokens were 0.67 (0.50 to 1.00) times those measured" in table
     results = tmp_path / "bench" / "results"
     (results / "speed_cuda_bfloat16.json").write_text((results / "speed_cpu_float32.json").read_text())
     times = {"06_x": {"off": 90, "as it is": 40}, "08_y": {"off": 30, "as it is": 20}}
     record = {"notebooks": times, "hardware": "2 cores", "date": "2026-01-01"}
     (results / "walk_cpu_float32.json").write_text(json.dumps(record))
-    both = tool.speed()
-    walked = "notebooks 06, 08 take 2.0 minutes in place of 1.0, 2.0 times as long (2 cores, cpu, float32, 2026-01-01"
-    assert (
-        both.startswith(table)
-        and walked in both
-        and both.index(walked) < both.index("another kind of machine: cuda, bfloat16")
+    walked = (
+        "2 cores, cpu, float32: notebooks 06, 08 take 2.0 minutes in place of 1.0, 2.0 times as long (one run each, 2026"
     )
+    assert walked in tool.walks()
+    both = tool.speed()
+    assert both.startswith(table) and "another kind of machine: cuda, bfloat16" in both
 
 
 # --- the sides themselves
@@ -195,4 +193,4 @@ model.bert.encoder.layer[-1].register_forward_hook(lambda layer, inputs, states:
 prediction.predict_logits(model, batching.TokenDataset((numpy.array([101, 102, 103]),), numpy.array([0])))
 assert places == [3]
 """
-    subprocess.run([sys.executable, "-c", load("walk_alone", ROOT / "bench" / "walk.py").OFF + ask], check=True)
+    subprocess.run([sys.executable, "-c", walk.OFF + ask], check=True)

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from helpers import load
 
-PATH = Path(__file__).parents[1] / "tools" / "notebooks.py"
-tool = load("notebook_tool_alone", PATH)
+from tools import notebooks as tool
 
 SCRIPT = """# %% [markdown]
 # # 01 · First
@@ -87,7 +85,7 @@ def test_each_kind_of_difference_is_found_with_the_command_that_mends_it(course,
     text = script(course).read_text()
     assert old in text
     script(course).write_text(text.replace(old, new))
-    assert tool.differences() == ["01_first.ipynb differs from its script: python tools/notebooks.py build 01"]
+    assert tool.differences() == ["01_first.ipynb differs from its script: python -m tools.notebooks build 01"]
 
 
 def test_changed_prose_is_written_beside_outputs_that_stay_and_changed_code_is_refused(course):
@@ -106,7 +104,7 @@ def test_changed_prose_is_written_beside_outputs_that_stay_and_changed_code_is_r
 
 
 def test_a_missing_notebook_is_found(course):
-    assert tool.differences() == ["01_first.ipynb is missing: python tools/notebooks.py build 01"]
+    assert tool.differences() == ["01_first.ipynb is missing: python -m tools.notebooks build 01"]
 
 
 def test_seconds_are_added_up_by_section():

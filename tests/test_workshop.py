@@ -7,11 +7,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from helpers import load
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import workshop as tool
+
 ROOT = Path(__file__).resolve().parents[1]
-tool = load("workshop_tool", ROOT / "tools" / "workshop.py")
 
 PLAN = tomllib.loads((ROOT / "workshop" / "plan.toml").read_text(encoding="utf-8"))
 RATES = {"words_a_minute": 60, "code_lines_a_minute": 6, "figure_minutes": 2, "exercise_minutes": 8, "quiz_minutes": 3}
@@ -128,7 +128,7 @@ def test_every_part_of_a_plan_fits_its_minutes(sheet):
 
 def test_the_run_sheets_in_git_are_those_that_the_tool_writes():
     old = [path.name for path, text in tool.pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    assert old == [], "type: python tools/workshop.py sheets"
+    assert old == [], "type: python -m tools.workshop sheets"
 
 
 # --- speaker notes

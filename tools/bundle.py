@@ -1,7 +1,7 @@
 """Collect the course and every package it needs in one folder, from which machines install without a network.
 
-    python tools/bundle.py FOLDER                                  for machines like this one (or: course bundle FOLDER)
-    python tools/bundle.py FOLDER --system Windows --python 3.12   for others; --machine x86_64 or arm64
+    python -m tools.bundle FOLDER                                  for machines like this one (or: course bundle FOLDER)
+    python -m tools.bundle FOLDER --system Windows --python 3.12   for others; --machine x86_64 or arm64
 
 FOLDER becomes a copy of the course with a folder `wheels` beside `start.py`. Copy it to each machine and type
 `python3 start.py` there. Every wheel is one that requirements.lock pins, checked against its hash.
@@ -22,9 +22,9 @@ from pathlib import Path
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+import start  # what installs from a bundle says what it is made for
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-import start  # noqa: E402  (what installs from a bundle says what it is made for)
 
 # What a package's marker calls a system and a machine, and the wheels that run there.
 SYSTEMS = {"Linux": ("linux", "posix"), "Darwin": ("darwin", "posix"), "Windows": ("win32", "nt")}

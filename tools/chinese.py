@@ -1,10 +1,10 @@
 """Keep the Chinese pages in step with the English ones: README.zh.md and notebooks/zh/00_start_here.ipynb.
 
-    python tools/chinese.py           write the tables of README.zh.md, and the notebook from its script
-    python tools/chinese.py --check   say what is out of date, and exit with 1 if anything is
+    python -m tools.chinese           write the parts of README.zh.md, and the notebook from its script
+    python -m tools.chinese --check   say what is out of date, and exit with 1 if anything is
 
-Prose is translated by hand, in README.zh.md and in the Markdown cells of notebooks/zh/00_start_here.py. Tables of
-README.zh.md are those of tools/readme.py with Chinese heads and sentences; code cells and outputs are those of notebook 00.
+Prose is translated by hand, in README.zh.md and in the Markdown cells of notebooks/zh/00_start_here.py. The numbers of
+README.zh.md are those of tools/results.py; code cells and outputs of the notebook are those of notebook 00.
 """
 
 from __future__ import annotations
@@ -16,116 +16,54 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-import readme  # noqa: E402  (beside this file)
+from tools import results, tables, times
+from tools.tables import row
 
+ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.zh.md"
 SCRIPT = ROOT / "notebooks" / "zh" / "00_start_here.py"
 NOTEBOOK = SCRIPT.with_suffix(".ipynb")
 ENGLISH = ROOT / "notebooks" / "00_start_here.ipynb"
-# part -> (pattern in the English part, what stands there in Chinese); each must be found
-WORDS = {
-    "map": [
-        (r"\| notebook \|.*", "| 笔记本 | 它回答的问题 | 运行分钟数 | 最慢的单元 | 内存 |"),
-        (
-            r"Measured in the `(\w+)` profile on (\d+) cores, (\w+), no GPU, ([\d-]+); "
-            r"all of it runs in ([\d.]+) minutes, and in ([\d.]+) where the processor multiplies bfloat16 \(([\d-]+);.*",
-            r"在 `\1` 档位下测得：\2 核、\3、没有 GPU，\4；全部运行需要 \5 分钟，处理器能做 bfloat16 乘法时为 \6 分钟"
-            r"（\7；`course doctor` 会说你的处理器属于哪一种）。阅读和动手花的时间更长。"
-            "内存指笔记本自己占用的部分，不含库文件。",
-        ),
-    ],
-    "symbols": [],
-    "results": [
-        (r"\| notebook \|.*", "| 笔记本 | 论断 | 均值 | 区间 | 随机种子 | 档位 |"),
-        (
-            r"Measured on (\d+) cores, (\w+), no GPU, ([\d-]+), by `(.*)`\.",
-            r"测量于 \1 核、\2、没有 GPU，\3，由 `\4` 完成。",
-        ),
-    ],
-    "listing": [
-        (r"\|  \| seconds an epoch.*", "|  | 每轮秒数 | 测试准确率 | torch |"),
-        (r"\| the listing, repaired \|", "| 修好的那份代码 |"),
-        (r"\| the LSTM of notebook 03 \|", "| 笔记本 03 的 LSTM |"),
-        (
-            r"An epoch of all training reviews is (\d+) times faster \(at least (\d+) in (\d+) rounds\)\. "
-            r"After (\d+) epochs of the same ([\d,]+) reviews the LSTM is ([\d.-]+) points more accurate "
-            r"\(([\d.-]+) to ([\d.-]+)\)\. Measured on (.*), by `(.*)`\.",
-            r"在全部训练影评上，一轮快 \1 倍（\3 次测量中至少 \2 倍）。在同样的 \5 条影评上训练 \4 轮之后，"
-            r"LSTM 的准确率高 \6 个百分点（\7 到 \8）。测量于 \9，由 `\g<10>` 完成。",
-        ),
-    ],
-    "vectors": [
-        (
-            r"Trained on ([\d,]+) reviews for (\d+) epochs, the LSTM reaches ([\d.]+) where its embedding starts from word "
-            r"vectors that `(.*)` makes from all training reviews, and ([\d.]+) where it starts from random numbers\. "
-            r"The gain over (\d+) seeds is ([\d.-]+) points \(([\d.-]+) to ([\d.-]+)\)\. Measured on (\d+) cores, (\w+), "
-            r"no GPU, ([\d-]+), by `(.*)`\.",
-            r"在 \1 条影评上训练 \2 轮：嵌入层从 `\4` 用全部训练影评做出的词向量出发，LSTM 的准确率达到 \3；"
-            r"从随机数出发则为 \5。\6 个随机种子平均提高 \7 个百分点（\8 到 \9）。"
-            r"测量于 \g<10> 核、\g<11>、没有 GPU，\g<12>，由 `\g<13>` 完成。",
-        ),
-    ],
-    "lstm": [
-        (
-            r"Trained on ([\d,]+) reviews for (\d+) epochs, an LSTM of two directions that reads (\d+) words, (\d+)% of "
-            r"them as unknown while it trains, reaches ([\d.]+) \(([\d.]+) to ([\d.]+)\) on the test part; its "
-            r"(\d+) seeds lie between ([\d.]+) and ([\d.]+)\. That is ([\d.+-]+) points \(([\d.+-]+) to ([\d.+-]+)\) from "
-            r"TF-IDF with logistic regression on whole reviews\. A run takes ([\d.]+) to ([\d.]+) minutes with (\d+) "
-            r"thread\. Measured on (\d+) cores, (\w+), no GPU, ([\d-]+), by `(.*)`\.",
-            r"双向 LSTM 在 \1 条影评上训练 \2 轮，每条读 \3 个词，训练时其中 \4% 当作未知词来读：测试部分的准确率达到 \5"
-            r"（\6 到 \7），\8 个随机种子落在 \9 到 \g<10> 之间。与完整影评上的 TF-IDF 加逻辑回归相差 \g<11> 个百分点"
-            r"（\g<12> 到 \g<13>）。用 \g<16> 个线程，一次训练需要 \g<14> 到 \g<15> 分钟。"
-            r"测量于 \g<17> 核、\g<18>、没有 GPU，\g<19>，由 `\g<20>` 完成。",
-        ),
-    ],
-}
+HERE = ("[00 从这里开始](notebooks/zh/00_start_here.ipynb)", "什么是微调，这台机器准备好了吗？")
+HEADLINE = (
+    "用 {train} 句影评微调之后，本课程的小型 BERT 在测试集上答对 **{tuned:.1%}** 的句子。词频加逻辑回归答对 {counts:.1%}，"
+    "同一个 BERT 冻结不动时答对 {frozen:.1%}。比词频提高 {gain:.1f} 个百分点（{seeds} 个随机种子均值的 95 % 区间："
+    "{low:.1f} 到 {high:.1f}）。测量于 {hardware}、没有 GPU，{date}。"
+)
+COSTS = (
+    "在 `{profile}` 档位下测得：{hardware}、没有 GPU，{date}；全部运行需要 {minutes:.1f} 分钟，处理器能做 bfloat16 乘法时为 "
+    "{fewer:.1f} 分钟（{fast_date}；`course doctor` 会说你的处理器属于哪一种）。阅读和动手花的时间更长。"
+)
 
 
-def table(heading: str) -> list[str]:
-    """Return the lines of the first table under a heading of the Chinese notebook 00, links leading from the README."""
-    text = readme.markdown(SCRIPT).split(heading, 1)[1]
-    found = re.search(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
-    assert found, f"{SCRIPT.name} has no table under {heading}"
-    return found[0].replace("](../", "](notebooks/").splitlines()
+def sentence(template: str, numbers: dict[str, object]) -> str:
+    """Return a sentence with its numbers, the hardware in Chinese."""
+    return template.format(**numbers | {"hardware": str(numbers["hardware"]).replace(" cores, ", " 核、")})
 
 
-def part(name: str) -> str:
-    """Return a generated part in Chinese.
+def course_map() -> str:
+    """Return the table of notebooks: the questions of the Chinese notebook 00, the minutes of the English map.
 
     Raises:
-        ValueError: the English part does not say what was translated, or has a notebook without a Chinese question.
+        ValueError: a notebook has no Chinese question.
     """
-    if name == "symbols":
-        return "\n".join(table("处处使用的字母"))
-    text = readme.PARTS[name]()
-    for pattern, chinese in WORDS[name]:
-        text, count = re.subn(pattern, chinese, text)
-        if not count:
-            raise ValueError(
-                f"The part {name!r} of README.md no longer says {pattern!r}: translate it anew in tools/chinese.py."
-            )
-    if name == "map":
-        rows = {re.search(r"(\w+)\.ipynb", line)[1]: line.split("|")[1:3] for line in table("地图")[2:]}  # type: ignore[index]
-        rows["00_start_here"] = [" [00 从这里开始](notebooks/zh/00_start_here.ipynb) ", " 什么是微调，这台机器准备好了吗？ "]
-        lines = text.splitlines()
-        for number, line in enumerate(lines):
-            if found := re.search(r"notebooks/(\w+)\.ipynb", line):
-                if found[1] not in rows:
-                    raise ValueError(f"{SCRIPT.name} has no question for {found[1]} in its map.")
-                lines[number] = "|".join(["", *rows[found[1]], *line.split("|")[3:]])
-        text = "\n".join(lines)
-    return text
+    questions = {results.START.stem: HERE}
+    for link, question in tables.table_after(SCRIPT, "地图")[1:]:
+        questions[Path(re.split(r"[()]", link)[1]).stem] = (link.replace("](../", "](notebooks/"), question)
+    lines = [row("笔记本", "它回答的问题", "分钟"), row("---", "---", "--:")]
+    for name, cost in times.walk_on(times.SLOW).notebooks.items():
+        if name not in questions:
+            raise ValueError(f"{SCRIPT.name} has no question for {name} in its map.")
+        lines.append(row(*questions[name], f"{cost['seconds'] / 60:.1f}"))
+    return "\n".join([*lines, "", sentence(COSTS, results.costs())])
 
 
 def generated(text: str) -> str:
     """Return README.zh.md with every generated part made anew."""
-    for name in WORDS:
-        begins, ends = f"<!-- generated: {name} -->\n", f"<!-- end: {name} -->"
-        before, rest = text.split(begins)
-        text = f"{before}{begins}{part(name)}\n{ends}{rest.split(ends)[1]}"
-    return text
+    head, *letters = tables.table_after(SCRIPT, "处处使用的字母")
+    text = tables.fill(text, "map", course_map())
+    text = tables.fill(text, "headline", sentence(HEADLINE, results.headline_numbers()))
+    return tables.fill(text, "symbols", "\n".join([row(*head), row(*["---"] * 3), *(row(*cells) for cells in letters)]))
 
 
 def notebook() -> nbformat.NotebookNode:
@@ -159,7 +97,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         old = [path.name for path, text in fresh.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
         if old:
-            print(f"Out of date: {', '.join(old)}. Type: python tools/chinese.py", file=sys.stderr)
+            print(f"Out of date: {', '.join(old)}. Type: python -m tools.chinese", file=sys.stderr)
         return int(bool(old))
     for path, text in fresh.items():
         path.write_text(text, encoding="utf-8")

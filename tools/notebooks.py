@@ -1,9 +1,9 @@
 """Build and check the notebooks from their percent scripts.
 
-    python tools/notebooks.py build [01 03]   write ipynb from py, execute, keep outputs, note times and memory
-    python tools/notebooks.py prose [01 03]   write changed prose and tags into ipynb; outputs stay, code must be the same
-    python tools/notebooks.py check           say whether each pair holds the same sources
-    python tools/notebooks.py badges          write the Colab badge and first cell of every notebook
+    python -m tools.notebooks build [01 03]   write ipynb from py, execute, keep outputs, note times and memory
+    python -m tools.notebooks prose [01 03]   write changed prose and tags into ipynb; outputs stay, code must be the same
+    python -m tools.notebooks check           say whether each pair holds the same sources
+    python -m tools.notebooks badges          write the Colab badge and first cell of every notebook
 
 The address in badges comes from one setting: `[project.urls] Repository` in pyproject.toml.
 """
@@ -163,7 +163,7 @@ def execute(notebook: nbformat.NotebookNode, *, allow_errors: bool = False, fold
 def build(chosen: list[str]) -> None:
     """Write, execute and save notebooks, and record what they cost."""
     os.environ.setdefault("COURSE_PROFILE", "workshop")
-    from course_utils.runtime import hardware, machine_kind  # brings torch, which the other commands do without
+    from course_utils.device import hardware, machine_kind  # brings torch, which the other commands do without
 
     times = RESULTS / f"notebook_times_{machine_kind()}.json"
     record = json.loads(times.read_text()) if times.exists() else {"notebooks": {}}
@@ -210,12 +210,12 @@ def differences() -> list[str]:
     for script in scripts([]):
         target = ROOT / "notebooks" / f"{script.stem}.ipynb"
         if not target.exists():
-            found.append(f"{target.name} is missing: python tools/notebooks.py build {script.stem[:2]}")
+            found.append(f"{target.name} is missing: python -m tools.notebooks build {script.stem[:2]}")
             continue
         pair = (jupytext.read(script, fmt="py:percent"), nbformat.read(target, as_version=4))
         cells = [[(c.cell_type, c.source, tuple(c.metadata.get("tags", []))) for c in nb.cells] for nb in pair]
         if cells[0] != cells[1]:
-            found.append(f"{target.name} differs from its script: python tools/notebooks.py build {script.stem[:2]}")
+            found.append(f"{target.name} differs from its script: python -m tools.notebooks build {script.stem[:2]}")
     return found
 
 

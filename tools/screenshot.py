@@ -1,7 +1,7 @@
 """Take a picture of a notebook as JupyterLab shows it.
 
-    python tools/screenshot.py 01 docs/images/notebook_01.png --scroll-to "learning-rate explorer"
-    python tools/screenshot.py 03 notebook_03.png --dark --run --size 1200x900
+    python -m tools.screenshot 01 docs/images/notebook_01.png --scroll-to "learning-rate explorer"
+    python -m tools.screenshot 03 notebook_03.png --dark --run --size 1200x900
 
 Needs Debian's `chromium` (or Chrome) and the package playwright. The notebook is opened in a copy, so nothing
 in the course changes. tests/browser drives the same functions.

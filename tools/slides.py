@@ -1,6 +1,6 @@
 """Make slides of the notebooks with nbconvert and reveal.js: open one in any browser, no network is needed.
 
-`python tools/workshop.py slides` calls this. A section becomes a column of slides: its heading with the first sentences,
+`python -m tools.workshop slides` calls this. A section becomes a column of slides: its heading with the first sentences,
 then formulas, tables, short pieces of code with what they print, figures with the sentences that read them, and exercises.
 All other prose is in the speaker's view (key S). What is shown comes from the notebook's kept outputs.
 

@@ -1,10 +1,10 @@
 """Make the instructor's kit in workshop/ from the notebooks, their measured times and workshop/plan.toml.
 
-    python tools/workshop.py            write run-sheets, the learner edition and the slides
-    python tools/workshop.py sheets     write the run-sheets and MINUTES.md alone (they are kept in git)
-    python tools/workshop.py learner    write workshop/learner/: the notebooks without solutions and without outputs
-    python tools/workshop.py slides     write workshop/slides/ (fetches reveal.js and MathJax once; see tools/slides.py)
-    python tools/workshop.py --check    say which run-sheets are out of date, and exit with 1 if any is
+    python -m tools.workshop            write run-sheets, the learner edition and the slides
+    python -m tools.workshop sheets     write the run-sheets and MINUTES.md alone (they are kept in git)
+    python -m tools.workshop learner    write workshop/learner/: the notebooks without solutions and without outputs
+    python -m tools.workshop slides     write workshop/slides/ (fetches reveal.js and MathJax once; see tools/slides.py)
+    python -m tools.workshop --check    say which run-sheets are out of date, and exit with 1 if any is
 
 Minutes are counted like this: prose and code at the rates of plan.toml, exercises at its allowance, and running at what
 bench/results/notebook_times_cpu_float32.json has measured. Speaker notes are in workshop/notes/ and are written by hand.
@@ -26,11 +26,9 @@ from pathlib import Path
 import nbformat
 
 from course_utils.exercises import checks
+from tools.tables import row
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from readme import row  # noqa: E402  (beside this file)
-
 NOTEBOOKS = ROOT / "notebooks"
 WORKSHOP = ROOT / "workshop"
 TIMES = ROOT / "bench" / "results" / "notebook_times_cpu_float32.json"
@@ -42,7 +40,7 @@ HOW_TO_READ = """\
 Times count from the start of each part. Sections that are not taught still have to be run: put the cursor into the section
 you jump to and choose *Run > Run All Above Selected Cell*. How minutes are counted is said in [MINUTES.md](MINUTES.md)."""
 HOW_COUNTED = """\
-The whole course, for plans of your own: change [plan.toml](plan.toml) and run `python tools/workshop.py`. Teaching is
+The whole course, for plans of your own: change [plan.toml](plan.toml) and run `python -m tools.workshop`. Teaching is
 counted at {words_a_minute} words and {code_lines_a_minute} lines of code a minute, {figure_minutes} minutes for a figure or
 a widget, {exercise_minutes} for an exercise and {quiz_minutes} for a quiz. To these the seconds of running are added. They
 were measured when the notebook was last built, in the `workshop` profile; a dash stands where they were not."""
@@ -365,14 +363,14 @@ def main(arguments: list[str]) -> int:
     if options.check:
         old = [path.name for path, text in pages().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
         if old:
-            print(f"Out of date: {', '.join(old)}. Type: python tools/workshop.py sheets", file=sys.stderr)
+            print(f"Out of date: {', '.join(old)}. Type: python -m tools.workshop sheets", file=sys.stderr)
         return int(bool(old))
     if options.part in ("all", "sheets"):
         write_sheets()
     if options.part in ("all", "learner"):
         write_learner()
     if options.part in ("all", "slides"):
-        import slides  # beside this file
+        from tools import slides
 
         try:
             slides.write_slides(notebooks().values(), WORKSHOP / "slides")

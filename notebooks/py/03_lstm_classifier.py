@@ -637,7 +637,7 @@ print(f"TF-IDF + LR minus LSTM, on the same reviews: {gap}")
 # Order pays when the model knows the language beforehand: notebooks 05 and 06.
 #
 # Do more minutes help? A second LSTM that reads each review from its end (`bidirectional=True`), 400 words in place of 200, `word_dropout=0.4` and
-# eight epochs gain about a point, and seeds differ by more than that. The README has the five runs beside word counts.
+# eight epochs gain about a point, and seeds differ by more than that. [The results](../docs/RESULTS.md) have the five runs beside word counts.
 
 # %% [markdown]
 # ## 12 Classic bug in depth: the state at the padding

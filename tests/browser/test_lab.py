@@ -1,15 +1,12 @@
 """Notebook 01 in a real browser: JupyterLab opens it, every cell runs, and the sliders answer to the keyboard."""
 
 import os
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-
-import screenshot as lab
+from tools import screenshot as lab
 
 pytestmark = [
     pytest.mark.slow,

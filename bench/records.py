@@ -1,9 +1,10 @@
-"""What the benchmarks of the LSTM share: the reviews as words, and runs of several seeds kept in files."""
+"""What the benchmarks share: where records are kept, the commit they belong to, and runs of several seeds."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,19 @@ from course_utils import batching, data, text
 from course_utils.evaluation import block_interval
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "results"
+
+
+def commit(*, short: bool = False) -> str:
+    """Return the commit of the course that is measured, in full or as git shortens it; "" outside a clone."""
+    command = ["git", "rev-parse", *(["--short"] if short else []), "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Write a record as the course keeps it: JSON, indented by one space."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def encoded_reviews(max_tokens: int) -> tuple[list[batching.TokenDataset], int]:

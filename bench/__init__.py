@@ -1,0 +1,1 @@
+"""What measures times, accuracies and bands, and keeps them in bench/results: python -m bench.NAME."""
