@@ -369,7 +369,9 @@ panel = explorers.TrainingPanel()
 display(panel.view)
 history = training.fit(model, encoded.train, encoded.validation, config, on_step=panel)
 for record in history.records:
-    print(f"epoch {record.epoch}: training loss {record.train_loss:.3f}, validation accuracy {record.validation_accuracy:.3f}")
+    print(
+        f"epoch {record.epoch}: training loss {record.train_loss:.3f}, validation accuracy {record.validation_accuracy:.3f}"
+    )
 
 # %% [markdown]
 # Most of what there is to learn about this task is learned in the first epoch. At the end `fit` restores the weights that were best on
@@ -396,9 +398,7 @@ plots.show(fig, alt="Left: training loss of each batch, its running mean and the
 # weights in any case. Validation is where choices are made. The number of epochs, the rate and the batch size above were chosen there, not on the test set.
 
 # %%
-claims.check_claim(
-    "06 validation accuracy of the fine-tuned encoder", max(r.validation_accuracy for r in history.records)
-)
+claims.check_claim("06 validation accuracy of the fine-tuned encoder", max(r.validation_accuracy for r in history.records))
 
 # %% [markdown]
 # **Exercise 06.5 (choice): reading the curves.** In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs

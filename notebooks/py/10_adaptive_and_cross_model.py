@@ -41,11 +41,27 @@ from collections import namedtuple
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from accelerate import Accelerator
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import nn
+from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from course_utils import batching, claims, data, device, evaluation, layers, models, plots, prediction, pretrained, profiles, text, training
+from course_utils import (
+    batching,
+    claims,
+    data,
+    evaluation,
+    layers,
+    models,
+    plots,
+    prediction,
+    pretrained,
+    profiles,
+    text,
+    training,
+)
+from course_utils.device import autocast, choose_precision
 from course_utils.exercises import checks
 
 plots.use_style()
@@ -64,7 +80,8 @@ profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %%
 sizes = {"smoke": (32, 24, 32, 24), "workshop": (256, 128, 420, 1200)}.get(profile.name, (1600, None, None, None))
-tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed)
+device = Accelerator().device
+tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed).to(device)
 
 
 def short(part):
@@ -82,7 +99,7 @@ print("train, validation, test:", [len(part) for part in splits])
 border = 4  # layers 0 to 3 are frozen, layers 4 and 5 train
 states = data.Splits(*(layers.hidden_states(model, part, layer=border) for part in encoded))
 template = layers.UpperLayers(model, border, pooling="mean")
-print("the first sentence:", states.train.input_ids[0].shape, "states (T, D)")
+print("the first sentence:", states.train.hidden_states[0].shape, "states (T, D)")
 print(f"parameters that train: {layers.count_parameters(template).total:,}")
 
 
@@ -101,8 +118,11 @@ def fresh_top(head_seed):
 
 
 def batches_of(head_seed, texts=states.train, num_epochs=2):
-    dice = torch.Generator().manual_seed(head_seed)
-    return [batch for _ in range(num_epochs) for batch in batching.make_batches(texts.lengths, batch_size=16, generator=dice)]
+    sampler, batches = batching.LengthBucketSampler(texts.lengths, batch_size=16, seed=head_seed), []
+    for epoch in range(num_epochs):
+        sampler.set_epoch(epoch)
+        batches += list(sampler)
+    return batches
 
 
 # %%
@@ -128,7 +148,7 @@ print(f"TF-IDF + logistic regression {evaluation.block_interval(words_right, tes
 # A **<abbr title="学习率调度">schedule</abbr>** multiplies the learning rate $\eta$ by a factor $f(t)$ that depends on the step $t = 0, \dots, S - 1$. Warm-up takes $w$
 # steps; after it the rate falls in a straight line or along half a cosine (Loshchilov and Hutter, 2017):
 #
-# $$f(t) = \frac{t + 1}{w + 1} \;\text{ if } t < w, \qquad \text{then}\quad f(t) = 1 - u \quad\text{or}\quad f(t) = \tfrac12 (1 + \cos \pi u), \quad u = \frac{t - w}{S - w}.$$
+# $$f(t) = \frac{t}{w} \;\text{ if } t < w, \qquad \text{then}\quad f(t) = 1 - u \quad\text{or}\quad f(t) = \tfrac12 (1 + \cos \pi u), \quad u = \frac{t - w}{S - w}.$$
 
 # %%
 warmup = num_steps // 10  # w
@@ -139,7 +159,7 @@ def constant(step):
 
 
 def linear(step):
-    return (step + 1) / (warmup + 1) if step < warmup else 1 - (step - warmup) / (num_steps - warmup)
+    return step / warmup if step < warmup else 1 - (step - warmup) / (num_steps - warmup)
 
 
 def cosine(step):
@@ -148,17 +168,15 @@ def cosine(step):
 
 # %%
 steps = range(num_steps)
-in_fit = [training.rate_factor(t, num_steps=num_steps, warmup_steps=warmup) for t in steps]
-np.testing.assert_allclose([linear(t) for t in steps], in_fit, atol=1e-12)
-for factor in (linear, cosine):
+for factor, make_schedule in ((linear, get_linear_schedule_with_warmup), (cosine, get_cosine_schedule_with_warmup)):
     probe = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.5)
-    library, rates = torch.optim.lr_scheduler.LambdaLR(probe, factor), []
+    library, rates = make_schedule(probe, warmup, num_steps), []
     for _ in steps:
         rates.append(probe.param_groups[0]["lr"])
         probe.step()
         library.step()
     np.testing.assert_allclose(rates, [0.5 * factor(t) for t in steps], atol=1e-12)
-print("linear = what training.fit uses; rate times factor = torch.optim.lr_scheduler.LambdaLR")
+print("linear and cosine = the schedules of transformers; training.fit uses the linear one")
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.6))
@@ -313,16 +331,30 @@ checks.check("10.1", kept_check, mine=False)  # the same check, on the solution 
 check_every = max(1, num_steps // 8)
 
 
+def train_step(top, batch, optimizer):
+    inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+    labels = inputs.pop("labels")
+    with autocast(device):  # bfloat16 where that is fast
+        logits = top(**inputs)  # (B, C)
+    loss = nn.functional.cross_entropy(logits.float(), labels)
+    loss.backward()
+    nn.utils.clip_grad_norm_(top.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+
+
 def train_top(head_seed, *, factor=constant, decay=1.0, unfreeze=lambda top, step: None, see=None, texts=states.train):
-    top, losses = fresh_top(head_seed), []
+    top, losses = fresh_top(head_seed).train(), []
     optimizer = torch.optim.AdamW(groups_of(top, decay), lr=eta, fused=True)
     for step, batch in enumerate(batches_of(head_seed, texts)):
         set_rates(optimizer, factor(step))
         unfreeze(top, step)
-        losses.append(training.train_one_epoch(top, texts, optimizer, batches=[batch]))
+        losses.append(train_step(top, batching.collate([texts[i] for i in batch]), optimizer))
         if see and (step + 1) % check_every == 0:
             see(prediction.evaluate(top, states.validation).loss, top)
-    return top, losses
+            top.train()
+    return top.eval(), losses
 
 
 # %% [markdown]
@@ -377,13 +409,11 @@ print(f"{len(runs)} methods, {len(seeds)} seeds each")
 # those of our run with the linear schedule.
 
 # %%
-settings = training.TrainingConfig(num_epochs=2, learning_rate=eta, batch_size=16, seed=seeds[0])
-quiet = lambda progress: None  # noqa: E731
-history = training.fit(fresh_top(seeds[0]), states.train, states.validation, settings, on_progress=quiet, max_steps=3)
-exact = device.choose_precision(torch.device("cpu")) == torch.float32
-torch.testing.assert_close(
-    history.step_losses, losses_of["warm-up, linear", seeds[0]][:3], rtol=0, atol=1e-3 if exact else 0.05
-)
+config = training.TrainingConfig(num_epochs=2, learning_rate=eta, batch_size=16, seed=seeds[0])
+quiet = lambda history: None  # noqa: E731
+history = training.fit(fresh_top(seeds[0]), states.train, states.validation, config, on_step=quiet)
+exact, ours = choose_precision(device) == torch.float32, losses_of["warm-up, linear", seeds[0]]
+torch.testing.assert_close(history.step_losses[:3], ours[:3], rtol=0, atol=1e-3 if exact else 0.05)
 print("our loop = training.fit, step by step")
 
 # %% [markdown]
@@ -756,8 +786,8 @@ for name, (texts, num_epochs) in lessons.items():
         torch.manual_seed(head_seed)
         lstm = models.LSTMClassifier(len(vocabulary))
         lstm.embedding.weight.data.mul_(0.2)
-        settings = training.TrainingConfig(num_epochs=num_epochs, learning_rate=3e-3, seed=head_seed)
-        training.fit(lstm, texts, lstm_validation, settings, on_progress=quiet)
+        config = training.TrainingConfig(num_epochs=num_epochs, learning_rate=3e-3, seed=head_seed)
+        training.fit(lstm, texts, lstm_validation, config, on_step=quiet)
         pupils[name].append(prediction.evaluate(lstm, lstm_test).predictions == test.labels)
 
 # %% tags=["nbval-ignore-output"]
@@ -785,7 +815,7 @@ print(claims.check_claim("10 LSTM with a teacher minus alone", lesson.estimate))
 #   as good as ours. The soup of both is judged by our list.
 
 # %% tags=["nbval-ignore-output"]
-turned = batching.TokenDataset(states.train.input_ids, 1 - states.train.labels)
+turned = batching.StatesDataset(states.train.hidden_states, 1 - states.train.labels)
 theirs, _ = train_top(seeds[0], texts=turned)
 first = runs["constant rate"][0]
 strangers = {
