@@ -37,24 +37,34 @@ if importlib.util.find_spec("course_utils") is None:
 import copy
 import math
 import re
-from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from accelerate import Accelerator
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm.auto import tqdm
-from transformers import AutoModel, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertForMaskedLM,
+    DataCollatorForLanguageModeling,
+    GPT2Config,
+    GPT2LMHeadModel,
+    get_linear_schedule_with_warmup,
+)
 
-from course_utils import batching, claims, data, device, evaluation, layers, plots, pretrained, profiles, text, training
+from course_utils import batching, claims, data, evaluation, layers, plots, pretrained, profiles, text
+from course_utils.device import autocast
 from course_utils.exercises import checks
 
 plots.use_style()
 profile, seed = profiles.get_profile(), profiles.get_seed()
+device = Accelerator().device  # for what takes time; what we only look at stays on the CPU
 
 # %% [markdown]
 # ## 1 Two kinds of training
@@ -357,7 +367,8 @@ print("what the first word looks at:", causal[0, 0, :4].tolist(), "- itself only
 # after, and to the markers `[CLS]` and `[SEP]`, and draw the strongest of each kind on one sentence.
 
 # %%
-looked = batching.collate([text.encode_wordpieces(data.evenly(sentences.train, 64), tokenizer, max_length=48)[i] for i in range(64)])
+sixty_four = text.encode_wordpieces(data.evenly(sentences.train, 64), tokenizer, max_length=48)
+looked = batching.collate([sixty_four[i] for i in range(64)])
 with torch.no_grad():
     every_A = torch.stack(encoder(looked["input_ids"], looked["attention_mask"], output_attentions=True).attentions)
 is_marker_here = torch.isin(looked["input_ids"], torch.tensor([tokenizer.cls_token_id, tokenizer.sep_token_id])).float()
@@ -448,7 +459,7 @@ torch.manual_seed(seed)
 heads = {"num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 4 * D, "max_position_embeddings": window}
 no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 config = BertConfig(vocab_size=V, hidden_size=D, type_vocab_size=1, initializer_range=0.12, **heads, **no_dropout)
-small_bert, untrained = BertForMaskedLM(config), BertForMaskedLM(config).bert
+small_bert, untrained = BertForMaskedLM(config).to(device), BertForMaskedLM(config).bert.to(device)
 angles = torch.arange(window)[:, None] / 10_000 ** (torch.arange(0, D, 2) / D)  # (T, D / 2)
 with torch.no_grad():
     embeddings = small_bert.bert.embeddings
@@ -467,16 +478,15 @@ print("parameters:", f"{layers.count_parameters(small_bert).total:,}")
 def masked_loss(model, window_ids, generator, everywhere: bool = False):
     hidden, chosen = hide_words(window_ids, window_ids <= 1, mask_id, V, generator, rate=0.3, cover=1.0)
     counted = window_ids > 1 if everywhere else chosen  # everywhere is the bug of section 11
-    states = model.bert(hidden).last_hidden_state  # (B, T, D)
-    return nn.functional.cross_entropy(model.cls(states[counted]), window_ids[counted])
+    states = model.bert(hidden.to(device)).last_hidden_state  # (B, T, D)
+    return nn.functional.cross_entropy(model.cls(states[counted.to(device)]), window_ids[counted].to(device))
 
 
 # %%
 def pretrain(model, num_steps: int, everywhere: bool = False) -> list[float]:
     generator, losses = profiles.set_seed(seed), []
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    rate = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    schedule = get_linear_schedule_with_warmup(optimizer, num_steps // 20, num_steps)
     for _ in tqdm(range(num_steps), desc="pretraining"):
         rows = torch.randint(len(corpus), (32,), generator=generator)
         loss = masked_loss(model, corpus[rows], generator, everywhere)
@@ -492,8 +502,8 @@ def pretrain(model, num_steps: int, everywhere: bool = False) -> list[float]:
 # %%
 @torch.no_grad()
 def unseen_loss(model) -> float:
-    states = model.bert(unseen_hidden).last_hidden_state
-    return nn.functional.cross_entropy(model.cls(states[unseen_chosen]), unseen[unseen_chosen]).item()
+    logits = model.cls(model.bert(unseen_hidden.to(device)).last_hidden_state[unseen_chosen.to(device)])
+    return nn.functional.cross_entropy(logits, unseen[unseen_chosen].to(device)).item()
 
 
 # %% [markdown]
@@ -540,7 +550,7 @@ print("below the unigram price" if profile.name != "smoke" else "not measured in
 @torch.no_grad()
 def fill(model, sentence: str, count: int = 5) -> str:
     ids = vocabulary.encode(sentence.split())
-    logits = model(torch.tensor([ids])).logits[0, ids.index(mask_id)]  # (V,)
+    logits = model(torch.tensor([ids], device=device)).logits[0, ids.index(mask_id)]  # (V,)
     return ", ".join(vocabulary.decode(logits.topk(count).indices.tolist()))
 
 
@@ -614,15 +624,16 @@ def layer_features(encoder, encoded, batch_size: int = 64) -> np.ndarray:
     features = np.zeros((encoder.config.num_hidden_layers + 1, len(encoded), encoder.config.hidden_size), np.float32)
     for indices in tqdm(batching.make_batches(encoded.lengths, batch_size=batch_size), desc="encoding"):
         batch = batching.collate([encoded[i] for i in indices])
+        batch = {name: tensor.to(device) for name, tensor in batch.items()}
         mask = batch["attention_mask"][:, :, None]  # (B, T, 1)
-        with device.autocast(encoder.device):  # bfloat16 where that is fast
+        with autocast(device):  # bfloat16 where that is fast
             states = encoder(batch["input_ids"], attention_mask=mask[..., 0], output_hidden_states=True).hidden_states
-        features[:, indices] = torch.stack([(x.float() * mask).sum(1) / mask.sum(1) for x in states]).numpy()
+        features[:, indices] = torch.stack([(x.float() * mask).sum(1) / mask.sum(1) for x in states]).cpu().numpy()
     return features
 
 
 # %%
-encoder.set_attn_implementation("sdpa")  # back to the fast attention
+encoder.to(device).set_attn_implementation("sdpa")  # back to the fast attention
 few = text.encode_wordpieces(data.evenly(sentences.train, 8), tokenizer, max_length=profile.sentences_max_length)
 by_hand = layer_features(encoder, few)
 np.testing.assert_allclose(by_hand[-1], layers.sentence_features(encoder, few), atol=1e-5)
@@ -640,7 +651,7 @@ frozen = {name: layer_features(encoder, encoded) for name, encoded in pieces.ite
 
 # %%
 torch.manual_seed(seed)
-random_encoder = AutoModel.from_config(encoder.config).eval()
+random_encoder = AutoModel.from_config(encoder.config).to(device).eval()
 control = {name: layer_features(random_encoder, pieces[name])[-1] for name in ("train", "test")}
 
 
@@ -800,11 +811,11 @@ print("light, for example:", found["light"][7], "|", found["light"][12])
 # %%
 def vectors_of(word: str) -> torch.Tensor:
     """Return float (layers + 1, n, D): the states of `word` in each of its sentences."""
-    encoded = tokenizer(found[word], padding=True, return_tensors="pt")
+    encoded = tokenizer(found[word], padding=True, return_tensors="pt").to(device)
     places = (encoded["input_ids"] == tokenizer.convert_tokens_to_ids(word)).int().argmax(dim=1)
     with torch.no_grad():
         states = torch.stack(encoder(**encoded, output_hidden_states=True).hidden_states)  # (layers + 1, n, T, D)
-    return states[:, torch.arange(len(places)), places]
+    return states[:, torch.arange(len(places)), places].cpu()
 
 
 # %%

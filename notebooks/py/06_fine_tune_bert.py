@@ -44,13 +44,12 @@ from accelerate import Accelerator
 from IPython.display import display
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix
 from transformers import get_linear_schedule_with_warmup
 
 from course_utils import (
     batching,
     claims,
-    cost,
     data,
     evaluation,
     explorers,

@@ -39,14 +39,20 @@ import re
 import shutil
 import string
 from collections import Counter
-from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, pipeline
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForTokenClassification,
+    get_linear_schedule_with_warmup,
+    pipeline,
+)
 from transformers.utils import logging
 
 from course_utils import batching, claims, data, evaluation, layers, plots, pretrained, profiles, training
@@ -56,7 +62,7 @@ plots.use_style()
 logging.set_verbosity_error()  # "some weights are newly initialised": they are, we train them
 logging.disable_progress_bar()
 profile, seed = profiles.get_profile(), profiles.get_seed()
-smoke = profile.name == "smoke"
+smoke, device = profile.name == "smoke", Accelerator().device
 
 # %% [markdown]
 # ## 1 Two tasks, one encoder
@@ -327,7 +333,7 @@ def collate(rows: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 
 # %%
-batch = collate(examples[:4])
+batch = {name: tensor.to(device) for name, tensor in collate(examples[:4]).items()}
 print({name: tuple(tensor.shape) for name, tensor in batch.items()})
 
 # %% [markdown]
@@ -376,7 +382,7 @@ def load(auto_class, **options):
     options |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # as everywhere in the course
     model = auto_class.from_pretrained(pretrained.checkpoint_path(), **options)
     layers.freeze_below(model, 3)
-    return model
+    return model.to(device)
 
 
 # %%
@@ -385,7 +391,7 @@ with torch.no_grad():
     output = tagger(**batch)
 scored = batch["labels"] != -100  # (B, T)
 Z, y = output.logits[scored], batch["labels"][scored]  # (|M|, C), (|M|,)
-by_hand = (Z.exp().sum(dim=1).log() - Z[torch.arange(len(y)), y]).mean()
+by_hand = (Z.exp().sum(dim=1).log() - Z.gather(1, y[:, None])[:, 0]).mean()
 cross_entropy = torch.nn.functional.cross_entropy  # leaves out labels of -100: ignore_index=-100
 torch.testing.assert_close(by_hand, cross_entropy(output.logits.flatten(0, 1), batch["labels"].flatten()))
 torch.testing.assert_close(by_hand, output.loss)
@@ -408,23 +414,27 @@ print(f"untrained loss {output.loss:.2f} nats, log 3 = {np.log(3):.2f}")
 
 # %%
 def fine_tune(model, examples, validate, *, num_epochs=1 if smoke else 3, learning_rate=3e-4) -> list[float]:
-    generator, scores = profiles.set_seed(seed), []
+    torch.manual_seed(seed)
     lengths = np.array([len(example["input_ids"]) for example in examples])
-    epochs = [batching.make_batches(lengths, batch_size=16, generator=generator) for _ in range(num_epochs)]
-    num_steps = sum(map(len, epochs))
+    sampler = batching.LengthBucketSampler(lengths, batch_size=16, seed=seed)
+    loader, num_steps, scores = (
+        DataLoader(examples, batch_sampler=sampler, collate_fn=collate),
+        num_epochs * len(sampler),
+        [],
+    )
     optimizer = training.make_optimizer(model, training.TrainingConfig(learning_rate=learning_rate))
-    factor = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    schedule = get_linear_schedule_with_warmup(optimizer, num_steps // 10, num_steps)
     with tqdm(total=num_steps, desc="training", unit="step") as bar:
-        for batches in epochs:
+        for epoch in range(num_epochs):
+            sampler.set_epoch(epoch)
             model.train()
-            for indices in batches:
-                loss = model(**collate([examples[i] for i in indices])).loss
-                optimizer.zero_grad()
+            for batch in loader:
+                loss = model(**{name: tensor.to(device) for name, tensor in batch.items()}).loss
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 schedule.step()
+                optimizer.zero_grad()
                 bar.update()
             scores.append(validate(model.eval()))
     return scores
@@ -477,7 +487,7 @@ def first_pieces(best: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def predict_tags(model, rows: list[dict], read=first_pieces) -> list[list[int]]:
     encoded, answers = [encode(row) for row in rows], {}
     for indices in batching.make_batches(np.array([len(one["input_ids"]) for one in encoded]), batch_size=32):
-        batch = collate([encoded[i] for i in indices])
+        batch = {name: tensor.to(device) for name, tensor in collate([encoded[i] for i in indices]).items()}
         labels, best = batch["labels"], model(**batch).logits.argmax(dim=-1)  # (B, T)
         answers |= {i: read(best[k], labels[k]).tolist() for k, i in enumerate(indices)}
     return [answers[i] for i in range(len(rows))]
@@ -754,7 +764,7 @@ print(f"by hand = tokenizer, in {len(question_examples)} questions")
 
 # %%
 answerer = load(AutoModelForQuestionAnswering)
-question_batch = collate(question_examples[:4])
+question_batch = {name: tensor.to(device) for name, tensor in collate(question_examples[:4]).items()}
 output = answerer(**question_batch)
 start_loss = cross_entropy(output.start_logits, question_batch["start_positions"].flatten())
 end_loss = cross_entropy(output.end_logits, question_batch["end_positions"].flatten())
@@ -800,9 +810,9 @@ print("all pairs at once = two loops, on 100 draws")
 def answer(question: str, context: str) -> str:
     encoded = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)
     offsets = encoded.pop("offset_mapping")[0].tolist()
-    output = answerer(**encoded)
-    first, last = np.flatnonzero(encoded["token_type_ids"][0])[[0, -2]]  # the last piece of all is [SEP]
-    a, b = best_span(output.start_logits[0].numpy(), output.end_logits[0].numpy(), first, last)
+    output = answerer(**encoded.to(device))
+    first, last = np.flatnonzero(encoded["token_type_ids"][0].cpu())[[0, -2]]  # the last piece of all is [SEP]
+    a, b = best_span(output.start_logits[0].cpu().numpy(), output.end_logits[0].cpu().numpy(), first, last)
     return context[offsets[a][0] : offsets[b][1]]
 
 

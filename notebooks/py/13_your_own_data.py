@@ -46,17 +46,34 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from accelerate import Accelerator
 from IPython.display import display
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix, f1_score
 
-from course_utils import batching, claims, cost, data, device, evaluation, explorers, layers, plots, prediction, pretrained, profiles, text, training
+from course_utils import (
+    batching,
+    claims,
+    cost,
+    data,
+    explorers,
+    layers,
+    plots,
+    prediction,
+    pretrained,
+    profiles,
+    text,
+    training,
+)
+from course_utils.device import autocast, choose_precision
 from course_utils.exercises import checks
-from course_utils.finetune import intake, report, run
+from course_utils.finetune import intake, report
+from course_utils.finetune.run import Run, save_run
 
 plots.use_style()
 profile, seed = profiles.get_profile(), profiles.get_seed()
-smoke = profile.name == "smoke"
+smoke, device = profile.name == "smoke", Accelerator().device
 folder = Path("outputs") / "13"
 shutil.rmtree(folder, ignore_errors=True)  # an earlier run of this notebook
 folder.mkdir(parents=True)
@@ -166,22 +183,22 @@ print(set_aside.groupby("reason").head(1).to_string(index=False))
 # $T$ word pieces of each?
 
 # %%
-reviews, max_tokens = table.reviews, profile.sentences_max_length
+reviews, max_length = table.reviews, profile.sentences_max_length
 tokenizer = pretrained.load_tokenizer()
 lengths = text.encode_wordpieces(reviews, tokenizer, max_length=512).lengths
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.8))
 axes[0].barh(reviews.class_names, np.bincount(reviews.labels), color=plots.COLOURS[0])
 axes[0].set(xlabel="usable rows", title="Seven in ten are positive")
 axes[1].hist(lengths, bins=range(0, lengths.max() + 3, 3), color=plots.COLOURS[0])
-axes[1].axvline(max_tokens, color="black", linestyle=":")
+axes[1].axvline(max_length, color="black", linestyle=":")
 axes[1].set(xlabel="word pieces in a text (T)", ylabel="texts")
 axes[1].set_title("Few texts are cut at the dotted line")
 plots.show(fig, alt="Left: bars of usable rows, about 300 negative and 700 positive. Right: histogram of word pieces in a text, mostly "
            "between 10 and 50, with a dotted line at the limit where longer texts are cut.")  # fmt: skip
 
 # %%
-(cut,) = intake.truncated_texts(reviews, tokenizer, max_length=max_tokens)
-assert cut.number == (lengths > max_tokens).sum()
+(cut,) = intake.truncated_texts(reviews, tokenizer, max_length=max_length)
+assert cut.number == (lengths > max_length).sum()
 share = np.bincount(reviews.labels).max() / len(reviews)
 print(f"always 'positive' is right in {share:.1%} of the rows")
 print(f"{cut.number} of {len(reviews):,} texts {cut.sentence}")
@@ -253,11 +270,11 @@ print("no text stands in two parts, and the classes have the same shares")
 # is little to teach them, and a step is shorter. Expect half a minute.
 
 # %%
-model = pretrained.load_classifier(num_classes=len(reviews.class_names), seed=seed)
+model = pretrained.load_classifier(num_classes=len(reviews.class_names), seed=seed).to(device)
 frozen = layers.freeze_below(model, 2)
-encoded = [text.encode_wordpieces(part, tokenizer, max_length=max_tokens) for part in splits]
+encoded = [text.encode_wordpieces(part, tokenizer, max_length=max_length) for part in splits]
 untrained = prediction.evaluate(model, encoded[1])
-settings = training.TrainingConfig(num_epochs=1 if smoke else 4, learning_rate=2e-4, seed=seed)
+config = training.TrainingConfig(num_epochs=1 if smoke else 4, learning_rate=2e-4, seed=seed)
 print(f"frozen {frozen:,} of {layers.count_parameters(model).total:,} parameters")
 
 # %% [markdown]
@@ -270,17 +287,17 @@ print(f"frozen {frozen:,} of {layers.count_parameters(model).total:,} parameters
 #
 # $$F = B\,T\,\big(6\,P + 12\,L\,D\,T\big) \;\text{operations}, \qquad \text{seconds} = \frac{F}{R} .$$
 #
-# The second term is attention. (`training.fit` saves most of the last layer, as notebook 06 shows; here all of it is computed.) $R$ is the rate at which training steps go through operations on this machine:
+# The second term is attention. $R$ is the rate at which training steps go through operations on this machine:
 # `cost.step_rate` times three steps of 32 x 32 tokens. By hand and by the package:
 
 # %%
-whole = pretrained.load_classifier(seed=seed)
+whole = pretrained.load_classifier(seed=seed).to(device)
 layers.freeze_below(whole, 0)  # the table of word pieces stays
 matrices = [m.weight for m in whole.bert.encoder.modules() if isinstance(m, torch.nn.Linear)]
 B, T, L, D = 8, 32, whole.config.num_hidden_layers, whole.config.hidden_size
 P = sum(matrix.numel() for matrix in matrices)
 operations = B * T * (6 * P + 12 * L * D * T)
-packaged_count = cost.count_flops(whole, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
+packaged_count = cost.count_flops(whole, np.full(B, T), [np.arange(B)], trains=True)
 assert np.isclose(operations, packaged_count)
 print(f"P = {P:,}: a step over {B} x {T} tokens takes {operations / 1e9:.1f} billion operations")
 
@@ -290,14 +307,15 @@ print(f"P = {P:,}: a step over {B} x {T} tokens takes {operations / 1e9:.1f} bil
 
 # %%
 def step_seconds(net, B, T):
-    input_ids = torch.full((B, T), 2_000)
-    labels, mask = torch.zeros(B, dtype=torch.long), torch.ones_like(input_ids)
+    input_ids = torch.full((B, T), 2_000, device=device)
+    labels, mask = torch.zeros(B, dtype=torch.long, device=device), torch.ones_like(input_ids)
 
     def step():
-        with device.autocast(net.device):
+        with autocast(device):
             loss = net(input_ids=input_ids, attention_mask=mask, labels=labels).loss
         loss.backward()
         net.zero_grad()
+        return loss.item()  # waits for a GPU to be done
 
     return cost.median_seconds(step, repeats=3)
 
@@ -310,7 +328,7 @@ for what, cases in grid.items():
     for B, T, L in cases:
         net = copy.deepcopy(whole)
         layers.keep_layers(net, list(range(L)))
-        count = cost.count_flops(net, np.full(B, T), [np.arange(B)], trains=True, every_token=True)
+        count = cost.count_flops(net, np.full(B, T), [np.arange(B)], trains=True)
         pair = (count / rate, step_seconds(net, B, T))
         timed.setdefault(what, []).append(pair)
 del whole, net
@@ -340,15 +358,15 @@ plots.show(fig, alt="Measured against foretold seconds of a training step on log
 # the more of a step they are. For our run, with two frozen layers:
 
 # %% tags=["nbval-ignore-output"]
-batches = batching.make_batches(encoded[0].lengths, batch_size=settings.batch_size)
-run_count = settings.num_epochs * cost.count_flops(model, encoded[0].lengths, batches, trains=True)
+batches = batching.make_batches(encoded[0].lengths, batch_size=config.batch_size)
+run_count = config.num_epochs * cost.count_flops(model, encoded[0].lengths, batches, trains=True)
 foretold = run_count / rate
-print(f"foretold for {settings.num_epochs} epochs: {foretold:.0f} s, validation left out")
+print(f"foretold for {config.num_epochs} epochs: {foretold:.0f} s, validation left out")
 
 # %% tags=["nbval-ignore-output"]
 panel = explorers.TrainingPanel()
 display(panel.view)
-history = training.fit(model, encoded[0], encoded[1], settings, on_progress=panel)
+history = training.fit(model, encoded[0], encoded[1], config, on_step=panel)
 best = max(record.validation_accuracy for record in history.records)
 print(f"validation accuracy: untrained {untrained.accuracy:.3f}, best epoch {best:.3f}")
 print(f"foretold {foretold:.0f} s, took {history.seconds:.0f} s with validation")
@@ -360,18 +378,18 @@ print(f"foretold {foretold:.0f} s, took {history.seconds:.0f} s with validation"
 # same training part, and ours. Intervals come from drawing blocks with replacement. For macro F1 by hand:
 
 # %%
-run = run.Run(table, splits, model, tokenizer, "embedded", max_tokens, settings, history)
+run = Run(table, splits, model, tokenizer, "embedded", max_length, config, history)
 judgement = report.judge(run)
 test, predictions = splits.test, judgement.predictions[report.TUNED]
 members = [np.flatnonzero(test.blocks == block) for block in np.unique(test.blocks)]
 draws = []
 for _ in range(500):
     drawn = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-    draws.append(evaluation.macro_f1(predictions[drawn], test.labels[drawn]))
+    draws.append(f1_score(test.labels[drawn], predictions[drawn], average="macro", zero_division=0))
 low, high = np.quantile(draws, [0.025, 0.975])
 
 packaged = judgement.macro_f1[report.TUNED]
-assert np.isclose(packaged.estimate, evaluation.macro_f1(predictions, test.labels))
+assert np.isclose(packaged.estimate, f1_score(test.labels, predictions, average="macro"))
 assert abs(packaged.low - low) < 0.04 and abs(packaged.high - high) < 0.04
 print("macro F1 and its interval: by hand = packaged, within the luck of drawing")
 
@@ -437,7 +455,7 @@ checks.check("13.3", my_report, mine=False)  # the same check, on the solution a
 source = data.load_splits("rotten_tomatoes", test_size=200 if smoke else None).test
 ups, downs = (np.flatnonzero(source.labels == label) for label in (1, 0))
 fresh = source.take(np.concatenate([ups, downs[: int(len(ups) * 3 / 7)]]))
-fresh_encoded = text.encode_wordpieces(fresh, tokenizer, max_length=max_tokens)
+fresh_encoded = text.encode_wordpieces(fresh, tokenizer, max_length=max_length)
 fresh_result = prediction.evaluate(model, fresh_encoded)
 print(f"{len(fresh):,} fresh sentences, {fresh.labels.mean():.1%} positive")
 
@@ -460,7 +478,7 @@ print(claims.check_claim("13 accuracy on fresh sentences, 1,000 rows", fresh_res
 
 # %%
 fig, ax = plt.subplots(figsize=(4.6, 3))
-counts = evaluation.confusion(predictions, test.labels, num_classes=len(reviews.class_names))
+counts = confusion_matrix(test.labels, predictions, labels=range(len(reviews.class_names)))
 plots.confusion_matrix(ax, counts, reviews.class_names)
 ax.set_title("Where the test texts end up")
 plots.show(fig, alt="Table of true class against predicted class on the test part, two by two, with the number of texts in each cell; most "
@@ -518,7 +536,7 @@ checks.check("13.4", my_class_weights, mine=False)  # the same check, on the sol
 # **model card** in the hub's format: what it was trained on, how well it does and against whom, what it is not for.
 
 # %%
-home = run.save_run(run, judgement, folder / "film-sentences")
+home = save_run(run, judgement, folder / "film-sentences")
 print(*sorted(path.name for path in home.iterdir()), sep="\n")
 
 # %% tags=["nbval-ignore-output"]
@@ -532,7 +550,7 @@ print(card[start : start + 900])
 
 # %%
 try:
-    run.save_run(run, judgement, home)
+    save_run(run, judgement, home)
 except FileExistsError as error:
     print(error)
 
@@ -547,7 +565,7 @@ logging.disable_progress_bar()
 classify = pipeline("text-classification", model=str(home), device="cpu")
 answers = classify(list(test.texts[:8]), truncation=True, top_k=1)
 expected = judgement.probabilities[:8].max(axis=1)
-rounding = torch.finfo(device.choose_precision(model.device)).eps  # ours may be computed in bfloat16
+rounding = torch.finfo(choose_precision(model.device)).eps  # ours may be computed in bfloat16
 np.testing.assert_allclose([answer[0]["score"] for answer in answers], expected, atol=1e-4 + 2 * rounding)
 print("plain transformers gives the same probabilities, up to rounding")
 
