@@ -50,7 +50,7 @@ def test_the_linear_model_is_that_of_a_grid_search_on_the_validation_part():
     from sklearn.pipeline import make_pipeline
 
     chosen = set()
-    for seed in range(4):
+    for seed in (0, 1, 5):
         rng = np.random.default_rng(seed)
         texts = [" ".join(f"w{word}" for word in rng.integers(0, 25, size=6)) for _ in range(150)]
         labels = [int(("w1" in text.split()) ^ (rng.random() < 0.25)) for text in texts]
@@ -64,7 +64,7 @@ def test_the_linear_model_is_that_of_a_grid_search_on_the_validation_part():
         expected = pipeline.set_params(**search.best_params_).fit(texts[:60], labels[:60]).predict(texts[100:])
         assert baselines.predict_baselines(splits)[baselines.LINEAR].tolist() == expected.tolist()
         chosen.add(search.best_params_["logisticregression__C"])
-    assert len(chosen) > 1  # the choice is made on the data
+    assert chosen == set(baselines.STRENGTHS)  # each is the best of one of the three tables
 
 
 def test_texts_without_spaces_are_compared_by_characters():
@@ -81,11 +81,11 @@ def test_texts_without_spaces_are_compared_by_characters():
 
 def test_macro_f1_and_its_interval_are_those_of_scikit_learn_on_whole_blocks():
     rng = np.random.default_rng(0)
-    labels = np.array([0, 1] * 28 + [2] * 4)  # many draws have no text of class 2
+    labels = np.array([0, 1] * 28 + [2] * 4)  # a draw in three has no text of class 2
     reviews = make_reviews(*map(str, range(60)), labels=labels.tolist())
     blocks = np.arange(60) // 4
     reviews = type(reviews)(reviews.texts, labels, reviews.rows, blocks, ("a", "b", "c"))
-    predictions = np.where(rng.random(60) < 0.7, labels, rng.integers(0, 3, 60))
+    predictions = np.where(rng.random(60) < 0.7, labels, rng.integers(0, 2, 60))
     interval = report.macro_f1_interval(predictions, reviews, draws=200, seed=3)
     assert interval.estimate == pytest.approx(f1_score(labels, predictions, average="macro"))
     rng, drawn = np.random.default_rng(3), []
