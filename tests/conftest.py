@@ -13,7 +13,7 @@ import pytest
 import torch
 from helpers import make_encoded
 
-from course_utils.text import EncodedTexts
+from course_utils.batching import TokenDataset
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits, and for long where the machine is busy
 
@@ -28,7 +28,7 @@ def _float32_on_every_machine():
 
 @pytest.fixture(autouse=True)
 def _same_numbers_and_no_settings(monkeypatch):
-    for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_BANDS"):
+    for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_CLAIMS", "COURSE_PLAIN_MODELS"):
         monkeypatch.delenv(name, raising=False)
     torch.manual_seed(0)
     yield
@@ -38,13 +38,13 @@ def _same_numbers_and_no_settings(monkeypatch):
 
 
 @pytest.fixture
-def encoded() -> EncodedTexts:
+def encoded() -> TokenDataset:
     return make_encoded()
 
 
 @pytest.fixture
 def tiny_bert():
-    """A BERT classifier of two layers with random weights: the architecture of the checkpoint, in no time."""
+    """A BERT classifier of three layers with random weights: the architecture of the checkpoint, in no time."""
     from transformers import BertConfig, BertForSequenceClassification
 
     rates = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

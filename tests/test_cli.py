@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from course_utils import __version__, cli
-from course_utils.runtime import Finding
+from course_utils import __version__, cli, doctor
+from course_utils.doctor import Finding
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "transformers", "numpy", "pandas", "matplotlib", "sklearn"}
@@ -46,10 +46,10 @@ def test_an_unknown_action_or_part_lists_those_there_are(arguments, capsys):
 @pytest.mark.parametrize("ok", [True, False])
 def test_the_doctor_shows_problems_with_their_remedy_and_in_its_status(monkeypatch, capsys, ok):
     findings = [Finding("torch", True, "2.15"), Finding("disk", ok, "0.1 GiB free", "free some space")]
-    monkeypatch.setattr(runtime, "doctor", lambda: findings)
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
     assert cli.main(["doctor"]) == (0 if ok else 1)
     printed = capsys.readouterr().out
-    assert "ok   torch" in printed and ("to mend it: free some space" in printed) is not ok
+    assert "ok  torch" in printed and ("FIX disk" in printed and "to fix it: free some space" in printed) is not ok
 
 
 LIBRARIES = ("torch", "transformers", "ipywidgets", "jupyterlab")
@@ -59,7 +59,7 @@ def room_of(capsys, monkeypatch, *more: Finding, torch: str = "2.15.0+cpu") -> t
     """Return the status and the line of `course doctor --room` on a machine where this was found."""
     versions = [Finding(name, True, torch if name == "torch" else "1.0") for name in LIBRARIES]
     findings = [*versions, Finding("reviews", True, "verified: reviews.csv"), Finding("memory", True, "3.1 GiB free"), *more]
-    monkeypatch.setattr(runtime, "doctor", lambda: findings)
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
     return cli.main(["doctor", "--room"]), capsys.readouterr().out
 
 
@@ -78,16 +78,16 @@ def test_a_room_sees_what_is_not_ready(monkeypatch, capsys):
 
 def test_a_program_gets_all_that_the_doctor_found(monkeypatch, capsys):
     finding = Finding("disk", False, "0.1 GiB free", "free some space")
-    monkeypatch.setattr(runtime, "doctor", lambda: [finding])
+    monkeypatch.setattr(doctor, "examine", lambda: [finding])
     assert cli.main(["doctor", "--json"]) == 1
     assert [Finding(**found) for found in json.loads(capsys.readouterr().out)] == [finding]
 
 
 def test_a_bad_profile_is_one_line_and_not_a_traceback(monkeypatch, capsys):
-    def doctor():
+    def examine():
         raise ValueError("There is no profile 'fast'.")
 
-    monkeypatch.setattr(runtime, "doctor", doctor)
+    monkeypatch.setattr(doctor, "examine", examine)
     assert cli.main(["doctor"]) == 2
     assert capsys.readouterr().err == "course: There is no profile 'fast'.\n"
 
@@ -124,7 +124,7 @@ def ran(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COURSE_PROFILE", "workshop")
     monkeypatch.setattr(cli, "_run", ran)
-    monkeypatch.setattr(runtime, "torchtext_python", lambda: Path("python"))
+    monkeypatch.setattr(doctor, "torchtext_python", lambda: Path("python"))
     return ran
 
 
@@ -149,7 +149,7 @@ def test_one_failing_part_fails_the_whole_and_the_others_still_run(ran, statuses
 
 
 def test_without_the_torchtext_kernel_notebook_04_is_left_out_aloud_but_not_in_ci(ran, monkeypatch, capsys):
-    monkeypatch.setattr(runtime, "torchtext_python", lambda: None)
+    monkeypatch.setattr(doctor, "torchtext_python", lambda: None)
     monkeypatch.delenv("CI", raising=False)
     assert cli.main(["test", "notebooks"]) == 0
     assert len(ran.commands) == 1 and "is not tested" in capsys.readouterr().out
@@ -206,9 +206,9 @@ def desk(tmp_path, monkeypatch) -> Path:
         (["finetune", "films.csv", *COLUMNS, "--epochs", "0"], "num_epochs"),
         (["finetune", "films.csv", *COLUMNS, "--checkpoint", "no/such-folder/here"], "no/such-folder/here"),
         pytest.param(
-            ["finetune", "films.csv", *COLUMNS, "--max-tokens", "9999"], "3 to 512 tokens, not 9999", marks=pytest.mark.slow
+            ["finetune", "films.csv", *COLUMNS, "--max-length", "9999"], "3 to 512 tokens, not 9999", marks=pytest.mark.slow
         ),
-        (["predict", "films.csv", "--text", "a film"], "holds no fine-tuned classifier"),
+        (["predict", "films.csv", "--text", "a film"], "contains no fine-tuned classifier"),
         (["predict", "."], "Give a table with --text-column NAME, or --text"),
         (["predict", ".", "films.csv", "--text-column", "text", "--out", "films.csv"], "films.csv exists and is kept"),
     ],
@@ -222,7 +222,7 @@ def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(desk, capsys, arg
 
 @pytest.mark.slow
 def test_from_a_table_to_predictions_in_two_commands(desk, capsys):
-    command = ["finetune", "films.csv", *COLUMNS, "--epochs", "1", "--max-tokens", "8", "--out", "mine"]
+    command = ["finetune", "films.csv", *COLUMNS, "--epochs", "1", "--max-length", "8", "--out", "mine"]
     assert cli.main(command) == 0
     printed = capsys.readouterr()
     assert "films.csv: 40 usable rows (bad 20, good 20), 0 set aside" in printed.out
@@ -232,7 +232,7 @@ def test_from_a_table_to_predictions_in_two_commands(desk, capsys):
     assert cli.main(command) == 2 and "mine exists and is kept as it is" in capsys.readouterr().err
     (desk / "new.csv").write_text('text\n"film 3, again"\nfilm 4, again\n""\nfilm 5\n')
     assert cli.main(["predict", "mine", "new.csv", "--text-column", "text"]) == 0
-    assert "predictions.csv: 4 rows; 2 hold no text and got no answer" in capsys.readouterr().out
+    assert "predictions.csv: 4 rows; 2 contain no text and got no prediction" in capsys.readouterr().out
     lines = (desk / "predictions.csv").read_text().splitlines()
     assert lines[0] == "row,text,prediction,confidence,p(bad),p(good)"
     assert (
@@ -254,7 +254,7 @@ def test_ctrl_c_in_the_shell_keeps_the_best_and_ends_well(desk):
     with open(desk / "log", "wb") as log:
         listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a runner in the background ignores it
         options = {"cwd": desk, "stdout": log, "stderr": log, "env": _with_bars(), "preexec_fn": listen}
-        process = subprocess.Popen([*command, "--max-tokens", "8"], **options)
+        process = subprocess.Popen([*command, "--max-length", "8"], **options)
         while b"step" not in (desk / "log").read_bytes() and process.poll() is None:
             time.sleep(0.1)
         time.sleep(1)

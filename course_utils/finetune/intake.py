@@ -1,4 +1,4 @@
-"""A table of your own: read in its encoding, its faults found and counted, rows set aside aloud, split without leaks."""
+"""A table of your own: read in its encoding, its faults found and counted, unusable rows set aside, split without leaks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ..data import Reviews, Splits
 from ..text import clean_text, encode_wordpieces
 
 MAX_CLASSES = 50
-FEW = 20  # a class with fewer texts has two or three in the test part, so its score means little
+SMALL_CLASS = 20  # a class with fewer texts has two or three in the test part, so its score means little
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_DAMAGED = re.compile("\ufffd|Ã[\x80-\xbf]|â€")  # a lost letter, or UTF-8 that somebody read as cp1252
+_DAMAGED = re.compile("\ufffd|Ã[\x80-\xbf]|â€")  # a lost letter, or UTF-8 that was read as cp1252
 
 
 class Fault(NamedTuple):
-    """One kind of fault: how many rows, words or labels have it, and what was made of it."""
+    """One kind of fault: how many rows, words or labels have it, and what was done about it."""
 
     kind: str
     number: int
@@ -39,8 +39,8 @@ class Fault(NamedTuple):
 class Table:
     """The usable rows of a file as `reviews`, those `set_aside` (row, reason, label, text), and all `faults` found.
 
-    `reviews.rows` are places in the file: the line where the row starts (the header is line 1), or the row of a
-    Parquet file from 1. `reviews.blocks` name texts that must stay on one side of a split.
+    `reviews.rows` say where in the file a row is: the line on which it starts (the header is line 1), or its number in
+    a Parquet file, from 1. `reviews.blocks` name texts that must stay on one side of a split.
     """
 
     path: Path
@@ -57,16 +57,16 @@ class Table:
         return "\n".join([head, *(f"- {kind} ({number:,}): {sentence}" for kind, number, sentence in self.faults)])
 
 
-def normal(text: str) -> str:
-    """Return `text` in small letters with single spaces: texts that agree in this count as the same."""
+def normalise(text: str) -> str:
+    """Return `text` in lower case with single spaces: texts that are equal after this count as the same."""
     return " ".join(text.casefold().split())
 
 
 def decode(content: bytes) -> tuple[str, list[Fault]]:
-    """Return the text of a file and what was assumed: the encoding of its mark, UTF-8, or as a guess cp1252 or Latin-1.
+    """Return the text of a file and what was assumed: the encoding of its byte order mark, or UTF-8, or a guess.
 
     Raises:
-        ValueError: the file has a mark, and bytes that its encoding does not allow.
+        ValueError: the file has a byte order mark, and bytes that its encoding does not allow.
     """
     marked = [encoding for mark, encoding in _MARKS if content.startswith(mark)]
     for encoding in marked or ("utf-8", "cp1252", "latin-1"):
@@ -74,13 +74,13 @@ def decode(content: bytes) -> tuple[str, list[Fault]]:
             text = content.decode(encoding)
             words = sorted(set(re.findall(r"\w*[^\x00-\x7f]\w*", text)))
             guess = f"not UTF-8; read as {encoding}, which is a guess. Are these spelt right? {', '.join(words[:5])}"
-            assumed = f"read as {encoding}, by the mark at its beginning" if marked else guess
+            assumed = f"read as {encoding}, by the byte order mark at its beginning" if marked else guess
             return text, [] if encoding == "utf-8" else [Fault("encoding", 1 if marked else len(words), assumed)]
     raise ValueError(f"The file begins as {marked[0]} and goes on as something else. Save it again as UTF-8.")
 
 
 def read_cells(path: Path) -> tuple[pd.DataFrame, dict[int, tuple[str, str]], list[Fault]]:
-    """Return the cells of a file by place, the places that fit no column (reason, content), and faults of the file.
+    """Return the cells of a file by line, the lines that do not fit the columns (reason, content), and faults of the file.
 
     Raises:
         FileNotFoundError: no such file.
@@ -129,14 +129,14 @@ def _delimited(
                 broken[line] = (reason, delimiter.join(cells))
             line = reader.line_num + 1
     except csv.Error:
-        raise ValueError(f"Line {line}: a quotation mark stands inside a cell or is not closed. Write it twice.") from None
+        raise ValueError(f"Line {line}: a quotation mark is inside a cell or is not closed. Write it twice.") from None
     if not tabs and delimiter != ",":
-        faults.append(Fault("separator", 1, f"cells are taken to be parted by {delimiter!r}"))
+        faults.append(Fault("separator", 1, f"read with the separator {delimiter!r}, which is a guess"))
     return header, rows, broken
 
 
 def column(frame: pd.DataFrame, name: str) -> list[str | None]:
-    """Return a column as strings without spaces around them; None where a cell is missing, blank, or a list.
+    """Return a column as strings without spaces around them, and None for a cell that is missing, blank, or a list.
 
     Raises:
         ValueError: no such column, or two; the message lists those there are, and the closest.
@@ -159,12 +159,12 @@ def _as_text(value: Any) -> str | None:
 def read_table(path: str | Path, *, text_column: str, label_column: str, group_column: str | None = None) -> Table:
     """Return the usable rows of a table of your own, and every fault that was found in it.
 
-    Set aside are rows without text, label or group, rows that fit no column, texts that carry several labels,
+    Set aside are rows without text, label or group, rows that do not fit the columns, texts that carry several labels,
     and classes with fewer than three different texts. Labels that differ by case or spaces become one.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a column that is not there, no usable row, one class only, or more than 50.
+        ValueError: a missing column, no usable row, only one class, or more than 50.
     """
     path = Path(path)
     cells, broken, faults = read_cells(path)
@@ -174,12 +174,12 @@ def read_table(path: str | Path, *, text_column: str, label_column: str, group_c
     for role in reversed(roles):
         frame.loc[frame[role].isna(), "reason"] = f"missing {role}"
     frame = frame.fillna("")
-    frame["key"], spelt = frame["text"].map(normal), frame["label"].map(normal)
-    spelling = frame["label"].groupby(spelt).agg(lambda labels: labels.mode()[0])  # the commonest
-    merged = [f"{label!r} as {spelling[normal(label)]!r}" for label in sorted({*frame["label"]} - {*spelling})]
+    frame["key"], spelt = frame["text"].map(normalise), frame["label"].map(normalise)
+    spelling = frame["label"].groupby(spelt).agg(lambda labels: labels.mode()[0])  # the most frequent
+    merged = [f"{label!r} as {spelling[normalise(label)]!r}" for label in sorted({*frame["label"]} - {*spelling})]
     frame["label"] = spelt.map(spelling)
     for unit, what, least, most, reason in (
-        ("key", "label", 1, 1, "conflicting labels: the same text stands under another label too"),
+        ("key", "label", 1, 1, "conflicting labels: the same text has another label elsewhere"),
         ("key", "group", 1, 1, "text in several groups"),
         ("label", "key", 3, len(frame), "class too small: three different texts are needed, one for each part"),
     ):
@@ -199,8 +199,8 @@ def read_table(path: str | Path, *, text_column: str, label_column: str, group_c
         found = "Found: " + ("; ".join(f"{kind} ({number})" for kind, number, _ in faults) or "no fault")
         values = int((spelling != "").sum())  # an id or a measurement has many, each of them rare
         hint = "Is it a number to predict (regression), or an id?" if values > MAX_CLASSES else f"{found}."
-        held = f"{label_column!r} has {values} different values, {len(classes)} of them with three usable texts or more"
-        raise ValueError(f"{path.name}: {held}; 2 to {MAX_CLASSES} such classes are needed. {hint}")
+        counts = f"{label_column!r} has {values} different values, {len(classes)} of them with three usable texts or more"
+        raise ValueError(f"{path.name}: {counts}; 2 to {MAX_CLASSES} such classes are needed. {hint}")
     blocks = pd.factorize(usable["group" if group_column else "key"])[0].astype(np.int64)
     reviews = Reviews(tuple(usable["text"]), codes.astype(np.int64), usable["row"].to_numpy(), blocks, tuple(classes))
     return Table(path, hashlib.sha256(path.read_bytes()).hexdigest(), reviews, aside, faults + _notes(reviews))
@@ -209,14 +209,16 @@ def read_table(path: str | Path, *, text_column: str, label_column: str, group_c
 def _notes(reviews: Reviews) -> list[Fault]:
     """Return what is worth knowing about rows that are used."""
     sizes, names = np.bincount(reviews.labels), np.array(reviews.class_names, dtype=object)
-    copies = len(reviews) - len({normal(text) for text in reviews.texts})
-    damaged, small = sum(bool(_DAMAGED.search(text)) for text in reviews.texts), names[sizes < FEW]
+    copies = len(reviews) - len({normalise(text) for text in reviews.texts})
+    damaged, small = sum(bool(_DAMAGED.search(text)) for text in reviews.texts), names[sizes < SMALL_CLASS]
     excess = int(sizes.max() - sizes.min()) if sizes.max() >= 2 * sizes.min() else 0
-    share = f"{names[sizes.argmax()]!r} is {sizes.max() / len(reviews):.0%} of the rows, so always saying it scores as much"
+    share = f"{names[sizes.argmax()]!r} is {sizes.max() / len(reviews):.0%} of the rows: always predicting it is as accurate"
     notes = [
-        Fault("repeated texts", copies, "have the label of the earlier one; kept, on one side of the split"),
-        Fault("damaged letters", damaged, "hold � or pairs such as Ã©: letters were lost before the file was written"),
-        Fault("small classes", len(small), f"{', '.join(small)}: fewer than {FEW} texts, too few to trust their scores"),
+        Fault("repeated texts", copies, "have the same label as their first copy; kept, all in one part of the split"),
+        Fault("damaged letters", damaged, "contain � or pairs such as Ã©: letters were lost before the file was written"),
+        Fault(
+            "small classes", len(small), f"{', '.join(small)}: fewer than {SMALL_CLASS} texts, too few to trust their scores"
+        ),
         Fault("imbalance", excess, share),
     ]
     return [note for note in notes if note.number]
@@ -236,7 +238,7 @@ def truncated_texts(reviews: Reviews, tokenizer, *, max_length: int) -> list[Fau
 def split_table(reviews: Reviews, *, seed: int = 0, shares: tuple[float, float, float] = (0.7, 0.15, 0.15)) -> Splits:
     """Return train, validation and test parts with about the same share of every class, and no block in two parts.
 
-    Blocks are dealt from the largest to the smallest, equal ones in random order, each to the part that still
+    Blocks are assigned from the largest to the smallest, equal ones in random order, each to the part that still
     lacks the largest fraction of the block's classes.
 
     Raises:
@@ -252,5 +254,5 @@ def split_table(reviews: Reviews, *, seed: int = 0, shares: tuple[float, float, 
         have[part_of[block]] += counts[block]
     if not have.all() or (part_of == 2).sum() < 2:
         short = ", ".join(np.array(reviews.class_names)[~have.all(axis=0)]) or "of the test part"
-        raise ValueError(f"The classes {short} stand in too few groups for three parts. Use a finer group column, or none.")
+        raise ValueError(f"The classes {short} occur in too few groups for three parts. Use a finer group column, or none.")
     return Splits(*(reviews.take(np.flatnonzero(part_of[block_of] == part)) for part in range(3)))

@@ -1,4 +1,4 @@
-"""Tables of one's own: nasty files made by hand, each fault counted by hand, and splits that keep copies together."""
+"""A table of your own: files with faults made by hand, each fault counted by hand, and splits that keep copies together."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from helpers import make_reviews
 
-from course_utils import text
 from course_utils.finetune import intake
 
 CLEAN = "".join(f"text {i},{'up' if i % 2 else 'down'}\n" for i in range(6))  # 3 different texts of each class
@@ -76,7 +75,7 @@ def test_parquet_is_read_with_numbers_as_labels_and_gaps_as_missing(tmp_path):
 
 
 def test_without_pyarrow_one_line_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "find_spec", lambda name: None)
+    monkeypatch.setattr(intake, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"Type: pip install pyarrow$"):
         read(write(tmp_path, b"PAR1", "mine.parquet"))
 
@@ -273,7 +272,7 @@ def test_blocks_of_any_size_stay_in_one_part_and_classes_stay_near_their_shares(
 
 def test_a_class_in_too_few_groups_is_named():
     reviews = make_reviews(*"abcdefgh", labels=[0] * 6 + [1] * 2)
-    with pytest.raises(ValueError, match=r"classes positive stand in too few groups"):
+    with pytest.raises(ValueError, match=r"classes positive occur in too few groups"):
         intake.split_table(reviews)
     one_film = type(reviews)(reviews.texts, reviews.labels, reviews.rows, np.array([0] * 6 + [1, 2]), reviews.class_names)
     with pytest.raises(ValueError, match=r"too few groups"):
