@@ -33,7 +33,7 @@ EXERCISES = [
             ),
         ),
         hints=(
-            "count the places where prediction and label are equal.",
+            "count the positions where prediction and label are equal.",
             "zip(predictions, labels) walks through both lists side by side.",
             "sum(p == y for p, y in zip(predictions, labels)) / len(labels).",
         ),

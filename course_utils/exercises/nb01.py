@@ -64,12 +64,12 @@ EXERCISES = [
             ),
             Mistake(
                 lambda w, X, y: X.T @ (y - sigmoid(X @ w)) / len(y),
-                "the sign is turned round. The error is what the model says minus what is true; with this sign gradient "
+                "the sign is wrong. The error is the prediction minus the label; with this sign gradient "
                 "descent would climb.",
             ),
             Mistake(
                 lambda w, X, y: X.T @ (X @ w - y) / len(y),
-                "the logit X w was taken for the probability. The sigmoid is missing.",
+                "the logit X w was used as the probability. The sigmoid is missing.",
             ),
             Mistake(
                 lambda w, X, y: 2 / len(y) * X.T @ (sigmoid(X @ w) - y),
@@ -99,17 +99,17 @@ EXERCISES = [
     Exercise(
         id="01.2",
         kind="predict",
-        title="a rate ten times as large",
+        title="a learning rate ten times as large",
         expected=-64.0,
         mistakes=(
             Mistake(
                 64.0, "The size is right. Look at the sign: 1 - 10 eta is negative, so each step jumps to the other side."
             ),
-            Mistake(0.125, "That is the fair rate 0.05, where each step halves w_1. With 0.5 the factor is another one."),
-            Mistake(-4.0, "That is where one step leads. Two more follow."),
+            Mistake(0.125, "That is for learning rate 0.05, where each step halves w_1. With 0.5 the factor is different."),
+            Mistake(-4.0, "That is w_1 after one step. Two more follow."),
             Mistake(
                 (-14.0, -12.0),
-                "It looks like adding the same step three times. The gradient is taken anew at each position.",
+                "It looks like adding the same step three times. The gradient is computed again at each position.",
             ),
         ),
         hints=(
@@ -117,18 +117,18 @@ EXERCISES = [
             "the factor is 1 - 10 eta, with eta = 0.5.",
             "the factor is -4, three times.",
         ),
-        after="Past the cliff the distance grows with every step, and the side changes: that is the rising curve in the figure.",
+        after="Above the limit the distance grows with every step, and the sign changes: that is the rising curve in the figure.",
     ),
     Exercise(
         id="01.3",
         kind="choice",
         title="why 0.21 rises and 0.19 falls",
-        question="Two rates lie close together, and one walk descends while the other diverges. Why?",
+        question="Two learning rates are nearly equal, but one path converges while the other diverges. Why?",
         expected="c",
         options={
             "a": (
-                "0.21 starts further from the lowest point",
-                "All four walks start in the same place, the ring in the left picture.",
+                "0.21 starts further from the minimum",
+                "All four paths start at the same point, the ring in the left picture.",
             ),
             "b": (
                 "40 steps are too few for 0.21; with more it would come down",
@@ -144,7 +144,7 @@ EXERCISES = [
                 "In the flat direction the factor is 1 - eta = 0.79, which is comfortable. The steep direction sets the limit.",
             ),
         },
-        hints=("read the line |1 - 10 rate| below the figure.",),
+        hints=("read the factors printed below the figure.",),
     ),
     Exercise(
         id="01.4",
@@ -186,19 +186,19 @@ EXERCISES = [
             ),
             Mistake(
                 lambda w, v, g, learning_rate, momentum: (w - learning_rate * (momentum * v + g), v),
-                "w is right, but the old velocity is given back. Without the new one nothing is remembered.",
+                "w is right, but the old velocity is returned. Without the new one no momentum builds up.",
             ),
             Mistake(
                 lambda w, v, g, learning_rate, momentum: (
                     w - momentum * v - learning_rate * g,
                     momentum * v + learning_rate * g,
                 ),
-                "the learning rate stands inside the velocity. With a constant rate both ways walk alike if all use the same "
-                "one; here, as in torch.optim, v adds up plain gradients and the rate comes in when w moves.",
+                "the learning rate is inside the velocity. With a constant learning rate both versions give the same path; here, as in "
+                "torch.optim, v adds up plain gradients and the learning rate multiplies v when w is updated.",
             ),
             Mistake(
                 lambda w, v, g, learning_rate, momentum: w - learning_rate * (momentum * v + g),
-                "only w is given back. The next step needs the new velocity too: return w, v.",
+                "only w is returned. The next step needs the new velocity too: return w, v.",
             ),
         ),
         hints=(
@@ -230,12 +230,12 @@ EXERCISES = [
             ),
             Mistake(
                 lambda start, learning_rate, num_steps: (1 - learning_rate / 2) ** num_steps * np.array(start),
-                "the rate was halved. That may hide the swinging, but even the first step is too short now.",
+                "the learning rate was halved. That may hide the swinging, but even the first step is too short now.",
             ),
         ),
         hints=(
             "one step is right and two are not. What is left over from the first?",
-            "backward adds to w.grad. Who empties it?",
+            "backward adds to w.grad. Which line resets it?",
             "after the step, w.grad.zero_() (or w.grad = None).",
         ),
         after="The optimiser's zero_grad does this for all parameters at once.",
@@ -244,13 +244,13 @@ EXERCISES = [
         id="01.q1",
         kind="choice",
         title="an untrained classifier",
-        question="A classifier of ten classes that knows nothing should start with which loss, in nats?",
+        question="Which loss should an untrained classifier of ten classes start with?",
         expected="b",
         options={
-            "a": ("log 2, about 0.69", "That is the price for two classes: a probability of one half."),
-            "b": ("log 10, about 2.30", "Each class gets a tenth, and -log(1/10) = log 10."),
+            "a": ("log 2, about 0.69", "That is the loss for two classes: a probability of one half."),
+            "b": ("log 10, about 2.30", "Each class gets probability 1/10, and -log(1/10) = log 10."),
             "c": (
-                "0.9, for nine of ten answers are wrong",
+                "0.9, because nine of ten answers are wrong",
                 "That is the error rate. Cross-entropy is -log of a probability.",
             ),
         },
@@ -259,11 +259,14 @@ EXERCISES = [
         id="01.q2",
         kind="choice",
         title="checking a gradient",
-        question="Your formula for the gradient and finite differences differ by a factor of exactly n. What is likeliest?",
+        question="Your formula for the gradient and finite differences differ by a factor of exactly n. What is the most likely reason?",
         expected="a",
         options={
-            "a": ("one of them is of the sum of the losses, the other of their mean", "A factor of n is the mark of it."),
-            "b": ("the nudge is too large", "That makes errors that change with the nudge, not a factor of exactly n."),
+            "a": ("one of them is of the sum of the losses, the other of their mean", "A sum is n times the mean."),
+            "b": (
+                "the step of the finite differences is too large",
+                "That makes errors that change with the step, not a factor of exactly n.",
+            ),
             "c": ("rounding errors", "They are small and irregular. A clean factor is an error in the formula."),
         },
     ),
@@ -274,8 +277,8 @@ EXERCISES = [
         question="You want half the noise in the gradient of a batch of 32. How many examples do you need?",
         expected="c",
         options={
-            "a": ("48", "The noise falls with the root of the size: 48 leaves four fifths of it."),
-            "b": ("64", "Twice the batch leaves 1 / root of 2, about 0.71 of the noise."),
+            "a": ("48", "The noise falls with the square root of the batch size: 48 leaves four fifths of it."),
+            "b": ("64", "Twice the batch leaves 1 / sqrt(2), about 0.71 of the noise."),
             "c": ("128", "Four times the work for half the noise: that is why batches stay small."),
         },
     ),

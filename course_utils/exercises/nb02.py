@@ -56,20 +56,20 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda texts: padded(texts, mark=0),
-                "the mask is turned round. Here, as in Hugging Face, 1 says that a place is real. (PyTorch's own attention layers "
-                "want the opposite: look before you pass a mask on.)",
+                "the mask is inverted. Here, as in Hugging Face, 1 marks a real token. (PyTorch's own attention layers "
+                "want the opposite: check before you pass a mask on.)",
             ),
             Mistake(
                 lambda texts: padded(texts, left=True),
-                "the padding stands in front. This course pads behind the text; models that generate text often want it in front.",
+                "the padding is on the left. This course pads on the right; models that generate text often need it on the left.",
             ),
             Mistake(
                 lambda texts: padded(texts, length=min(len(ids) for ids in texts)),
-                "every text was cut to the shortest. Nothing needs to be lost: fill up to the longest.",
+                "every text was truncated to the shortest. Nothing needs to be lost: pad to the longest.",
             ),
             Mistake(
                 lambda texts: padded(texts)[0],
-                "only the ids are given back. Without the mask nobody can tell padding from text: return ids, mask.",
+                "only the ids are returned. Without the mask nobody can distinguish padding from text: return ids, mask.",
             ),
             Mistake(
                 lambda texts: (padded(texts)[0], [[1] * max(map(len, texts)) for _ in texts]),
@@ -77,15 +77,15 @@ EXERCISES = [
             ),
             Mistake(
                 lambda texts: padded(texts, fill=1),
-                "filled up with id 1, which stands for an unknown word. Padding has id 0.",
+                "padded with id 1, which means an unknown word. Padding has id 0.",
             ),
         ),
         hints=(
-            "how long is the longest text of the batch? Each row gets as many places.",
+            "how long is the longest text of the batch? Each row gets that many positions.",
             "a text of k ids in a batch of length T needs T - k zeros, in the ids and in the mask.",
             "ids + [0] * (T - len(ids)) for the ids, [1] * len(ids) + [0] * (T - len(ids)) for the mask.",
         ),
-        after="A mask that is made from the lengths is right even where id 0 is a word.",
+        after="A mask made from the lengths is right even where id 0 is a word.",
     ),
     Exercise(
         id="02.2",
@@ -96,23 +96,26 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 [(8 / 18 + 2 / 8) / 2, (1 / 4 + 5 / 18) / 2],
-                "These are means of two shares. A large batch has more places and must count for more: "
-                "add up the padding, add up the places, then divide.",
+                "These are means of two shares. A large batch has more positions and must count for more: "
+                "add up the padding, add up the positions, then divide.",
             ),
             Mistake(
-                [10 / 16, 6 / 16], "This divides the padding by the real tokens. Divide by all places, padding included."
+                [10 / 16, 6 / 16], "This divides the padding by the real tokens. Divide by all positions, padding included."
             ),
             Mistake(
                 [20 / 36, 20 / 36],
                 "This pads both batches to the longest text of all. Each batch is padded to its own longest text.",
             ),
-            Mistake([6 / 22, 10 / 26], "The two numbers are right, in the other order: first as they come, then sorted."),
+            Mistake(
+                [6 / 22, 10 / 26],
+                "The two numbers are right, but in the wrong order: first in the given order, then sorted.",
+            ),
             Mistake([16 / 26, 16 / 22], "These are the shares of real tokens. The padding is the rest."),
         ),
         hints=(
             "draw each batch as a rectangle: two rows, as wide as its longer text.",
-            "as they come: 2 x 9 and 2 x 4 places for 16 tokens. Sorted: 2 x 2 and 2 x 9.",
-            "26 places for 16 tokens, and 22 places for 16 tokens.",
+            "in the given order: 2 x 9 and 2 x 4 positions for 16 tokens. Sorted: 2 x 2 and 2 x 9.",
+            "26 positions for 16 tokens, and 22 positions for 16 tokens.",
         ),
         after="Four texts gain little; with thousands to choose from, neighbours in a sorted list are nearly equal in length.",
     ),
@@ -130,62 +133,65 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 drops_the_film,
-                "honest, but reviews are lost: those that left the training part belong into the test part, not into the bin.",
+                "honest, but reviews are lost: those removed from the training set belong in the test set.",
             ),
             Mistake(
                 moves_the_film_to_training,
-                "the film that stands on both sides went to training, and the test part became smaller than was asked for.",
+                "the film that is in both sets went to training, and the test set became smaller than requested.",
             ),
             Mistake(
                 looks_at_neighbours_only,
-                "only the rows beside the cut are looked at. A film may come back elsewhere in the file.",
+                "only the rows beside the border are checked. A film may appear again elsewhere in the file.",
             ),
         ),
         hints=(
-            "which films stand on both sides of the cut?",
-            "the last test_size rows name the films of the test part; then every row of these films belongs to it.",
+            "which films are on both sides of the border?",
+            "the last test_size rows name the films of the test set; every row of these films belongs to it.",
             "held = set(films[-test_size:]); test the rows whose film is in held, train on the others.",
         ),
-        after="Replace film by patient, customer or author, and this is the split that most data need.",
+        after="Replace film by patient, customer or author, and you have the split that most data need (a grouped split).",
     ),
     Exercise(
         id="02.4",
         kind="choice",
         title="what the names-only model knows",
-        question="The model sees nothing but rare names and still reaches about 0.66 under the random split. What has it learnt?",
+        question="The model sees nothing but rare names and still reaches about 0.66 under the random split. What has it learned?",
         expected="b",
         options={
             "a": (
                 "which names people mention when they are angry",
-                "Then it would be better than a coin under the block split too, where the films are new. There it guesses.",
+                "Then it would be better than chance under the block split too, where the films are new. There it is at chance level.",
             ),
             "b": (
-                "which films its training reviews liked, and it meets the same films again in the test part",
-                "The names identify the film, and the verdict on a film is shared by its reviews. With new films this knowledge is worth nothing.",
+                "which films its training reviews liked, and it meets the same films again in the test set",
+                "The names identify the film, and reviews of the same film often share a verdict. For new films this knowledge is worth nothing.",
             ),
             "c": (
-                "the labels of the test reviews, which were in the training part",
-                "No review stands in both parts. It is enough that another review of the same film does.",
+                "the labels of the test reviews, which were in the training set",
+                "No review is in both sets. It is enough that another review of the same film is.",
             ),
             "d": (
-                "nothing: 0.66 is what a coin gives with so few names",
-                "Half of the reviews are positive, so a coin gives 0.5, and the interval of 0.66 does not reach down to it.",
+                "nothing: 0.66 is what random guessing gives with so few names",
+                "Half of the reviews are positive, so random guessing gives 0.5, and the interval around 0.66 does not include it.",
             ),
         },
-        hints=("compare the two bars: what is in the random split that the block split lacks?",),
+        hints=("compare the two scores: what is in the random split that the block split lacks?",),
     ),
     Exercise(
         id="02.q1",
         kind="choice",
         title="unknown words",
-        question="A word occurs in the test part only. What does a vocabulary made from the training part do with it?",
+        question="A word occurs only in the test set. What does a vocabulary made from the training set do with it?",
         expected="a",
         options={
             "a": (
-                "it becomes <unk>, like any word of tomorrow",
-                "That is what a model in use will meet, so the test should have it too.",
+                "it becomes <unk>, like any new word",
+                "A model in use will meet new words too, so the test should contain them.",
             ),
-            "b": ("it is left out", "Then the text would change its length and its order. An unknown word keeps its place."),
+            "b": (
+                "it is left out",
+                "Then the text would get shorter and its positions would shift. An unknown word keeps its position.",
+            ),
             "c": (
                 "it gets a new id, at the end",
                 "The model has no vector for that id, and the test would have changed the model.",
@@ -196,17 +202,17 @@ EXERCISES = [
         id="02.q2",
         kind="choice",
         title="padding that does harm",
-        question="Which test shows that padding does no harm to a model?",
+        question="Which test shows that padding does not affect a model's answers?",
         expected="c",
         options={
             "a": (
                 "its accuracy stays above the baseline",
                 "The bug of section 8 left the accuracy alone and still changed people's answers.",
             ),
-            "b": ("training without an error message", "Forgotten masks raise no error: that is why they live long."),
+            "b": ("training without an error message", "A forgotten mask raises no error, so it often stays unnoticed."),
             "c": (
                 "a text gets the same answer alone and in a batch",
-                "One line of code, and it holds for every model of this course.",
+                "This takes one line of code, and every model of this course is tested that way.",
             ),
         },
     ),
@@ -222,7 +228,7 @@ EXERCISES = [
                 "what a linear model reaches on the same split",
                 "TF-IDF with logistic regression may well be ahead of it, in seconds.",
             ),
-            "c": ("how many epochs it was trained", "Worth knowing later. First you need something to hold 0.86 against."),
+            "c": ("how many epochs it was trained", "Worth knowing later. First you need something to compare 0.86 with."),
         },
     ),
 ]

@@ -37,7 +37,7 @@ def never_trains_and_is_asked_wrongly(model, inputs):
 
 
 class InTurn(nn.Module):
-    """A dropout whose draws are the same on every machine: while training it zeroes the two inputs in turn."""
+    """A dropout that is the same on every machine: in training mode it sets the two inputs to zero in turn."""
 
     calls = 0
 
@@ -99,7 +99,7 @@ EXERCISES = [
             Mistake(lambda states, mask: states.mean(dim=1), "the padding is in the mean: the mask was not used."),
             Mistake(
                 lambda states, mask: (states * mask[..., None]).sum(1) / states.shape[1],
-                "the padding is out of the sum but not out of the number: divide by the real words of each text, not by T.",
+                "the padding is excluded from the sum but not from the count: divide by the number of real words of each text, not by T.",
             ),
             Mistake(
                 lambda states, mask: (states * mask[..., None]).sum(1) / mask.sum(),
@@ -111,7 +111,7 @@ EXERCISES = [
             ),
             Mistake(
                 lambda states, mask: states.masked_fill(mask[..., None] == 0, -torch.inf).amax(1),
-                "this is max pooling, as in the class above. Here the mean is wanted.",
+                "this is max pooling, as in the class above. Return the mean instead.",
             ),
             Mistake(
                 lambda states, mask: (states * mask[..., None]).sum(2) / mask.sum(1, keepdim=True),
@@ -123,7 +123,7 @@ EXERCISES = [
             "the mask is (B, T) and the states are (B, T, H): mask[:, :, None] fits.",
             "(states * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).",
         ),
-        after="Sentence encoders such as the MiniLM of notebook 05 pool in just this way.",
+        after="Sentence encoders such as the MiniLM of notebook 05 pool in exactly this way.",
     ),
     Exercise(
         id="03.2",
@@ -162,11 +162,11 @@ EXERCISES = [
             ),
         ),
         hints=(
-            "a model that is right and sure should pay nothing. What does it pay here?",
-            "cross_entropy wants logits. What does it get?",
+            "a model that is right and confident should have a loss near zero. What is the loss here?",
+            "cross_entropy expects logits. What does it get?",
             "cross_entropy(logits, labels), and nothing before it.",
         ),
-        after="The softmax belongs where probabilities are shown, and nowhere before the loss.",
+        after="Use the softmax when you need probabilities, never before the loss.",
     ),
     Exercise(
         id="03.3",
@@ -194,18 +194,18 @@ EXERCISES = [
             Mistake(
                 stays_in_eval,
                 "the answer is right, but the model stays in evaluation mode. If this is called between two epochs, the second trains "
-                "without dropout. Leave the model as it came.",
+                "without dropout. Restore the mode that the model had.",
             ),
             Mistake(
                 always_trains_afterwards,
-                "the model always ends in training mode, also when it came in evaluation mode. The next caller gets random answers.",
+                "the model always ends in training mode, even if it was in evaluation mode before. The next caller gets random answers.",
             ),
-            Mistake(never_trains_and_is_asked_wrongly, "train() switches dropout on. It has to rest: eval()."),
+            Mistake(never_trains_and_is_asked_wrongly, "train() switches dropout on. Switch it off with eval()."),
         ),
         hints=(
-            "ask the same thing twice: is the answer the same? Which layer does something else while training?",
-            "eval() lets dropout rest; no_grad only saves memory. And model.training says how the model came.",
-            "was_training = model.training; model.eval(); ask; model.train(was_training).",
+            "call the model twice: is the answer the same? Which layer behaves differently in training mode?",
+            "eval() switches dropout off; no_grad only saves memory. And model.training says which mode the model was in.",
+            "was_training = model.training; model.eval(); call the model; model.train(was_training).",
         ),
         after="training.evaluate does the same two things around its loop.",
         observe=answer_and_mode,
@@ -237,7 +237,7 @@ EXERCISES = [
             ),
             Mistake(
                 lambda batches: right_in(batches) / (len(batches) * len(batches[0][0])),
-                "all batches count as if they were as large as the first. Add up their real sizes.",
+                "all batches count as if they were as large as the first. Add up their actual sizes.",
             ),
             Mistake(lambda batches: 1 - right_in(batches) / sum(len(b[0]) for b in batches), "this is the error rate."),
             Mistake(lambda batches: right_in(batches), "this is the number of right answers, not their share."),
@@ -275,7 +275,7 @@ EXERCISES = [
                     lambda states, mask: at(states, mask.sum(1)),
                     lambda states, mask: at(states, mask.sum(1).clamp(max=states.shape[1] - 1)),
                 ),
-                "one place too far: the last of k words stands at place k - 1.",
+                "one position too far: the last of k words is at position k - 1.",
             ),
             Mistake(
                 lambda states, mask: states[:, int(mask.sum(1).max()) - 1],
@@ -287,7 +287,7 @@ EXERCISES = [
             ),
             Mistake(
                 lambda states, mask: (states * mask[..., None])[:, -1],
-                "the padding is set to zero and then read all the same. Read at the last real word instead.",
+                "the padding is set to zero and then read anyway. Read at the last real word instead.",
             ),
             Mistake(
                 (lambda states, mask: states[:, 0], lambda states, mask: at(states, mask.argmax(1))),
@@ -295,11 +295,11 @@ EXERCISES = [
             ),
         ),
         hints=(
-            "at which place does the last real word of each text stand?",
-            "mask.sum(dim=1) counts the real words, and places are counted from 0.",
+            "at which position is the last real word of each text?",
+            "mask.sum(dim=1) counts the real words, and positions are counted from 0.",
             "states[torch.arange(len(states)), mask.sum(dim=1) - 1].",
         ),
-        after="One line apart from a coin: always test a text alone and in company.",
+        after="A single wrong line keeps a model at chance level: always test a text alone and in a batch.",
     ),
     Exercise(
         id="03.q1",
@@ -310,39 +310,39 @@ EXERCISES = [
         options={
             "a": ("half", "That is what is left after one word."),
             "b": ("a twentieth", "The gate multiplies at every word; it does not divide by the distance."),
-            "c": ("about a thousandth", "One half to the power of ten is 1/1024: a fresh LSTM forgets fast."),
+            "c": ("about a thousandth", "One half to the power of ten is 1/1024: an untrained LSTM forgets fast."),
         },
     ),
     Exercise(
         id="03.q2",
         kind="choice",
         title="before a long run",
-        question="Your model cannot learn 32 reviews by heart. What do you do?",
+        question="Your model cannot overfit a batch of 32 reviews. What do you do?",
         expected="b",
         options={
-            "a": ("give it more training data", "It cannot even learn these. More data will not mend what is broken."),
+            "a": ("give it more training data", "It cannot even learn these. More data will not fix what is broken."),
             "b": (
-                "look for something broken: a loss, a mask, a frozen layer",
+                "look for something broken: the loss, a mask, a frozen layer",
                 "That is what this test is for, and it takes seconds.",
             ),
-            "c": ("train it for a whole night", "The loss of one batch should fall within dozens of steps."),
+            "c": ("train it overnight", "The loss of one batch should fall within dozens of steps."),
         },
     ),
     Exercise(
         id="03.q3",
         kind="choice",
         title="the two curves",
-        question="The training loss keeps falling while the validation loss rises. What does that say?",
+        question="The training loss keeps falling while the validation loss rises. What does that mean?",
         expected="a",
         options={
             "a": (
-                "the model begins to learn its training reviews by heart",
-                "Keep the weights of the epoch before, as fit does.",
+                "the model begins to overfit: it memorises its training reviews",
+                "Keep the weights of the best epoch, as fit does.",
             ),
             "b": ("the learning rate is too large", "Then the training loss would swing or rise too."),
             "c": (
-                "the validation part is too small",
-                "A small part makes the curve uncertain; it does not make it rise steadily.",
+                "the validation set is too small",
+                "A small set makes the curve noisy; it does not make it rise steadily.",
             ),
         },
     ),

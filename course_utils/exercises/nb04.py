@@ -57,11 +57,11 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda scores, labels: binary_cross_entropy_with_logits(scores.squeeze(1).sigmoid(), labels.float()),
-                "the sigmoid was taken twice: binary_cross_entropy_with_logits takes it itself, as its name says.",
+                "the sigmoid was applied twice: binary_cross_entropy_with_logits applies it itself, as its name says.",
             ),
             Mistake(
                 lambda scores, labels: (softplus(scores) - scores * labels).mean(),
-                "the shapes (B, 1) and (B,) were combined into (B, B): each score met every label. Here squeeze(1) is needed.",
+                "the shapes (B, 1) and (B,) were combined into (B, B): each score was compared with every label. Here squeeze(1) is needed.",
             ),
             Mistake(
                 lambda scores, labels: binary_cross_entropy_with_logits(scores.squeeze(1), labels.float(), reduction="sum"),
@@ -73,11 +73,11 @@ EXERCISES = [
             ),
         ),
         hints=(
-            "over what does cross_entropy take its softmax when it is given one number for each review?",
-            "a yes-or-no question with one output takes a sigmoid, not a softmax, and each review by itself.",
+            "over which axis does cross_entropy take its softmax when it gets one number for each review?",
+            "binary classification with one output needs a sigmoid, not a softmax, for each review separately.",
             "torch.nn.functional.binary_cross_entropy_with_logits(scores.squeeze(1), labels.float()).",
         ),
-        after="One output with a sigmoid and two with a softmax are the same model; mixed up they are neither.",
+        after="One output with a sigmoid and two with a softmax are equivalent models. Do not mix the two.",
     ),
     Exercise(
         id="04.2",
@@ -94,19 +94,19 @@ EXERCISES = [
             Case("reviews_first(ids=[[1], [2], [3]])", (torch.tensor([[1], [2], [3]]),), [[1, 2, 3]]),
         ),
         mistakes=(
-            Mistake(lambda ids: ids, "nothing is exchanged: rows are still places, not reviews."),
+            Mistake(lambda ids: ids, "the axes are not swapped: rows are still positions, not reviews."),
             Mistake(
                 (lambda ids: torch.rot90(ids, 1), lambda ids: torch.rot90(ids, -1)),
-                "the table was turned, not flipped along its diagonal: one of the axes runs backwards now.",
+                "the table was rotated, not transposed: one of the axes runs backwards now.",
             ),
-            Mistake(lambda ids: ids.T.flatten(), "the reviews are in the right order, but glued into one row."),
+            Mistake(lambda ids: ids.T.flatten(), "the reviews are in the right order, but joined into one row."),
         ),
         hints=(
-            "follow one review: its words stand in a column. Where do they stand in the result?",
-            "reshape keeps the order in which numbers lie in memory and only cuts the rows elsewhere. Axes must change places.",
+            "follow one review: its words are in a column. Where are they in the result?",
+            "reshape keeps the order of the numbers in memory and only breaks the rows elsewhere. You need to swap the axes.",
             "ids.T, or ids.transpose(0, 1).",
         ),
-        after="The shapes were right all along: only a decoded review shows that reshape had mixed the words of all reviews.",
+        after="The shapes were right from the start: only a decoded review shows that reshape mixed the words of all reviews.",
     ),
     Exercise(
         id="04.3",
@@ -130,58 +130,61 @@ EXERCISES = [
                 lambda batches: sum(r / n for r, n in zip(right_in(batches), sizes_of(batches), strict=True)) / len(batches),
                 "the mean of the batches' accuracies: one review of a small batch counts as much as several of a large one.",
             ),
-            Mistake(lambda batches: sum(right_in(batches)), "how many are right. Divide by how many there are."),
+            Mistake(
+                lambda batches: sum(right_in(batches)),
+                "this is the number of right answers. Divide by the number of reviews.",
+            ),
             Mistake(
                 lambda batches: sum(right_in(batches)) / len(batches),
-                "divided by the number of batches. Divide by the number of reviews.",
+                "you divided by the number of batches. Divide by the number of reviews.",
             ),
             Mistake(
                 lambda batches: right_in(batches)[-1] / sizes_of(batches)[-1],
-                "the last batch alone. Add up over all of them before you divide.",
+                "only the last batch counts. Add up over all batches before you divide.",
             ),
         ),
         hints=(
-            "two sums run over the batches.",
+            "you need two sums over the batches.",
             "one counts the right answers, the other the reviews. Divide once, at the end.",
             "right += (predictions == labels).sum(), total += len(labels), and after the loop right / total.",
         ),
-        after="The same holds for the loss: weigh each batch by its size, or collect and average once.",
+        after="The same is true for the loss: weight each batch by its size, or collect and average once.",
     ),
     Exercise(
         id="04.4",
         kind="choice",
-        title="a loss, but no coin",
-        question='In the figure "time first" is a coin; "after padding" is better than one, however much it loses. Why the difference?',
+        title="worse, but above chance",
+        question='In the figure "time first" is at chance level; "after padding" is above it, however much it loses. Why the difference?',
         expected="b",
         options={
             "a": (
-                "the intervals are wide; in truth both are coins",
-                "The interval of the second lies wholly above the dotted line.",
+                "the intervals are wide; both may be at chance level",
+                "The interval of the second is entirely above the dotted line.",
             ),
             "b": (
-                "its network was trained rightly, and reviews about as long as their batch have little padding to forget in",
-                "The memory fades with each place of padding. In notebook 03 a network was trained with this fault, and there "
-                "it learned nothing.",
+                "its network was trained correctly, and reviews nearly as long as the longest in their batch have little padding",
+                "The LSTM forgets a little at each position of padding. In notebook 03 a network was trained with this bug, and it "
+                "learned nothing.",
             ),
             "c": (
                 "padding is a word like any other, so it does no harm",
-                "It moves probabilities, some by a lot. The same review alone and in company gets another answer.",
+                "It changes probabilities, some by a lot. The same review gets a different answer alone and in a batch.",
             ),
         },
-        hints=("which of the two networks was trained with its fault, and which only used with it?",),
+        hints=("which of the two networks was trained with its bug, and which was only used with it?",),
     ),
     Exercise(
         id="04.q1",
         kind="choice",
-        title="the dearest faults",
-        question="Which faults of a listing cost most in practice?",
+        title="the most expensive bugs",
+        question="Which bugs of a listing cost most in practice?",
         expected="c",
         options={
             "a": ("those that stop it with an error", "They cost minutes: the message says where to look."),
-            "b": ("those that print a warning", "A warning can be read before the result is believed."),
+            "b": ("those that print a warning", "You can read a warning before you trust the result."),
             "c": (
                 "those that run to the end and spoil the result",
-                "Nothing points at them; a test or a decoded example does.",
+                "No message points to them; you need a test or a decoded example.",
             ),
         },
     ),
@@ -189,25 +192,28 @@ EXERCISES = [
         id="04.q2",
         kind="choice",
         title="which release",
-        question="An old listing fails at IMDB(split=..., fields=...). What is the quickest way to learn whether it ever ran?",
+        question="An old listing fails at IMDB(split=..., fields=...). What is the quickest way to find out whether it ever ran?",
         expected="a",
         options={
             "a": (
                 "look for one release whose signature has both arguments",
-                "There is none, so no version to go back to: repair it instead.",
+                "There is none, so there is no version to go back to: fix the listing instead.",
             ),
-            "b": ("install older and older releases until it runs", "Some need other Pythons, and here none would do."),
-            "c": ("delete the arguments that it complains about", "Then it may run and mean something else."),
+            "b": (
+                "install older and older releases until it runs",
+                "Some need other versions of Python, and here no release works.",
+            ),
+            "c": ("delete the arguments that it complains about", "Then it may run but do something else."),
         },
     ),
     Exercise(
         id="04.q3",
         kind="choice",
         title="what a check of shapes misses",
-        question="A batch of 64 reviews of 64 tokens goes into the network with time and batch exchanged. What finds it?",
+        question="A batch of 64 reviews of 64 tokens goes into the network with time and batch swapped. What finds this bug?",
         expected="b",
         options={
-            "a": ("a check of shapes", "(64, 64) is right both ways."),
+            "a": ("a check of shapes", "(64, 64) is right in both cases."),
             "b": ("one decoded row, printed just before the model", "It reads as the first words of 64 reviews."),
             "c": ("the training loss becoming infinite", "It stays finite, near log 2."),
         },

@@ -37,8 +37,8 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda z, i: z[i].sigmoid(),
-                "the sigmoid of one logit, as if the question were yes or no. Here V words compete, and each logit counts "
-                "only beside the others.",
+                "the sigmoid of one logit, as in binary classification. Here V words compete, and each logit matters "
+                "only relative to the others.",
             ),
             Mistake(
                 lambda z, i: z.softmax(0).log()[i],
@@ -46,7 +46,7 @@ EXERCISES = [
             ),
             Mistake(
                 lambda z, i: -z.softmax(0).log()[i],
-                "the loss at this place, -log p. Asked for is p itself.",
+                "the loss at this position, -log p. Return p itself.",
             ),
             Mistake(
                 lambda z, i: z.exp()[i],
@@ -54,27 +54,27 @@ EXERCISES = [
             ),
             Mistake(
                 lambda z, i: z.softmax(0),
-                "all V probabilities. Give the one of token_id.",
+                "all V probabilities. Return the one of token_id.",
             ),
             Mistake(
                 lambda z, i: z[i] / z.sum(),
-                "a logit divided by the sum of the logits. They may be zero or negative: take e to the power of each first.",
+                "a logit divided by the sum of the logits. They may be zero or negative: apply exp to each first.",
             ),
             Mistake(
                 lambda z, i: z.exp()[i] / (z.exp().sum() - z.exp()[i]),
-                "the odds: this word against the others. The word itself belongs into the sum too.",
+                "the odds: this word against the others. The sum must include the word itself.",
             ),
             Mistake(
                 lambda z, i: 1 / len(z),
-                "one in V, whatever the logits say: that is what a model that knows nothing answers.",
+                "1/V, whatever the logits say: that is uniform guessing.",
             ),
         ),
         hints=(
-            "the formula p_j(v) above the last code cell, for one place j.",
-            "e to the power of every logit; then the share of one of them in the sum.",
+            "the formula p_j(v) in the section on the loss, for one position j.",
+            "exp of every logit; then divide the one of the token by the sum.",
             "logits.exp()[token_id] / logits.exp().sum(), or logits.softmax(dim=0)[token_id].",
         ),
-        after="Minus its logarithm is what this place adds to the loss.",
+        after="Minus its logarithm is what this position adds to the loss.",
     ),
     Exercise(
         id="05.2",
@@ -84,55 +84,59 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 ((6, 10),),
-                "The changed place itself notices too: from the new word GPT predicts what follows. Only the places before it do not.",
+                "The prediction at the changed position itself changes too: GPT predicts the next word from the new word. "
+                "Only the positions before it stay the same.",
             ),
             Mistake(
                 ((3, 10), (4, 10)),
-                "Those are the places to the left. GPT looks to the left, so the change is seen from the right.",
+                "Those are the positions to the left. GPT attends to the left, so the change affects the positions to the right.",
             ),
-            Mistake(((10, 7),), "The two are exchanged: the first number belongs to GPT, the second to BERT."),
+            Mistake(((10, 7),), "The two are swapped: the first number belongs to GPT, the second to BERT."),
             Mistake(
-                (10, 10), "That would be two BERTs. In GPT no place may look to the right, so the first ones notice nothing."
+                (10, 10),
+                "That would be two BERTs. In GPT no position may attend to the right, so the first ones do not change.",
             ),
-            Mistake(((7, 9), (6, 9)), "BERT's own place counts as well: it reads the new word, and answers from it."),
-            Mistake(((7, 7),), "In BERT the places to the left look to the right as well."),
-            Mistake(((1, 1), (1, 10)), "A word is passed on through attention, so other places notice too."),
+            Mistake(
+                ((7, 9), (6, 9)), "In BERT the changed position counts as well: it reads the new word and predicts from it."
+            ),
+            Mistake(((7, 7),), "In BERT the positions to the left attend to the right as well."),
+            Mistake(((1, 1), (1, 10)), "Attention passes the change on, so predictions at other positions change too."),
         ),
         hints=(
-            "write down ten dots and mark the fourth. Which of the others may look at it?",
-            "in BERT every place looks everywhere; in GPT a place looks at itself and to the left.",
-            "in GPT the fourth place notices and all to its right; count them.",
+            "write down ten dots and mark the fourth. Which of the others may attend to it?",
+            "in BERT every position attends everywhere; in GPT a position attends to itself and to the left.",
+            "in GPT the fourth position changes and all to its right; count them.",
         ),
-        after="This is why GPT can write one word after the other, and why BERT must be asked with a mask.",
+        after="This is why GPT can generate one word after the other, and why BERT needs a mask.",
     ),
     Exercise(
         id="05.3",
         kind="choice",
         title="what the probe shows",
-        question="The probe reads some sentiment at layer 0, most at layers 4 and 5, less at the last. What may you say?",
+        question="The probe reads some sentiment at layer 0, most at layers 4 and 5, less at the last. What can you conclude?",
         expected="c",
         options={
             "a": (
                 "layer 5 knows more about sentiment than layer 4",
-                "Look at the shaded interval: neighbouring layers lie within each other's. This validation part cannot tell "
-                "them apart.",
+                "Look at the shaded interval: those of neighbouring layers overlap. This validation set is too small to "
+                "distinguish them.",
             ),
             "b": (
                 "the last layer has forgotten what the words mean",
-                "It was tuned to put sentences about the same thing together. What a linear probe cannot read easily need not "
-                "be gone.",
+                "It was tuned to give sentences about the same topic similar vectors. Information that a linear probe does not "
+                "find may still be there.",
             ),
             "c": (
-                "word vectors alone, before any attention, carry much of the verdict",
-                "Layer 0 comes before any attention, and its whole interval lies far above a coin's 0.5. That the middle layers "
-                "add to it is likely, but their intervals still touch that of layer 0.",
+                "word vectors alone, before any attention, contain much of the sentiment",
+                "Layer 0 comes before any attention, and its whole interval is far above the chance level of 0.5. The middle layers "
+                "probably add to it, but their intervals still touch that of layer 0.",
             ),
             "d": (
                 "fine-tuning should stop at layer 5, since the last layer does harm",
-                "The probe reads frozen states. When a model is fine-tuned, the last layer moves as well.",
+                "The probe sees frozen states. When you fine-tune a model, the last layer changes as well.",
             ),
         },
-        hints=("what stands at layer 0, and where would a coin be?",),
+        hints=("what is layer 0, and where is chance level?",),
     ),
     Exercise(
         id="05.4",
@@ -165,42 +169,42 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 overwrites,
-                "the labels are right, but input_ids was changed on the way, and the model would read -100 as a word. Work "
+                "the labels are right, but input_ids was changed in place, and the model would read -100 as a word. Work "
                 "on a copy.",
             ),
             Mistake(
                 lambda ids, chosen: ids.masked_fill(chosen, -100),
-                "turned round: the chosen places are the ones that count, so they keep their word.",
+                "inverted: the chosen positions are the ones that count, so they keep their word.",
             ),
             Mistake(
                 (lambda ids, chosen: ids.masked_fill(~chosen, 0), lambda ids, chosen: ids.masked_fill(~chosen, -1)),
-                "the other places got a number that does not stand for 'leave out'. 0 is a token like any other; "
+                "the other positions got a number that does not mean 'ignore'. 0 is a token like any other; "
                 "cross_entropy ignores -100.",
             ),
             Mistake(
                 lambda ids, chosen: ids[chosen],
-                "only the chosen words, without their places. The logits are (B, T, V), so the labels must be (B, T).",
+                "only the chosen words, without their positions. The logits are (B, T, V), so the labels must be (B, T).",
             ),
         ),
         hints=(
-            "at which places does the curve of section 11 get its answers for free?",
-            "every place that was not chosen must get -100; `~chosen` is True there.",
+            "at which positions does the model of section 11 find the label in its input?",
+            "every position that was not chosen must get -100; `~chosen` is True there.",
             "input_ids.masked_fill(~chosen, -100) makes a new tensor.",
         ),
-        after="With these labels cross_entropy(logits.flatten(0, 1), labels.flatten()) is the mean over the chosen places.",
+        after="With these labels cross_entropy(logits.flatten(0, 1), labels.flatten()) is the mean over the chosen positions.",
     ),
     Exercise(
         id="05.q1",
         kind="choice",
-        title="who writes the answers",
+        title="who writes the labels",
         question="In masked-language-model pretraining, where do the labels come from?",
         expected="b",
         options={
             "a": ("people mark the sentiment of each sentence", "That is fine-tuning. Pretraining has no such labels."),
-            "b": ("from the text: the hidden words are the answers", "That is why it is called self-supervised."),
+            "b": ("from the text: the hidden words are the labels", "That is why it is called self-supervised."),
             "c": (
-                "there are none, the loss needs no answers",
-                "The loss is a cross-entropy, which needs an answer at every place it counts.",
+                "there are none, the loss needs no labels",
+                "The loss is a cross-entropy, which needs a label at every position it counts.",
             ),
         },
     ),
@@ -208,14 +212,14 @@ EXERCISES = [
         id="05.q2",
         kind="choice",
         title="an untrained language model",
-        question="A masked language model with 8,000 words knows nothing yet. About which loss does it start with, in nats?",
+        question="A masked language model with a vocabulary of 8,000 words is untrained. About which loss does it start with?",
         expected="a",
         options={
             "a": ("log 8,000, about 9.0", "8,000 equally likely words: the same rule as log C for a classifier."),
             "b": ("log 2, about 0.7", "That is for two classes. Here every word of the vocabulary is a class."),
             "c": (
-                "0.15 times log 8,000, about 1.3, since 15 % of the places count",
-                "The loss is the mean over the places that count, however few they are.",
+                "0.15 times log 8,000, about 1.3, since 15 % of the positions count",
+                "The loss is the mean over the positions that count, however few they are.",
             ),
         },
     ),
@@ -223,14 +227,14 @@ EXERCISES = [
         id="05.q3",
         kind="choice",
         title="too good to be true",
-        question="After 200 steps of your own pretraining the curve stands at 0.3 nats. What do you suspect first?",
+        question="After 200 steps of your own pretraining the loss is 0.3. What do you suspect first?",
         expected="c",
         options={
             "a": ("the learning rate is too small", "Then the loss would hardly have moved from log V."),
-            "b": ("nothing: the model is excellent", "A hidden word costs even large models more than that. Measure again."),
+            "b": ("nothing: the model is excellent", "Even large models have a higher loss at hidden words. Measure again."),
             "c": (
-                "the loss counts places whose word stands in the input",
-                "Copying is learned in no time. Measure at covered places only.",
+                "the loss counts positions whose word is in the input",
+                "A model learns to copy very quickly. Measure at masked positions only.",
             ),
         },
     ),

@@ -12,7 +12,7 @@ LOG2, LOG3 = math.log(2), math.log(3)
 
 
 class VotingModel:
-    """Stands in for a classifier: token 7 votes for class 1, every other token that it attends to for class 0."""
+    """A replacement for a classifier: token 7 votes for class 1, every other unmasked token for class 0."""
 
     def __call__(self, input_ids, attention_mask=None, token_type_ids=None):
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
@@ -52,19 +52,19 @@ EXERCISES = [
     Exercise(
         id="06.1",
         kind="predict",
-        title="the price of knowing nothing",
+        title="the untrained loss",
         expected=math.log(5),
         tolerance=0.005,
         mistakes=(
-            Mistake(LOG2, "That is the price for two classes. The head has five rows now."),
-            Mistake(math.log2(5), "That is in bits. The course counts in nats, with the natural logarithm."),
+            Mistake(LOG2, "That is the loss for two classes. The head has five rows now."),
+            Mistake(math.log2(5), "That is in bits. Use the natural logarithm, as PyTorch does."),
             Mistake(0.2, "That is the probability of the right class. The loss is minus its logarithm."),
-            Mistake(-math.log(5), "The size is right, but a loss of this kind is never negative: -log(1/5)."),
+            Mistake(-math.log(5), "The size is right, but cross-entropy is never negative: -log(1/5)."),
             Mistake(0.8, "That is the share of wrong answers. Cross-entropy is minus the logarithm of a probability."),
         ),
         hints=(
-            "which probability does each of five classes get from a head that throws dice?",
-            "a fifth each. The loss is minus the logarithm of the right one's.",
+            "which probability does an untrained head give to each of five classes, on average?",
+            "a fifth each. The loss is minus the logarithm of the probability of the right class.",
             "-log(1/5) = log 5; math.log(5) computes it.",
         ),
         after="Print it before every first training run: an untrained loss far from log C is a bug found early.",
@@ -89,7 +89,7 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda logits, labels: nll_loss(logits.softmax(dim=1), labels),
-                "nll_loss takes the logarithms of probabilities and got probabilities. Use log_softmax, or hand the logits "
+                "nll_loss expects the logarithms of probabilities and got probabilities. Use log_softmax, or pass the logits "
                 "to cross_entropy.",
             ),
             Mistake(
@@ -109,15 +109,15 @@ EXERCISES = [
             ),
             Mistake(
                 lambda logits, labels: cross_entropy(logits.sigmoid(), labels),
-                "a sigmoid in place of the softmax: still probabilities where logits belong.",
+                "a sigmoid instead of the softmax: these are still probabilities, not logits.",
             ),
         ),
         hints=(
             "what does cross_entropy do with its first argument before anything else?",
-            "it takes the softmax. So what must it be given?",
+            "it applies the softmax. So what should you pass?",
             "the logits themselves: cross_entropy(logits, labels).",
         ),
-        after="With the bug the loss of two classes cannot fall below 0.313, however sure the model is.",
+        after="With the bug the loss of two classes cannot fall below 0.313, however confident the model is.",
     ),
     Exercise(
         id="06.3",
@@ -134,13 +134,13 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: peak * min(1, step / warmup_steps if warmup_steps else 1),
-                "after the warm-up the learning rate stays at its peak. It should fall to zero.",
+                "after the warm-up the learning rate stays at its peak. It should decay to zero.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: (
                     peak * ((step + 1) / warmup_steps if step < warmup_steps else fall(step, num_steps, warmup_steps))
                 ),
-                "the peak is reached one step early. It belongs to step warmup_steps, and step 0 has the learning rate 0.",
+                "the peak is reached one step early. It should be at step warmup_steps, and step 0 has the learning rate 0.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: (
@@ -152,18 +152,18 @@ EXERCISES = [
                 lambda step, num_steps, warmup_steps, peak: (
                     peak * (step / warmup_steps if step < warmup_steps else (num_steps - step) / num_steps)
                 ),
-                "the fall is counted from the start of the run, so the learning rate jumps down after the warm-up. From the "
+                "the decay is counted from the start of the run, so the learning rate jumps down after the warm-up. From the "
                 "peak at warmup_steps to zero at num_steps it takes num_steps - warmup_steps steps.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: (
                     step / warmup_steps if step < warmup_steps else fall(step, num_steps, warmup_steps)
                 ),
-                "the factor, between 0 and 1. The learning rate is the factor times peak.",
+                "this is the factor, between 0 and 1. The learning rate is the factor times peak.",
             ),
             Mistake(
                 lambda step, num_steps, warmup_steps, peak: peak * (num_steps - step) / num_steps,
-                "there is no warm-up: the learning rate falls from the first step.",
+                "there is no warm-up: the learning rate decays from the first step.",
             ),
         ),
         hints=(
@@ -176,7 +176,7 @@ EXERCISES = [
     Exercise(
         id="06.4",
         kind="complete",
-        title="gradients cut to a length",
+        title="gradient clipping",
         cases=(
             Case("clipped(gradients=[[3, 4]], max_norm=1)", ([torch.tensor([3.0, 4.0])], 1.0), [[0.6, 0.8]]),
             Case(
@@ -195,31 +195,31 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda gradients, max_norm: [g * min(1, max_norm / max(g.norm().item(), 1e-9)) for g in gradients],
-                "each tensor was cut by itself, so the direction of the whole step changes. The length is that of all "
-                "gradients together, and all are multiplied by the same factor.",
+                "each tensor was clipped separately, so the direction of the whole step changes. Use the norm of all "
+                "gradients together, and multiply all of them by the same factor.",
             ),
             Mistake(
                 lambda gradients, max_norm: [g.clamp(-max_norm, max_norm) for g in gradients],
-                "each number was cut by itself. That changes the direction of the step; here the whole is made shorter.",
+                "each number was clipped separately. That changes the direction of the step; scale all gradients instead.",
             ),
             Mistake(
                 (
                     lambda gradients, max_norm: [g * (max_norm / torch.tensor(length(gradients))) for g in gradients],
                     lambda gradients, max_norm: [g * max_norm / max(length(gradients), 1e-9) for g in gradients],
                 ),
-                "every gradient gets the length max_norm. One that is short already must stay as it is, a zero too.",
+                "every gradient gets the norm max_norm. If the norm is already smaller, or zero, leave it unchanged.",
             ),
             Mistake(
                 lambda gradients, max_norm: [g * min(1, max_norm / max(length(gradients) ** 2, 1e-9)) for g in gradients],
-                "divided by the square of the length. The root is missing.",
+                "you divided by the square of the norm. The square root is missing.",
             ),
         ),
         hints=(
-            "first one number: the length of all gradients taken together, as if they were one long vector.",
-            "then one factor for all of them: max_norm / length, but never above 1.",
+            "first one number: the norm of all gradients together, as if they were one long vector.",
+            "then one factor for all of them: max_norm / norm, but never above 1.",
             "length = torch.cat([g.flatten() for g in gradients]).norm(); the factor is 1.0 if length <= max_norm.",
         ),
-        after="torch.nn.utils.clip_grad_norm_ does it in place. The step keeps its direction and loses its violence.",
+        after="torch.nn.utils.clip_grad_norm_ does it in place. The step keeps its direction and becomes shorter.",
     ),
     Exercise(
         id="06.5",
@@ -234,15 +234,15 @@ EXERCISES = [
                 "Then the training loss would not have fallen to 0.05.",
             ),
             "b": (
-                "the model learns its sentences by heart, and its wrong answers become surer",
-                "Accuracy counts only which side of the fence an answer is on; the loss also charges for being sure and wrong.",
+                "the model overfits: it memorises its sentences, and its wrong predictions become more confident",
+                "Accuracy counts only which class has the larger probability; the loss also punishes confident mistakes.",
             ),
             "c": (
                 "the head is frozen, so nothing is learned",
                 "Then both losses would stay near log 2.",
             ),
             "d": (
-                "validation sentences stand in the training part",
+                "validation sentences are in the training set",
                 "Then the validation loss would fall with the training loss.",
             ),
         },
@@ -251,7 +251,7 @@ EXERCISES = [
     Exercise(
         id="06.6",
         kind="debug",
-        title="the epoch that the test part chose",
+        title="the epoch chosen on the test set",
         given=chosen_on_the_test_part,
         cases=(
             Case(
@@ -273,28 +273,28 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda validation, test: test[-1],
-                "the last epoch. Validation says which epoch is kept, and that need not be the last.",
+                "this is the last epoch. Validation decides which epoch you keep, and that need not be the last.",
             ),
             Mistake(
                 lambda validation, test: max(validation),
-                "the best validation accuracy. It was picked for being high, so it flatters; report the test accuracy of "
+                "the best validation accuracy. It was picked for being high, so it is too optimistic; report the test accuracy of "
                 "the epoch that it picks.",
             ),
             Mistake(
                 lambda validation, test: sum(test) / len(test),
-                "the mean over the epochs. One model is kept, so one epoch counts.",
+                "the mean over the epochs. You keep one model, so only one epoch counts.",
             ),
             Mistake(
                 lambda validation, test: max(range(len(validation)), key=lambda epoch: validation[epoch]),
-                "the number of the epoch. Give the test accuracy that belongs to it.",
+                "the number of the epoch. Return the test accuracy of that epoch.",
             ),
         ),
         hints=(
-            "a choice was made in this function. Which part may be used for choices?",
+            "this function makes a choice. Which set may you use for choices?",
             "find the epoch with the best validation accuracy, and look up its test accuracy.",
             "best = validation.index(max(validation)), then return test[best].",
         ),
-        after="Three epochs flatter a little; a search over a hundred settings flatters a lot.",
+        after="Choosing among three epochs is a little too optimistic; choosing among a hundred settings is far too optimistic.",
     ),
     Exercise(
         id="06.7",
@@ -317,7 +317,7 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda model, batch: model(batch["input_ids"], 1 - batch["attention_mask"]).logits.argmax(dim=1),
-                "the mask is turned round: the model now reads the padding and nothing else. 1 marks a word.",
+                "the mask is inverted: the model now reads only the padding. 1 marks a real token.",
             ),
             Mistake(
                 lambda model, batch: model(batch["input_ids"], batch["attention_mask"]).logits.argmax(dim=0),
@@ -325,15 +325,15 @@ EXERCISES = [
             ),
             Mistake(
                 lambda model, batch: model(batch["input_ids"], batch["attention_mask"]).logits,
-                "the logits. The answer of a sentence is the number of its largest one.",
+                "these are the logits. The predicted class of a sentence is the index of its largest logit.",
             ),
         ),
         hints=(
-            "a sentence alone is answered rightly, in company not. What does the model see of the company?",
+            "a sentence alone gets the right answer, in a batch it does not. What else does the model see in a batch?",
             "how does the model know which of the ids are padding?",
             'model(batch["input_ids"], attention_mask=batch["attention_mask"]).',
         ),
-        after="The test that finds it in any model: the same answer alone and in company.",
+        after="The test that finds this bug in any model: the same answer alone and in a batch.",
     ),
     Exercise(
         id="06.q1",
@@ -342,48 +342,51 @@ EXERCISES = [
         question="Which of the seven steps makes fine-tuning BERT different from training the LSTM of notebook 03?",
         expected="a",
         options={
-            "a": ("step 1: the parameters that we load", "The rest is the same; the rate is smaller because of it."),
+            "a": (
+                "step 1: the parameters that we load",
+                "The rest is the same; only the learning rate is smaller because of it.",
+            ),
             "b": ("step 3: the loss", "Both use cross-entropy of the logits."),
-            "c": ("step 7: the test", "The same test part, the same intervals."),
+            "c": ("step 7: the test", "Both use a held-out test set and the same kind of intervals."),
         },
     ),
     Exercise(
         id="06.q2",
         kind="choice",
         title="a gain with its interval",
-        question="On the same test sentences: fine-tuned minus TF-IDF = 6.3 points (3.9 to 8.7). What does it say?",
+        question="On the same test sentences: fine-tuned minus TF-IDF = 6.3 points (3.9 to 8.7). What does it mean?",
         expected="b",
         options={
             "a": (
                 "with another seed the gain would lie between 3.9 and 8.7 points",
-                "The interval comes from drawing sentences again, with one trained model. How far a seed moves it is another "
-                "question (section 11).",
+                "The interval comes from resampling the test sentences, with one trained model. How much the seed changes the "
+                "gain is another question (section 11).",
             ),
             "b": (
-                "other sentences of this kind would hardly turn the gain of this model into a loss",
+                "with other sentences of this kind this model would very probably still be better",
                 "The whole interval lies above zero.",
             ),
             "c": (
                 "nothing, as long as the two accuracies' own intervals overlap",
-                "Both models answered the same sentences, so the difference can be sharp where the two accuracies are not.",
+                "Both models predicted the same sentences, so the paired difference can be more precise than the two accuracies.",
             ),
         },
     ),
     Exercise(
         id="06.q3",
         kind="choice",
-        title="ten times the rate",
-        question="You fine-tune with a learning rate of 1e-3 in place of 1e-4. What should you expect?",
+        title="ten times the learning rate",
+        question="You fine-tune with a learning rate of 1e-3 instead of 1e-4. What should you expect?",
         expected="c",
         options={
-            "a": ("the same result in a tenth of the steps", "Rate and steps cannot be exchanged like that."),
+            "a": ("the same result in a tenth of the steps", "You cannot trade steps for learning rate like that."),
             "b": (
                 "only the head learns, the encoder stays",
-                "All parameters that are not frozen move, and ten times as far.",
+                "All parameters that are not frozen change, and by about ten times as much.",
             ),
             "c": (
-                "the first steps may throw away what pretraining found, and the loss may stay near log 2",
-                "The parameters are good already, so the steps must be short. If your curve is flat at log 2, lower the rate.",
+                "the first steps may destroy what pretraining learned, and the loss may stay near log 2",
+                "The parameters are good already, so the steps must be short. If your curve is flat at log 2, lower the learning rate.",
             ),
         },
     ),

@@ -38,15 +38,15 @@ if importlib.util.find_spec("course_utils") is None:
 # ## 1 What fine-tuning is, in four lines
 #
 # A model is a function with adjustable numbers, its **parameters**. **Training** changes the parameters until a
-# number that measures the mistakes, the **loss**, is small. **Pretraining** does so on a mountain of text that nobody
-# had to label. **Fine-tuning** starts from those parameters and trains them a little more, on a few labelled
-# examples of the task you care about.
+# number that measures the mistakes, the **loss**, is small. **Pretraining** does this on a very large amount of text
+# that nobody had to label. **Fine-tuning** starts from those parameters and trains them a little more, on a few
+# labelled examples of the task you care about.
 #
 # The task of this course is small enough for a laptop and real enough to go wrong: read a film review and say
 # whether it is positive or negative. That is **<abbr title="情感分析">sentiment analysis</abbr>**, the best-known kind of **<abbr title="文本分类">text classification</abbr>**. All reviews below were written by people; none was made up for this course.
 
 # %%
-from course_utils import data, profiles
+from course_utils import data, doctor, profiles
 from course_utils.exercises import checks
 
 sentences = data.load_splits("rotten_tomatoes")
@@ -55,20 +55,20 @@ for index in (0, -1):
     print(f"{label:>8}: {sentences.train.texts[index]}")
 
 # %% [markdown]
-# One sentence of each class. The label is what a model has to find; the sentence is all it gets.
+# One sentence of each class. The model sees only the sentence and has to predict the label.
 
 # %% [markdown]
 # ## 2 Is this machine ready?
 #
-# The doctor looks at Python, the libraries, the device, memory and disk, and checks the reviews and the pretrained
-# checkpoint against their SHA-256 sums. Every line should say `ok`; a line that says `MEND` also says how.
+# The doctor checks Python, the libraries, the device, memory and disk, and compares the reviews and the pretrained
+# checkpoint with their SHA-256 sums. Every line should say `ok`; a line that says `FIX` also says how.
 
 # %% tags=["nbval-ignore-output"]
 findings = doctor.examine()
 for finding in findings:
-    print(f"{'ok  ' if finding.ok else 'MEND'} {finding.topic:<13} {finding.detail}")
+    print(f"{'ok ' if finding.ok else 'FIX'} {finding.topic:<13} {finding.detail}")
     if not finding.ok:
-        print(f"     to mend it: {finding.remedy}")
+        print(f"    to fix it: {finding.remedy}")
 
 # %%
 profile = profiles.get_profile()
@@ -78,7 +78,7 @@ print(f"profile: {profile.name}")
 
 # %% [markdown]
 # The **profile** sets how much each notebook trains. `smoke` takes seconds and learns nothing, `workshop` fits a
-# laptop (no cell longer than a minute), `full` uses all the data and wants a GPU. Choose one by setting the
+# laptop (no cell longer than a minute), `full` uses all the data and needs a GPU. Choose one by setting the
 # environment variable `COURSE_PROFILE` before you start JupyterLab. Every output you see in these pages comes from
 # `workshop`, on two processor cores.
 
@@ -100,33 +100,33 @@ print(f"profile: {profile.name}")
 # | [12 Beyond classification](12_beyond_classification.ipynb) | How do the same seven steps find names, and answer questions? |
 # | [13 Your own data](13_your_own_data.ipynb) | How does a table of yours become a model that others can trust? |
 #
-# Notebook 04 runs in a kernel of its own, which `python3 start.py torchtext` sets up; every other notebook can be read without it. Number
+# Notebook 04 runs in a kernel of its own, which `python3 start.py torchtext` sets up; you can read every other notebook without it. Number
 # 11, training on several machines, is still to come.
 
 # %% [markdown]
 # ## 4 How to work with a notebook
 #
 # * Run cells from top to bottom with **Shift+Enter**. If something behaves oddly, choose *Kernel > Restart Kernel and
-#   Run All Cells*: each notebook then gives the results that you see here; what is trained differs a little from
-#   processor to processor.
+#   Run All Cells*: each notebook then gives the results that you see here, except that trained models differ a little
+#   from processor to processor.
 # * A long cell shows a bar with the time left. The **stop button** (a square) ends training early and keeps what
 #   was learned.
-# * Change things. Each notebook is a copy of your own, and `git checkout notebooks` brings the original back.
+# * Change things. Each notebook is your own copy, and `git checkout notebooks` brings the original back.
 # * Each idea comes first by hand, in a few lines, and then from a library; a cell in between checks that the two
 #   agree. When you wonder what a library call does, look at the lines above it.
 
 # %% [markdown]
-# ### Exercises that answer back
+# ### Exercises with instant feedback
 #
 # Each teaching notebook has exercises where an idea has just been taught: complete a function, predict a number before you
-# run anything, mend a program with a bug, explain a figure. A cell below yours checks the answer. It tries your code on
-# small cases that you can work out by hand, accepts every correct way to write it, and says what a wrong answer looks like. If you try again it
-# gives a second hint, then a third. Below it lies a solution, folded: look when you have tried. A quiz of three questions
-# ends each notebook. Here is one exercise to see how it goes.
+# run anything, fix a program with a bug, explain a figure. A cell below yours checks the answer. It tries your code on
+# small cases that you can work out by hand, accepts every correct way to write it, and names the mistake it recognises in a wrong answer.
+# Each new try gives one more hint, up to three. Below the check is a folded solution: try first, then look. Each notebook ends with a
+# quiz of three questions. Here is one exercise to see how it works.
 
 # %% [markdown]
-# **Exercise 00.1 (complete): accuracy.** Given are two lists of equal length, what a model said and what was true. Return
-# the share of answers that are right: for `[0, 0, 1, 0]` and `[0, 1, 1, 0]` that is 0.75. Write over the line `raise`, run both
+# **Exercise 00.1 (complete): accuracy.** You get two lists of equal length: the predictions of a model and the true labels. Return
+# the fraction of predictions that are right: for `[0, 0, 1, 0]` and `[0, 1, 1, 0]` that is 0.75. Replace the line `raise`, run both
 # cells, and read what the check says. Then try a wrong answer on purpose, such as the number of right answers.
 
 
@@ -149,7 +149,7 @@ def accuracy(predictions, labels):
 checks.check("00.1", accuracy, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# What you solve is kept in a file in your user folder, outside the course, so it outlives upgrades. The solutions that a
+# Your progress is saved in a file in your user folder, outside the course, so it survives upgrades. The solutions that a
 # notebook brings do not count: running all cells solves nothing for you. This is how far you are:
 
 # %% tags=["nbval-ignore-output"]
@@ -157,8 +157,8 @@ print(checks.progress_table())
 
 # %% [markdown]
 # Each `#` is an exercise or question that you have solved. In a terminal, `course progress` prints the same table, and `course progress --export report.json` writes a
-# report that anybody can check with `course progress --verify report.json`. The check shows that the file is whole and fits the course's
-# exercises. Who solved them it cannot show.
+# report that anybody can check with `course progress --verify report.json`. The check shows that the file is complete and matches the course's
+# exercises. It cannot show who solved them.
 
 # %% [markdown]
 # ## 5 The letters used everywhere
@@ -173,14 +173,14 @@ print(checks.progress_table())
 # | $C$ | classes | 2 |
 # | $V$ | vocabulary: different tokens | 20,000 or 30,522 |
 #
-# A shape such as `(B, T, D)` means: a block of numbers, $B$ texts deep, $T$ tokens long, $D$ numbers for each token.
+# A shape such as `(B, T, D)` means: a block of numbers for $B$ texts of $T$ tokens each, with $D$ numbers for each token.
 
 # %%
 sizes = {name: len(part) for name, part in zip(sentences._fields, sentences, strict=True)}
 print("sentences:", ", ".join(f"{name} {size:,}" for name, size in sizes.items()))
 
 # %% [markdown]
-# A model is trained on the first part, choices are made on the second, and the third is looked at once, at the end.
-# Why the parts are cut as they are is a story of its own, told in notebook 02.
+# We train a model on the first part, make our choices on the second, and look at the third once, at the end. Notebook
+# 02 explains how the parts are split, and why.
 #
 # **Next:** [01 Minimise the loss](01_minimise_the_loss.ipynb).

@@ -17,7 +17,7 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/01_minimise_the_loss.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
-# **What you will be able to do:** write down a loss and its gradient, check the gradient without trusting yourself,
+# **What you will be able to do:** write down a loss and its gradient, check the gradient numerically,
 # program gradient descent, momentum, RMSprop and Adam in a few lines each, and train a classifier of film reviews
 # with them.
 #
@@ -50,7 +50,7 @@ profile = profiles.get_profile()
 # %% [markdown]
 # ## 1 One formula
 #
-# All of this course, up to fine-tuning BERT, does one thing:
+# Everything in this course, up to fine-tuning BERT, does one thing:
 #
 # $$\min_{w} L(w) = \frac{1}{n} \sum_{i=1}^{n} l\big(y_i, f(x_i; w)\big)$$
 #
@@ -59,7 +59,7 @@ profile = profiles.get_profile()
 # * $l$, the **<abbr title="损失函数">loss function</abbr>**, gives the <abbr title="损失">loss</abbr> of one example: how wrong the answer is. $L(w)$ is the mean over all
 #   examples.
 #
-# In BERT $w$ holds millions of numbers. Here it holds two, so that we can see them. The model takes two
+# In BERT $w$ contains millions of numbers. Here it contains two, so that we can draw them. The model takes two
 # inputs and has a weight for each, $f(x; w) = x \cdot w$ (a plane through the origin), and the loss of an example is the squared error
 # $l = (x \cdot w - y)^2$, so that $L$ is the **<abbr title="均方误差">mean squared error</abbr>**.
 
@@ -72,19 +72,19 @@ errors = X @ w - y
 print("errors", errors, " squared", errors**2, " loss", np.mean(errors**2).round(4))
 
 # %% [markdown]
-# Check one by hand: the third example gives $1 + 1 = 2$ where $4$ was wanted, an error of $-2$, squared $4$. The
-# loss is $(0 + 1 + 4)/3$.
+# Check one by hand: for the third example the model says $1 + 1 = 2$ and the label is $4$, an error of $-2$, squared $4$.
+# The loss is $(0 + 1 + 4)/3$.
 
 # %% [markdown]
 # ## 2 Which way is down?
 #
-# The **<abbr title="梯度">gradient</abbr>** $\nabla L(w)$ holds the slope of the loss along each <abbr title="参数">parameter</abbr>. For the squared error the chain rule
+# The **<abbr title="梯度">gradient</abbr>** $\nabla L(w)$ contains the slope of the loss along each <abbr title="参数">parameter</abbr>. For the squared error the chain rule
 # gives
 #
 # $$\nabla L(w) = \frac{2}{n} \sum_i (x_i \cdot w - y_i)\, x_i = \frac{2}{n} X^\top (Xw - y).$$
 #
-# Formulas derived by hand are often wrong. A check that needs no calculus: nudge each parameter a little to both
-# sides and see how the loss changes (**finite differences**).
+# Formulas derived by hand are often wrong. Here is a check that needs no calculus: change each parameter a little in
+# both directions and see how the loss changes (**finite differences**).
 
 # %%
 by_hand = 2 / len(y) * X.T @ (X @ w - y)
@@ -96,11 +96,11 @@ def loss(w):
 
 nudge = 1e-5
 numerical = [(loss(w + nudge * e) - loss(w - nudge * e)) / (2 * nudge) for e in np.eye(2)]
-print("by hand", by_hand.round(4), " by nudging", np.round(numerical, 4))
+print("by hand", by_hand.round(4), " by finite differences", np.round(numerical, 4))
 
 # %% [markdown]
-# Both slopes are negative: the loss falls when either parameter grows. PyTorch finds the same gradient by itself
-# (**autograd**), and so do the packaged versions in `course_utils.descent`. From here on we may trust all three.
+# Both slopes are negative: the loss falls when either parameter grows. PyTorch computes the same gradient automatically
+# (**autograd**), and `course_utils.descent` has the same formulas as functions. The next cell compares all four.
 
 # %%
 w_torch = torch.tensor(w, requires_grad=True)
@@ -120,7 +120,8 @@ print("four gradients agree")
 #
 # $$l = -\log p(y \mid x), \qquad p(1 \mid x) = \sigma(x \cdot w), \qquad \nabla L(w) = \frac{1}{n} X^\top\big(\sigma(Xw) - y\big).$$
 #
-# It is called **<abbr title="交叉熵">cross-entropy</abbr>** and measured in nats. A model that knows nothing says 0.5 and pays $\log 2 \approx 0.693$.
+# It is called **<abbr title="交叉熵">cross-entropy</abbr>** (with the natural logarithm its unit is the nat). A model that guesses at random says 0.5,
+# and its loss is $\log 2 \approx 0.693$.
 
 # %%
 z = np.linspace(-6, 6, 200)
@@ -129,14 +130,14 @@ cross_entropy = np.logaddexp(0, -z)  # -log sigmoid(z), safe for large z
 
 fig, ax = plt.subplots()
 plots.curves(ax, {"cross-entropy": cross_entropy, "squared error": squared}, x=z)
-ax.set(xlabel="logit z of an example whose label is 1", ylabel="loss of the example (nats, squared units)")
+ax.set(xlabel="logit z of an example whose label is 1", ylabel="loss of the example")
 ax.set_title("Cross-entropy keeps punishing a confident mistake")
 plots.show(fig, alt="Two falling curves over the logit. Cross-entropy rises in a straight line to 6 at logit -6; squared "
            "error of the probability flattens at 1.")  # fmt: skip
 
 # %% [markdown]
-# On the far left the model is sure and wrong. The squared error is flat there, so its slope gives no hint which way
-# to go; cross-entropy keeps a slope of one. That is why classifiers are trained with it.
+# On the far left the model is confident and wrong. The squared error is flat there, so its gradient is nearly zero and
+# training stalls; cross-entropy keeps a slope of about one. That is why classifiers are trained with cross-entropy.
 
 # %%
 labels = np.array([0.0, 1.0, 1.0])
@@ -146,13 +147,13 @@ slope = descent.finite_differences(lambda v: descent.cross_entropy(v, X, labels)
 
 np.testing.assert_allclose(ours, theirs.item())
 np.testing.assert_allclose(descent.cross_entropy_gradient(w, X, labels), slope, rtol=1e-6)
-print(f"cross-entropy {ours:.4f} nats, equal to PyTorch's; its gradient equals finite differences")
+print(f"cross-entropy {ours:.4f}, equal to PyTorch's; its gradient equals finite differences")
 
 # %% [markdown]
-# **Exercise 01.1 (complete): the gradient of cross-entropy.** Write it yourself, from the formula above. Given are `w` of
-# shape $(D,)$, `X` of shape $(n, D)$ and labels `y` of 0 and 1, $(n,)$; wanted are the $D$ slopes. Loops, NumPy or
-# PyTorch: all are welcome. With $w = (0, 0)$, one example $x = (1, 2)$ and its label 1 the answer is $(-0.5, -1)$: the probability is
-# one half, the error $-\tfrac12$. Write over the line `raise`, run both cells, and read what the check says. The solution lies folded below it.
+# **Exercise 01.1 (complete): the gradient of cross-entropy.** Write it yourself, from the formula above. You get `w` of
+# shape $(D,)$, `X` of shape $(n, D)$ and labels `y` of 0 and 1, $(n,)$; return the $D$ slopes. You may use loops, NumPy or
+# PyTorch. With $w = (0, 0)$, one example $x = (1, 2)$ and its label 1 the answer is $(-0.5, -1)$: the probability is
+# one half, the error $-\tfrac12$. Replace the line `raise`, run both cells, and read what the check says. The solution is folded below it.
 
 
 # %% tags=["exercise"]
@@ -181,7 +182,7 @@ checks.check("01.1", my_gradient, mine=False)  # the same check, on the solution
 #
 # $$w \leftarrow w - \eta \, \nabla L(w)$$
 #
-# Our practice ground is a long valley, $L(w) = \tfrac12 (w_0^2 + 10\, w_1^2)$: ten times steeper across than along.
+# We practise on a long valley, $L(w) = \tfrac12 (w_0^2 + 10\, w_1^2)$, which is ten times steeper across than along.
 
 # %%
 valley, valley_gradient = descent.quadratic_bowl(steepness=10)
@@ -196,36 +197,37 @@ print(f"loss at the start {valley(path[0]):.3f}, after 40 steps {valley(w):.4f}"
 # %%
 walk = descent.run(valley, valley_gradient, descent.GradientDescent(0.05), path[0], num_steps=40)
 np.testing.assert_allclose(walk.path, path)
-rates = {0.01: "too small", 0.05: "fair", 0.19: "nearly too large", 0.21: "too large"}
+rates = {0.01: "too small", 0.05: "good", 0.19: "nearly too large", 0.21: "too large"}
 walks = {rate: descent.run(valley, valley_gradient, descent.GradientDescent(rate), path[0], num_steps=40) for rate in rates}
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
 plots.loss_surface(left, valley)
 for index, rate in enumerate((0.05, 0.19)):
-    plots.descent_path(left, walks[rate].path, label=f"rate {rate}", index=index + 1)
+    plots.descent_path(left, walks[rate].path, label=f"learning rate {rate}", index=index + 1)
 left.legend(frameon=True)
-left.set_title("A long step zigzags")
+left.set_title("With long steps the path zigzags")
 plots.curves(right, {f"{rate}: {says}": walks[rate].losses for rate, says in rates.items()}, x=range(41))
-right.set(yscale="log", xlabel="step", ylabel="loss", title="Too long a step diverges")
-plots.show(fig, alt="Left: level lines of a valley with two paths; rate 0.05 curves smoothly to the middle, 0.19 zigzags. Right: "
+right.set(yscale="log", xlabel="step", ylabel="loss", title="With too long steps it diverges")
+plots.show(fig, alt="Left: level lines of a valley with two paths; learning rate 0.05 curves smoothly to the middle, 0.19 zigzags. Right: "
            "loss over 40 steps on a log scale; 0.05 and 0.19 fall, 0.01 falls slowly, 0.21 rises.")  # fmt: skip
 
 # %% [markdown]
-# The paths start in the ring. Along the steep direction each step multiplies $w_1$ by $1 - 10\eta$. Above
-# $\eta = 2/10 = 0.2$ that factor is larger than one in size, and the walk climbs out of the valley: **a learning rate
-# has a cliff, and the best rates stand close to it.** The steepest direction sets the limit, the flattest the time.
+# The paths start at the ring. Along the steep direction each step multiplies $w_1$ by $1 - 10\eta$. Above
+# $\eta = 2/10 = 0.2$ the absolute value of that factor is larger than one, and training diverges: **there is a largest
+# stable learning rate, and the best learning rates are close to it.** The steepest direction sets this limit; the flattest
+# direction decides how many steps you need.
 
 # %%
 for rate in rates:
     factor = abs(1 - 10 * rate)
     grows = walks[rate].losses[-1] > walks[rate].losses[0]
-    print(f"rate {rate}: |1 - 10 rate| = {factor:.2f}, loss {'grows' if grows else 'falls'}")
+    print(f"learning rate {rate}: |1 - 10 x {rate}| = {factor:.2f}, loss {'grows' if grows else 'falls'}")
     assert grows == (factor > 1)
 
 # %% [markdown]
-# **Exercise 01.2 (predict): a rate ten times as large.** The fair rate was 0.05. A slip of the keyboard makes it 0.5.
-# The walk starts at $w_1 = 1$, in the steep direction. Where is $w_1$ after three steps? Work it out before you run
+# **Exercise 01.2 (predict): a learning rate ten times as large.** The good learning rate was 0.05. By a typing error it becomes 0.5.
+# Gradient descent starts at $w_1 = 1$, in the steep direction. What is $w_1$ after three steps? Work it out before you run
 # anything, and write the number, with its sign.
 
 # %% tags=["exercise"]
@@ -242,8 +244,8 @@ after_three_steps = (1 - 10 * 0.5) ** 3
 checks.check("01.2", after_three_steps, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# **Exercise 01.3 (choice): explain the figure.** In the right picture of this section the curves of 0.19 and 0.21 part
-# at once. Why? Run the check to see the answers, then write the letter of yours, in quotes.
+# **Exercise 01.3 (choice): explain the figure.** In the right picture of this section the curves of 0.19 and 0.21 separate
+# at once. Why? Run the check to see the possible answers, then write the letter of yours, in quotes.
 
 # %% tags=["exercise"]
 why_they_part = ...
@@ -261,16 +263,16 @@ checks.check("01.3", why_they_part, mine=False)  # the same check, on the soluti
 # %% [markdown]
 # ## 5 Try it: the learning-rate explorer
 #
-# Move the sliders (with the mouse, or with the arrow keys). Find the largest rate that still descends without
-# momentum. Then set momentum, by which each step keeps a share of the one before (section 6 has the formula), to 0.8, and find out
-# whether the cliff has moved.
+# Move the sliders (with the mouse, or with the arrow keys). Find the largest learning rate that still converges without
+# momentum. Then set momentum to 0.8 (each step then keeps 0.8 of the one before; section 6 has the formula), and find out
+# whether this largest learning rate has changed.
 
 # %%
 explorer = explorers.descent_explorer()
 explorer
 
 # %% [markdown]
-# Where widgets are not alive (on a printed page or on GitHub), this figure shows three settings of the same function.
+# Where widgets do not work (on a printed page or on GitHub), these figures show three settings of the same function.
 
 # %%
 for rate, momentum in ((0.05, 0.0), (0.05, 0.8), (0.25, 0.0)):
@@ -278,13 +280,13 @@ for rate, momentum in ((0.05, 0.0), (0.05, 0.8), (0.25, 0.0)):
     plots.show(fig, alt=f"Path over the valley and loss over steps. {sentence}")
 
 # %% [markdown]
-# Top: a steady walk. Middle: with momentum the path swings past the valley floor and back, but gets down further.
-# Bottom: a rate of 0.25 lies beyond the cliff at 0.2.
+# Top: a steady descent. Middle: with momentum the path swings past the valley floor and back, but reaches a lower loss.
+# Bottom: a learning rate of 0.25 is above the limit of 0.2, and the loss grows.
 
 # %% [markdown]
 # ## 6 Three better ways to step
 #
-# **Momentum** remembers: it adds up past gradients, so that a zigzag cancels and a steady slope builds up speed.
+# **Momentum** adds up past gradients, so that a zigzag cancels out and a steady slope builds up speed.
 # With gradient $g$, velocity $v$ and $\mu$ around 0.9:
 #
 # $$v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v$$
@@ -299,9 +301,9 @@ for _ in range(40):
     momentum_path.append(w)
 
 # %% [markdown]
-# **Exercise 01.4 (complete): one step with momentum.** Turn the loop into a function of one step. Given are `w`, the velocity
-# `v` and the gradient `g`, each of shape $(D,)$; wanted are the new `w` and the new `v`, in this order. With $w = 1$, $v = 0$,
-# $g = 2$, rate 0.1 and momentum 0.9 they are 0.8 and 2.
+# **Exercise 01.4 (complete): one step with momentum.** Turn the loop into a function that takes one step. You get `w`, the velocity
+# `v` and the gradient `g`, each of shape $(D,)$; return the new `w` and the new `v`, in this order. With $w = 1$, $v = 0$,
+# $g = 2$, learning rate 0.1 and momentum 0.9 they are 0.8 and 2.
 
 
 # %% tags=["exercise"]
@@ -324,8 +326,8 @@ def momentum_step(w, v, g, learning_rate, momentum):
 checks.check("01.4", momentum_step, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# **RMSprop** measures: it keeps a running mean $s$ of the squared gradient of each parameter and divides by its root,
-# so that steep and flat directions get steps of the same length.
+# **RMSprop** keeps a running mean $s$ of the squared gradient of each parameter and divides by its square root,
+# so that steep and flat directions get steps of about the same length.
 #
 # $$s \leftarrow \alpha s + (1 - \alpha) g^2, \qquad w \leftarrow w - \eta \, \frac{g}{\sqrt{s} + \epsilon}$$
 
@@ -339,7 +341,7 @@ for _ in range(40):
     rmsprop_path.append(w)
 
 # %% [markdown]
-# **Adam** does both. Its two running means start at zero and are too small at first, so each is divided by
+# **Adam** combines the two. Its two running means start at zero and are too small at first, so each is divided by
 # $1 - \beta^t$ at step $t$:
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad s \leftarrow \beta_2 s + (1 - \beta_2) g^2, \quad
@@ -356,7 +358,7 @@ for t in range(1, 41):
     adam_path.append(w)
 
 # %% [markdown]
-# Are these the <abbr title="优化器">optimisers</abbr> that everybody uses? We let `torch.optim` walk the same valley and compare every step of
+# Are these the <abbr title="优化器">optimisers</abbr> that everybody uses? We run `torch.optim` on the same valley and compare every step of
 # every path, together with the packaged versions.
 
 
@@ -397,15 +399,15 @@ plots.show(fig, alt="Four paths from the same ring at upper left over level line
 
 # %% [markdown]
 # <abbr title="梯度下降">Gradient descent</abbr> first drops into the valley and then creeps along its floor. Momentum overshoots and comes back.
-# RMSprop and Adam ignore that one direction is ten times steeper and set out diagonally. None of them is best
-# everywhere: for BERT it will be a relative of Adam, because its parameters differ in steepness by far more than ten.
+# RMSprop and Adam rescale the steep direction and move diagonally. None of them is best
+# everywhere. For BERT we will use AdamW, a variant of Adam, because the gradients of its parameters differ in size by far more than a factor of ten.
 
 # %% [markdown]
-# ## 7 A review classifier, trained with our own hands
+# ## 7 A review classifier, trained with our own optimisers
 #
-# Now for real sentences. Each is turned into a row of 0s and 1s, one column for each word that at least three training sentences
-# use (a **bag of words**; notebook 02 does better). The model is $\sigma(x \cdot w)$, the loss cross-entropy with
-# a small penalty $\tfrac{\lambda}{2}\lVert w \rVert^2$ that keeps weights of rare words from growing without end.
+# Now we use real sentences. Each becomes a row of 0s and 1s, with one column for each word that occurs in at least three training
+# sentences (a **bag of words**; notebook 02 does better). The model is $\sigma(x \cdot w)$, the loss cross-entropy with
+# a small penalty $\tfrac{\lambda}{2}\lVert w \rVert^2$ (weight decay), which stops the weights of rare words from growing without limit.
 
 # %%
 splits = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train)
@@ -428,8 +430,8 @@ def review_gradient(w):
 
 
 # %% [markdown]
-# Before any training every weight is zero, every probability is 0.5, and the loss must be $\log 2$. It is worth a line
-# of code each time: a wrong number here means a wrong loss.
+# Before any training every weight is zero, every probability is 0.5, and the loss must be $\log 2$. Always check this in a
+# line of code: a different number means that the loss is wrong.
 
 # %%
 start = np.zeros(X_train.shape[1])
@@ -457,47 +459,47 @@ runs = {
 fig, ax = plt.subplots()
 plots.curves(ax, {name: walk.losses for name, walk in runs.items()}, x=range(num_steps + 1))
 ax.axhline(np.log(2), color="black", linewidth=0.8, linestyle=":")
-ax.annotate("knows nothing: log 2", (num_steps * 0.6, np.log(2)), (0, 4), textcoords="offset points")
-ax.set(xlabel="step (the whole training set each time)", ylabel="loss (nats)")
-ax.set_title("On real reviews the adaptive rates get down first")
+ax.annotate("random guessing: log 2", (num_steps * 0.6, np.log(2)), (0, 4), textcoords="offset points")
+ax.set(xlabel="step (the whole training set each time)", ylabel="loss")
+ax.set_title("On real reviews the adaptive optimisers descend first")
 plots.show(fig, alt="Training loss over steps for four optimisers, all starting at 0.693. RMSprop and Adam fall at once and level off; "
            "momentum starts slowly and ends between them and plain gradient descent, which is slowest.")  # fmt: skip
 
 # %% [markdown]
-# RMSprop and Adam, which adapt the rate to each weight, are down after a few dozen steps. With one rate for frequent and rare words
-# momentum needs longer, and plain gradient descent lags behind. This loss has one lowest point only: they differ in how
-# soon they reach it.
+# RMSprop and Adam adapt the learning rate to each weight and reach a low loss after a few dozen steps. With one learning rate for frequent
+# and rare words momentum needs longer, and plain gradient descent is slowest. This loss has a single minimum, so the optimisers differ only
+# in how soon they reach it.
 
 # %% tags=["approx"]
 C = 1 / (penalty * len(y_train))  # scikit-learn's name for the inverse of the penalty
 reference = LogisticRegression(C=C, fit_intercept=False, tol=1e-8, max_iter=5000).fit(X_train, y_train)
 lowest = review_loss(reference.coef_[0])
 for name, walk in runs.items():
-    print(f"{name:17} loss above the lowest possible: {walk.losses[-1] - lowest:.3f}")
+    print(f"{name:17} loss above the minimum: {walk.losses[-1] - lowest:.3f}")
 best = runs["Adam"].path[-1]
 print(f"validation accuracy: Adam by hand {np.mean((X_validation @ best > 0) == y_validation):.3f}, "
       f"scikit-learn {reference.score(X_validation, y_validation):.3f}")  # fmt: skip
 
 # %% [markdown]
-# scikit-learn's solver finds the lowest point itself, and our Adam comes close to it. What did the model learn? Each
-# weight belongs to a word.
+# scikit-learn's solver finds the minimum itself, and our Adam comes close to it. What did the model learn? Each
+# weight belongs to a word, so we can look.
 
 # %%
 words = counter.get_feature_names_out()
 order = np.argsort(reference.coef_[0])
-print("pulls down:", ", ".join(words[order[:8]]))
-print("pulls up:  ", ", ".join(words[order[:-9:-1]]))
+print("most negative:", ", ".join(words[order[:8]]))
+print("most positive:", ", ".join(words[order[:-9:-1]]))
 
 # %% [markdown]
 # Most are words that a person would have chosen too. A few are not: with nearly as many words as sentences, some get a large weight
-# by chance. And the model has no idea of word order: "not funny, just
-# dull" and "not dull, just funny" are the same bag. Notebook 03 reads in order.
+# by chance. The model also ignores word order: "not funny, just
+# dull" and "not dull, just funny" are the same bag. Notebook 03 has a model that reads in order.
 
 # %% [markdown]
 # ## 8 Why batches?
 #
-# A gradient over all examples is exact and slow. A **mini-batch** of $B$ random examples gives an estimate that is right on
-# average. How wrong is it for one batch? We draw 200 batches of each size and measure the distance to the exact
+# A gradient over all examples is exact and slow. A **mini-batch** of $B$ random examples gives an unbiased estimate: it is
+# right on average. How far off is a single batch? We draw 200 batches of each size and measure the distance to the exact
 # gradient, relative to its length.
 
 # %%
@@ -520,14 +522,14 @@ plots.show(fig, alt="Relative error of the gradient against batch size on log sc
            "as one over the square root of the batch size.")  # fmt: skip
 
 # %% [markdown]
-# Four times the work buys half the noise: a poor bargain, so training uses small batches and many steps. From
+# Four times the work only halves the noise, so training uses small batches and many steps. From
 # notebook 03 on every step uses a batch.
 
 # %% [markdown]
 # ## 9 Classic bug: the gradient that was never reset
 #
-# PyTorch **adds** each new gradient to the old one until told to forget (`optimizer.zero_grad()`). Leave that line
-# out and nothing crashes. Here is the damage, in the valley of section 4 with its fair rate, everything else equal.
+# PyTorch **adds** each new gradient to the old one until you call `optimizer.zero_grad()`. If you leave that line
+# out, nothing crashes. Here is the damage, in the valley of section 4 with its good learning rate and everything else equal.
 
 
 # %%
@@ -560,14 +562,14 @@ print(
 assert np.mean(wrong_losses[20:]) > 10 * np.mean(right_losses[20:])
 
 # %% [markdown]
-# Gradients of old positions push on: the bug is momentum with $\mu = 1$, a ball without friction that rolls through
-# the lowest point for ever. In a wide, flat valley with a tiny rate it can even look like a gain for a while, because momentum
-# helps there. That is how it stays unnoticed. A loss that swings evenly is its mark.
+# The gradients of old positions keep pushing: the bug is momentum with $\mu = 1$, a ball without friction that rolls through
+# the minimum for ever. In a wide, flat valley with a tiny learning rate it can even look like a gain for a while, because momentum
+# helps there. That is how it stays unnoticed. If a loss oscillates evenly, look for this bug.
 
 # %% [markdown]
 # **Exercise 01.5 (debug): a loop that swings.** Here is gradient descent on $L(w) = \tfrac12 \lVert w \rVert^2$, whose gradient is $w$
-# itself, without an optimiser. At rate 0.5 every step should halve $w$: from 1 to 0.5, 0.25, 0.125. The first step does, and
-# then it goes wrong. Mend it in the cell below.
+# itself, without an optimiser. With learning rate 0.5 every step should halve $w$: from 1 to 0.5, 0.25, 0.125. The first step does, and
+# then it goes wrong. Fix it in the cell below.
 
 
 # %% tags=["exercise"]
@@ -604,7 +606,7 @@ checks.check("01.5", bare_descent, mine=False)  # the same check, on the solutio
 # %% [markdown]
 # ## Quiz
 #
-# Three questions to see whether it has settled.
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("01")
@@ -612,12 +614,12 @@ checks.quiz("01")
 # %% [markdown]
 # ## Summary
 #
-# * Training minimises $L(w)$, a mean of example losses; for classes the loss is cross-entropy, and $\log 2$ is the
-#   price of knowing nothing about two classes.
-# * A gradient is checked by nudging. Check it once, then let autograd do the work.
-# * A learning rate has a cliff. Momentum smooths, RMSprop rescales, Adam does both; all are a few lines.
-# * Batches trade exactness for many more steps.
+# * Training minimises $L(w)$, a mean of example losses; for classification the loss is cross-entropy, and random
+#   guessing between two classes gives $\log 2$.
+# * Check a gradient once with finite differences, then let autograd do the work.
+# * Above a certain learning rate training diverges. Momentum smooths, RMSprop rescales, Adam does both; each is a few lines.
+# * Batches give less exact gradients and allow many more steps.
 #
-# **To think about.** Why does the cliff stand at 2 divided by the steepness, and not at 1? What would momentum 1.0 do?
+# **To think about.** Why is the largest stable learning rate 2 divided by the steepness, and not 1? What would momentum 1.0 do?
 #
 # **Next:** [02 Text to tensors](02_text_to_tensors.ipynb).

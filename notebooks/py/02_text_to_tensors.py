@@ -18,7 +18,7 @@
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/02_text_to_tensors.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** turn reviews into padded batches with masks, measure what padding wastes, split data
-# so that the test is honest, make word vectors, and state the score that every later model has to beat.
+# so that the test score is honest, make word vectors, and measure the baselines that every later model has to beat.
 #
 # **Before you start:** notebook 01. **Time:** 50 minutes to read and play; the code takes about a minute.
 
@@ -54,7 +54,7 @@ sentences = data.load_splits("rotten_tomatoes", train_size=profile.sentences_tra
 # %% [markdown]
 # ## 1 What the data look like
 #
-# Two sets of real reviews: whole ones from IMDB and single sentences from Rotten Tomatoes, half of each positive.
+# We use two sets of real reviews: whole ones from IMDB and single sentences from Rotten Tomatoes. Half of each is positive.
 
 # %%
 for name, splits in (("IMDB", reviews), ("Rotten Tomatoes", sentences)):
@@ -69,10 +69,10 @@ print(reviews.train.texts[3][:300], "...")
 # %% [markdown]
 # ## 2 Tokens
 #
-# All work between the file and the first tensor is called **<abbr title="预处理">preprocessing</abbr>**. Its first step: a **<abbr title="分词器">tokeniser</abbr>** cuts a text
-# into pieces, the **<abbr title="词元">tokens</abbr>**. The naive way is to cut at spaces. Better: lower-case, drop `<br />`,
-# double quotes, colons and semicolons, and make the other common marks tokens of their own; these are the rules called `basic_english`. A pretrained model comes with a
-# tokeniser of its own that splits rare words into known parts, here **WordPiece**.
+# All work between the file and the first tensor is called **<abbr title="预处理">preprocessing</abbr>**. Its first step: a **<abbr title="分词器">tokeniser</abbr>** splits a text
+# into **<abbr title="词元">tokens</abbr>**. The naive way is to split at spaces. It is better to lower-case, drop `<br />`,
+# double quotes, colons and semicolons, and make the other common punctuation marks tokens of their own; these rules are called `basic_english`. A pretrained
+# model comes with its own tokeniser, which splits rare words into known subword tokens, here with **WordPiece**.
 
 # %%
 sample = "Unwatchable!<br />It's a Kafkaesque mess."
@@ -82,15 +82,15 @@ print("basic       ", text.basic_english(sample))
 print("WordPiece   ", tokenizer.tokenize(sample))
 
 # %% [markdown]
-# Cutting at spaces glues punctuation to words: `mess.` and `mess` would be strangers. WordPiece keeps every rare word
-# readable: a piece that starts with `##` continues the one before. Hardly anything is unknown to it: only signs
+# If you split at spaces, punctuation sticks to words: `mess.` and `mess` become unrelated tokens. WordPiece keeps every rare word
+# readable: a subword token that starts with `##` continues the one before. Hardly anything is unknown to it, only characters
 # that its vocabulary lacks, such as most emoji.
 
 # %% [markdown]
 # ## 3 A vocabulary
 #
-# Models read integers. A **<abbr title="词表">vocabulary</abbr>** gives each token an id; id 0 is kept for <abbr title="填充">padding</abbr> and id 1 for every unknown
-# token. Built by hand it is a counter and a sorted list:
+# Models read integers. A **<abbr title="词表">vocabulary</abbr>** gives each token an id; id 0 is reserved for <abbr title="填充">padding</abbr> and id 1 for every unknown
+# token. By hand you need a counter and a sorted list:
 
 # %%
 train_tokens = [text.basic_english(review) for review in reviews.train.texts]
@@ -104,8 +104,8 @@ ids = vocabulary.encode(text.basic_english(sample))
 print(f"V = {len(vocabulary):,} of {len(counts):,} different tokens;", ids, vocabulary.decode(ids))
 
 # %% [markdown]
-# The rare words became `<unk>`. The vocabulary is made from the <abbr title="训练集">training</abbr> part alone: words that occur only in
-# the test part must be unknown, as the words of tomorrow's reviews will be. How large should $V$ be?
+# The rare words became `<unk>`. We build the vocabulary from the <abbr title="训练集">training</abbr> set alone: words that occur only in
+# the test set must be unknown, just like new words in tomorrow's reviews. How large should $V$ be?
 
 # %%
 frequencies = np.array(sorted(counts.values(), reverse=True))
@@ -113,19 +113,19 @@ covered = np.cumsum(frequencies) / frequencies.sum()
 fig, ax = plt.subplots()
 plots.curves(ax, {"covered": covered}, x=range(1, len(covered) + 1), marks=False)
 ax.axvline(len(vocabulary), color="black", linestyle=":", linewidth=1)
-ax.set(xscale="log", xlabel="words in the vocabulary V, commonest first", ylabel="share of running words covered")
-ax.set_title(f"{len(vocabulary):,} words cover {covered[len(vocabulary) - 3]:.0%} of what is read")
-plots.show(fig, alt="Share of running words covered against vocabulary size on a log axis: a steady rise that is nearly flat at the "
+ax.set(xscale="log", xlabel="words in the vocabulary V, most frequent first", ylabel="share of all tokens covered")
+ax.set_title(f"{len(vocabulary):,} words cover {covered[len(vocabulary) - 3]:.0%} of all tokens")
+plots.show(fig, alt="Share of all tokens covered against vocabulary size on a log axis: a steady rise that is nearly flat at the "
            "dotted line of our vocabulary.")  # fmt: skip
 
 # %% [markdown]
-# A few thousand words do nearly all of the work, and the long tail adds parameters faster than it adds coverage.
+# A few thousand words cover nearly all of the text, and the long tail adds parameters faster than it adds coverage.
 
 # %% [markdown]
 # ## 4 Padding and masks
 #
 # A tensor is rectangular, and texts are not. A <abbr title="批">batch</abbr> is padded with id 0 to the length $T$ of its longest text, and
-# an **<abbr title="注意力掩码">attention mask</abbr>** of the same shape $(B, T)$ says which places are real.
+# an **<abbr title="注意力掩码">attention mask</abbr>** of the same shape $(B, T)$ says which positions are real tokens (1) and which are padding (0).
 
 # %%
 encoded = text.encode_words(reviews.train, vocabulary, max_length=profile.reviews_max_length)
@@ -142,10 +142,10 @@ for name, tensor in batch.items():
     print(f"{name:15} {tuple(tensor.shape)!s:7}", tensor.tolist())
 
 # %% [markdown]
-# **Exercise 02.1 (complete): a padded batch with its mask.** Given is a list of texts, each a list of ids, such as
-# `[[5, 6, 7], [8]]`. Wanted are two rectangles of shape $(B, T)$, first the ids, filled up with 0 behind the text, then the mask, 1 for
-# real and 0 for padding: `[[5, 6, 7], [8, 0, 0]]` and `[[1, 1, 1], [1, 0, 0]]`. A text may be empty. Lists, arrays and tensors
-# are all welcome.
+# **Exercise 02.1 (complete): a padded batch with its mask.** You get a list of texts, each a list of ids, such as
+# `[[5, 6, 7], [8]]`. Return two rectangles of shape $(B, T)$: first the ids, padded with 0 after the text, then the mask, 1 for
+# real tokens and 0 for padding: `[[5, 6, 7], [8, 0, 0]]` and `[[1, 1, 1], [1, 0, 0]]`. A text may be empty. You may return lists, arrays
+# or tensors.
 
 
 # %% tags=["exercise"]
@@ -170,8 +170,8 @@ def my_batch(texts):
 checks.check("02.1", my_batch, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# Padding costs time: the network computes it and then throws it away. Batches of texts of similar length (**<abbr title="分桶">bucketing</abbr>**)
-# need less of it. We measure three ways on the training reviews.
+# Padding costs time: the network computes outputs for it that are then thrown away. Batches of texts of similar length (**<abbr title="分桶">bucketing</abbr>**)
+# need less of it. We measure four ways on the training reviews.
 
 # %%
 generator = profiles.set_seed(0)
@@ -180,32 +180,32 @@ uncut = np.array([len(tokens) for tokens in train_tokens])
 ways = {
     "whole reviews, random": (uncut, False),
     "whole reviews, bucketed": (uncut, True),
-    "cut, random": (lengths, False),
-    "cut, bucketed": (lengths, True),
+    "truncated, random": (lengths, False),
+    "truncated, bucketed": (lengths, True),
 }
 waste = {}
 for name, (sizes, bucketed) in ways.items():
     batches = batching.make_batches(sizes, batch_size=32, generator=generator, bucketed=bucketed)
     waste[name] = batching.padding_waste(sizes, batches)
-    print(f"{name:24} padding {waste[name]:6.1%} of all places")
+    print(f"{name:24} padding {waste[name]:6.1%} of all positions")
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.6))
 ax.barh(list(waste), [100 * share for share in waste.values()], color=plots.COLOURS[0])
 ax.invert_yaxis()
-ax.set(xlabel="places that hold padding (%)", title="Bucketing removes nearly all of the padding")
+ax.set(xlabel="positions that are padding (%)", title="Bucketing removes nearly all of the padding")
 plots.show(fig, alt="Bars of the share of padding: whole reviews in random batches waste more than half, bucketed batches very little, "
-           "cut reviews in between and again very little when bucketed.")  # fmt: skip
+           "truncated reviews in between and again very little when bucketed.")  # fmt: skip
 
 # %% [markdown]
-# In random batches of whole reviews more than half of the work would go into padding. Cutting reviews short
-# helps, bucketing helps more, and both together are what we train with (notebook 03 asks which end to keep). Within a bucket the order is shuffled
-# in every epoch, so nothing is learned from it.
+# In random batches of whole reviews more than half of the work would go into padding. Truncating the reviews
+# helps, bucketing helps more, and we train with both (notebook 03 asks which end to keep). The order within a bucket is shuffled
+# in every epoch, so the model cannot learn from it.
 
 # %% [markdown]
-# **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of two: first as
-# they come, (1, 9) and (2, 4), then sorted, (1, 2) and (4, 9). What share of all places holds padding, each time? Work out
-# both on paper and write them as `(0.25, 0.1)`.
+# **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of two: first in
+# the given order, (1, 9) and (2, 4), then sorted, (1, 2) and (4, 9). What share of all positions is padding in each case? Work out
+# both on paper and write them in the form `(0.25, 0.1)`.
 
 # %% tags=["exercise"]
 padding_shares = ...
@@ -223,9 +223,9 @@ checks.check("02.2", padding_shares, mine=False)  # the same check, on the solut
 # %% [markdown]
 # ## 5 An honest split
 #
-# What counts is **<abbr title="泛化能力">generalisation</abbr>**: doing well on reviews that were not trained on. So a <abbr title="测试集">test set</abbr> should hold films the
-# model has never read about. The IMDB file is sorted: reviews of one film stand next to
-# each other. We can see that without knowing the films, from the rare capitalised words (names, mostly) that two
+# What counts is **<abbr title="泛化能力">generalisation</abbr>**: doing well on reviews that the model was not trained on. So a <abbr title="测试集">test set</abbr> should contain films the
+# model has never read about. But the IMDB file is sorted: reviews of the same film are next to
+# each other. We can see this without knowing the films, from the rare capitalised words (mostly names) that two
 # reviews share.
 
 # %%
@@ -244,10 +244,10 @@ plots.show(fig, alt="Mean number of rare names shared by two reviews against the
            "to nearly zero at distance 50.")  # fmt: skip
 
 # %% [markdown]
-# Neighbours share names; reviews 50 rows apart hardly do. A random split therefore puts reviews of the same film on
-# both sides. The course cuts **blocks** of neighbouring rows instead and throws 50 rows away at every border. Both
-# splits below have parts of the same size. We count the test reviews for which the training part holds a review with at least three
-# rare names in common.
+# Neighbours share names; reviews 50 rows apart hardly do. A random split therefore puts reviews of the same film into
+# both training and test set. The course splits the file into **blocks** of neighbouring rows instead and drops 50 rows at every border. Both
+# splits below have parts of the same size. We count the test reviews for which the training set contains a review with at least three
+# rare names in common (its twin).
 
 
 # %%
@@ -260,12 +260,12 @@ whole = data.load_splits("imdb")
 random = data.random_splits(everything, whole, seed=0)
 twins = {"random": share_with_twin(random), "block": share_with_twin(whole)}
 for name, share in twins.items():
-    print(f"{name:6} split: {share:.0%} of the test reviews have a twin in the training part")
+    print(f"{name:6} split: {share:.0%} of the test reviews have a twin in the training set")
 
 # %% [markdown]
-# The block split removes most of the twins, not all: some names are shared by chance, and sequels share their heroes.
-# What does the <abbr title="数据泄漏">leak</abbr> do to a score? We train a model that sees *nothing but rare names*. Names hold no opinion, so an
-# honest test must find it guessing.
+# The block split removes most of the twins, but not all: some names are shared by chance, and sequels share their heroes.
+# What does the <abbr title="数据泄漏">leak</abbr> do to a score? We train a model that sees *nothing but rare names*. Names express no opinion, so in an
+# honest test its accuracy must be at chance level.
 
 
 # %%
@@ -292,13 +292,13 @@ if profile.name != "smoke":
 print({name: round(score.estimate, 3) for name, score in names_scores.items()})
 
 # %% [markdown]
-# Under the random split the model has learned which films are bad, and recognises them. Under the block split it guesses: that is
-# the honest answer. An <abbr title="置信区间">interval</abbr> says how far a score might have moved with other test reviews. We draw as many test blocks
-# as there are, at random and with replacement (a block may come twice), compute the score, do so 2,000 times, and keep the middle
-# 95 %. Whole blocks, because reviews within a block resemble each other.
+# Under the random split the model has memorised which films are bad, and recognises them. Under the block split it is at chance level, which is
+# the honest answer. An <abbr title="置信区间">interval</abbr> says how much a score might change with other test reviews. We compute it with the **bootstrap**: draw as many
+# test blocks as there are, at random and with replacement (a block may be drawn twice), compute the score, repeat this 2,000 times, and keep the middle
+# 95 %. We draw whole blocks because reviews within a block resemble each other.
 #
-# How much does the leak flatter a model that reads whole reviews? The same TF-IDF features and logistic regression
-# (explained in the next section), on both splits:
+# How much does the leak inflate the score of a model that reads whole reviews? We train TF-IDF features with logistic regression
+# (explained in the next section) on both splits:
 
 
 # %%
@@ -327,13 +327,13 @@ print(f"random split: {random_score}")
 overlap = random_score.low < block_score.high
 print("the two intervals", "overlap" if overlap else "do not overlap")
 # %% [markdown]
-# The random split looks better by a point or two. Intervals that overlap a little do not prove that there is no difference, and
-# one random split is too few to be sure of one: with so many other words to read, a linear model gains little from names.
-# So is the leak harmless? No: how much it
-# flatters depends on how well a model can remember names, and networks remember well. With an honest split the
-# question does not come up.
+# The random split looks better by a point or two. Two intervals that overlap a little do not prove that there is no difference, and
+# a single random split is too little evidence for one: with so many other words to read, a linear model gains little from names.
+# Is the leak harmless, then? No: how much it inflates
+# a score depends on how well a model can memorise names, and neural networks memorise well. With an honest split you do not
+# have to ask.
 #
-# Rotten Tomatoes is different: its sentences do not stand film by film. Then a random split should score no better:
+# Rotten Tomatoes is different: its sentences are not sorted by film. A random split should then score no better:
 
 # %% tags=["approx"]
 sentence_score, _ = tfidf_baseline(sentences)
@@ -348,13 +348,13 @@ inside = sentence_score.low <= np.mean(random_scores) <= sentence_score.high
 print("the mean of the random splits lies", "inside" if inside else "outside", "the interval of the block split")
 
 # %% [markdown]
-# The lesson is to ask how the rows came to stand where they stand, not that random splits are wrong everywhere.
+# Random splits are not wrong everywhere. The lesson is to ask how the rows of a file came into their order.
 
 # %% [markdown]
 # **Exercise 02.3 (debug): a split that leaks films.** The function gets the film of each review and returns two lists of rows,
-# for training and for testing: the last `test_size` reviews are held out. But a film may stand on both sides. Mend it: *every* review of a
-# film that is among the last `test_size` belongs into the test part, which grows by that; all other rows are for training. Films may
-# come back later in the file, and both lists stay in the order of the file.
+# for training and for testing: the last `test_size` reviews are held out. But a film may be in both lists. Fix it: *every* review of a
+# film that is among the last `test_size` goes into the test set, which becomes larger; all other rows are for training. A film may
+# appear again later in the file, and both lists keep the order of the file.
 
 
 # %% tags=["exercise"]
@@ -380,7 +380,7 @@ def split_by_film(films, test_size):
 checks.check("02.3", split_by_film, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# **Exercise 02.4 (choice): explain the figure.** Look again at the two bars of the model that sees names alone. Run the
+# **Exercise 02.4 (choice): explain the figure.** Look again at the two scores of the model that sees only names. Run the
 # check to see the question, then write the letter of your answer, in quotes.
 
 # %% tags=["exercise"]
@@ -399,8 +399,8 @@ checks.check("02.4", what_names_tell, mine=False)  # the same check, on the solu
 # %% [markdown]
 # ## 6 The scores to beat
 #
-# Before any network: what does no thought at all give, and what does a linear model? **Majority** answers the commonest class.
-# **TF-IDF** counts words and pairs of words, takes logarithms, and weighs down those that occur in every review; **logistic
+# Before any network we need baselines: a trivial one and a linear model. **Majority** always predicts the most frequent class.
+# **TF-IDF** counts words and pairs of words, takes logarithms, and gives less weight to those that occur in many reviews; **logistic
 # regression** is the model you trained by hand in notebook 01.
 
 # %%
@@ -421,20 +421,20 @@ plots.show(fig, alt="Test accuracy with intervals: majority 0.5 on both sets; TF
            "on single sentences.")  # fmt: skip
 
 # %% [markdown]
-# Remember both figures. In a long review some word gives the verdict away, so a linear model is strong; on a single
-# sentence there is room for a model that understands more. No later notebook may report a network without its <abbr title="基线">baseline</abbr>.
+# Remember both numbers. In a long review some word gives the verdict away, so a linear model is strong; on a single
+# sentence there is room for a model that understands more. From here on we report no network without its <abbr title="基线">baseline</abbr>.
 
 # %% [markdown]
 # ## 7 Word vectors
 #
 # An id says nothing about meaning: 17 is not closer to 18 than to 9,000. A **<abbr title="词向量">word vector</abbr>** $E_w \in \mathbb{R}^D$ puts
-# words that occur in the same company close together. The simplest honest way: count which words stand within 4
-# places of each other, compare with chance, and compress.
+# words that occur in similar contexts close together. A simple way to make them: count which words occur within 4
+# positions of each other, compare with chance, and compress.
 #
 # $$\mathrm{PPMI}(w, c) = \max\!\Big(0, \log \frac{p(w, c)}{p(w)\, p(c)}\Big)$$
 #
-# This is *positive pointwise mutual information*: $p(w, c)$ is the share of all counted pairs in which $c$ stands near $w$, and
-# $p(w)$, $p(c)$ are the shares that hold $w$ and $c$ at all. Zero means: together no more often than chance. By hand, on a
+# This is *positive pointwise mutual information*: $p(w, c)$ is the share of all counted pairs in which $c$ is near $w$, and
+# $p(w)$, $p(c)$ are the shares of pairs that contain $w$ and $c$ at all. Zero means: together no more often than by chance. By hand, on a
 # corpus of three sentences and with a window of one:
 
 # %%
@@ -483,16 +483,16 @@ points = points * np.sign(points[np.arange(2) * 0 + np.abs(points).argmax(0), np
 
 fig, ax = plt.subplots(figsize=(7, 4.2))
 plots.scatter_words(ax, points, chosen, np.repeat(range(4), 5), list(groups))
-ax.set(xlabel="first direction", ylabel="second direction", title="Words of a kind stand together, made from reviews alone")
+ax.set(xlabel="first direction", ylabel="second direction", title="Similar words lie close together")
 plots.show(fig, alt="Map of twenty words in two directions: numbers on the right, blame at the top, and "
            "praise at the lower left, close to people.")  # fmt: skip
 
 # %% [markdown]
-# Nobody told the counter what a number or an actor is, nor that "awful" is no compliment. Opinions part because people write differently when
-# they praise and when they complain. Still, company is not opinion: praise stands closer to actors and directors than to
-# blame, only because it is said of them. Training has to sort that out.
+# Nobody told the counter what a number or an actor is, or that "awful" is no compliment. Praise and blame separate because people write differently when
+# they praise and when they complain. But a similar context is not the same as a similar opinion: praise is closer to actors and directors than to
+# blame, only because people say it about them. Training has to sort that out.
 #
-# Published vectors such as GloVe come as text files: a word, then $D$ numbers. `text.load_vectors` reads that format.
+# Published vectors such as GloVe come as text files with one word and its $D$ numbers on each line. `text.load_vectors` reads that format.
 
 # %%
 import tempfile
@@ -511,12 +511,12 @@ print("read back:", read_words, tuple(read_vectors.shape))
 # %% [markdown]
 # ## 8 Classic bug: averaging the padding
 #
-# The simplest vector of a text is the mean of its word vectors. Padding must not count. Here the mask is forgotten, for
-# the *same* text, once alone and once in a batch with a longer one.
+# The simplest vector of a text is the mean of its word vectors. Padding must not count. Here we forget the mask and compute
+# the vector of the *same* text twice: alone, and in a batch with a longer one.
 
 # %%
 word_vectors = vectors.clone()
-word_vectors[0] = 0.3  # what an embedding row for padding looks like unless it is held at zero
+word_vectors[0] = 0.3  # what an embedding row for padding looks like unless it is kept at zero
 pair = batching.TokenDataset((np.array([5, 6]), np.array([7] * 20)), np.array([0, 1]))
 
 
@@ -531,12 +531,12 @@ for masked in (True, False):
     together = mean_vector(batching.collate([pair[i] for i in [0, 1]]), masked)[0]
     print(
         "with mask:   " if masked else "without mask:",
-        "same vector" if torch.allclose(alone, together) else "another vector",
+        "same vector" if torch.allclose(alone, together) else "different vector",
     )
 
 # %% [markdown]
-# Without the mask the vector of a text depends on its neighbours in the batch. What does that cost? We train a linear
-# classifier of sentences on such vectors, in random batches of 32, and test it twice: in batches as in training, and
+# Without the mask the vector of a text depends on the other texts in the batch. What does that cost? We train a linear
+# classifier of sentences on such vectors, in random batches of 32, and test it twice: in batches of 32 as in training, and
 # one sentence at a time, as when a user types one.
 
 
@@ -561,7 +561,7 @@ for masked in (True, False):
         right[masked, batch_size] = classifier.predict(test_features) == sentences.test.labels
 
 # %% [markdown]
-# Four scores: two ways to train, two ways to test.
+# Here are four scores: with and without the mask, each tested in two ways.
 
 # %% tags=["approx"]
 for masked, batch_size in right:
@@ -571,23 +571,23 @@ for masked, batch_size in right:
 # %%
 changed = {masked: np.mean(right[masked, 32] != right[masked, 1]) for masked in (True, False)}
 damage = evaluation.difference_interval(right[True, 1], right[False, 1], sentences.test.blocks)
-print("answers that depend on the company, with the mask:", f"{changed[True]:.0%}")
+print("predictions that depend on the rest of the batch, with the mask:", f"{changed[True]:.0%}")
 assert changed[True] == 0
 if profile.name != "smoke":
     assert changed[False] > 0.02 and damage.low < 0 < damage.high
-    print("without it: more than one in fifty; the accuracy is the same within its noise")
+    print("without it: more than one in fifty; the two accuracies do not differ significantly")
 
 # %% [markdown]
-# So is it harmless? The <abbr title="准确率">accuracy</abbr> says yes, and that is why this bug lives long. But some people get another answer to
-# the same sentence, depending on what else stood in the batch, and nobody can reproduce it. A linear model on a mean
-# takes it lightly, because all that padding does is shift the mean. Networks do not: the same mistake turns the LSTM of notebook 03 into a coin,
+# Is the bug harmless, then? The <abbr title="准确率">accuracy</abbr> hardly changes, which is why this bug often stays unnoticed. But some users get a different answer to
+# the same sentence, depending on what else was in the batch, and nobody can reproduce it. A linear model on a mean
+# is not hurt much, because padding only shifts the mean. Networks are: the same mistake brings the LSTM of notebook 03 down to chance level,
 # and costs BERT several points in notebook 06. The test that catches it fits in one line: *a text must get the same
-# answer alone and in company.* Every model of this course is tested that way.
+# answer alone and in a batch.* We test every model of this course that way.
 
 # %% [markdown]
 # ## Quiz
 #
-# Three questions to see whether it has settled.
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("02")
@@ -599,8 +599,8 @@ checks.quiz("02")
 # * Bucketing removes most of the padding, and masks make the rest harmless.
 # * Split by what must not be shared. The random split of IMDB lets a model recognise films; on Rotten
 #   Tomatoes we saw no such gain.
-# * The scores to beat stand in section 6, with intervals.
+# * The scores to beat are in section 6, with intervals.
 #
-# **To think about.** Which other data of your own have neighbours: patients, customers, days?
+# **To think about.** In which of your own data are rows related: by patient, by customer, by day?
 #
 # **Next:** [03 LSTM classifier](03_lstm_classifier.ipynb).

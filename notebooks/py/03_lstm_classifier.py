@@ -19,7 +19,7 @@
 #
 # **What you will be able to do:** build an LSTM cell from its equations, train a classifier that reads in order through
 # the seven steps of every training run, write the training loop yourself, look inside the gates, and find the bug that
-# turns an LSTM into a coin.
+# keeps an LSTM at chance level.
 #
 # **Before you start:** notebooks 01 and 02. **Time:** one hour to read and play; the code takes about two and a half minutes.
 
@@ -63,16 +63,16 @@ device = Accelerator().device  # a GPU if there is one
 # %% [markdown]
 # ## 1 Why order matters
 #
-# For the linear model of notebook 02 a review was a bag of words. Two opposite opinions can be the same bag.
+# For the linear model of notebook 02 a review is a bag of words. Two opposite opinions can be the same bag.
 
 # %%
 praise, blame = "not dull just funny", "not funny just dull"
 print("same bag:", sorted(praise.split()) == sorted(blame.split()))
 
 # %% [markdown]
-# No model that counts single words can tell them apart, however long it trains. A **<abbr title="循环网络">recurrent network</abbr>** reads one
+# A model that counts single words cannot distinguish them, however long you train it. A **<abbr title="循环网络">recurrent network</abbr>** reads one
 # word after the other and keeps a **<abbr title="隐藏状态">hidden state</abbr>** $h \in \mathbb{R}^H$, its memory of what came before. Word $t$ is a
-# vector $x_t \in \mathbb{R}^D$, and the same matrices $W \in \mathbb{R}^{H \times D}$ and $U \in \mathbb{R}^{H \times H}$ serve at every word:
+# vector $x_t \in \mathbb{R}^D$, and the same matrices $W \in \mathbb{R}^{H \times D}$ and $U \in \mathbb{R}^{H \times H}$ are used at every word:
 #
 # $$h_t = \tanh(W x_t + U h_{t-1})$$
 
@@ -92,12 +92,12 @@ for sentence in (praise, blame):
     print(f"{sentence:20} state", [round(value, 2) for value in read(sentence).tolist()])
 
 # %% [markdown]
-# The same words in another order end in another state: the sign of its second entry differs. Order has become visible.
+# The same words in another order end in a different state: the sign of its second entry differs. The network sees order.
 
 # %% [markdown]
 # ## 2 The LSTM cell by hand
 #
-# The plain network above overwrites its state at every word. The **<abbr title="长短期记忆网络">LSTM</abbr>** (long short-term memory) keeps a second one, the
+# The plain recurrent network above overwrites its state at every word. The **<abbr title="长短期记忆网络">LSTM</abbr>** (long short-term memory) keeps a second one, the
 # **cell** $c \in \mathbb{R}^H$, and decides with three **<abbr title="门">gates</abbr>** what to write, what to keep and what to show. A gate
 # is a number between 0 (shut) and 1 (open) for each of the $H$ units:
 #
@@ -125,7 +125,7 @@ def lstm_step(x, h, c, W, U, b):
 
 # %% [markdown]
 # One step with numbers we can check: $D = H = 1$, $x = 1$, $h = 0$, $c = 2$. Since $\sigma(0) = \tfrac12$,
-# $\sigma(\log 3) = \tfrac34$ and $\tanh(\tfrac12 \log 3) = \tfrac12$, these weights give round gates.
+# $\sigma(\log 3) = \tfrac34$ and $\tanh(\tfrac12 \log 3) = \tfrac12$, these weights give gates with round values.
 
 # %%
 log3 = float(np.log(3))
@@ -134,8 +134,8 @@ tiny = lstm_step(torch.ones(1, 1), torch.zeros(1, 1), torch.full((1, 1), 2.0), W
 print(", ".join(f"{name} = {value.item():.4f}" for name, value in zip("ifgoch", tiny, strict=True)))
 
 # %% [markdown]
-# By hand: $c = \tfrac34 \cdot 2 + \tfrac12 \cdot \tfrac12 = 1.75$, and $h = \tfrac12 \tanh(1.75) = 0.4707$. Now a whole
-# sequence: the step in a loop. Is it the `nn.LSTM` that everybody uses? We give it the same weights.
+# By hand: $c = \tfrac34 \cdot 2 + \tfrac12 \cdot \tfrac12 = 1.75$, and $h = \tfrac12 \tanh(1.75) = 0.4707$. For a whole
+# sequence we run the step in a loop. Does it equal `nn.LSTM`? We give both the same weights and compare.
 
 
 # %%
@@ -171,8 +171,8 @@ print("the gradients agree too")
 # %% [markdown]
 # ## 3 What the gates are for
 #
-# To learn that word 3 mattered at word 40, the gradient has to travel back through 37 steps. In the plain network it is multiplied at each
-# step by $U$ and by the slope of tanh, and it **vanishes**. Along the LSTM's cell it is multiplied by $f$ alone. We measure how much
+# To learn that word 3 mattered at word 40, the gradient has to go back through 37 steps. In the plain network it is multiplied at each
+# step by $U$ and by the slope of tanh, and it **vanishes**. Along the LSTM's cell it is multiplied only by $f$. We measure how much
 # the last state depends on the word a given distance back, in three networks with random weights.
 
 # %%
@@ -206,21 +206,21 @@ assert reach["LSTM, forget gate open"][20] > 0.1 and reach["LSTM, fresh"][20] < 
 assert reach["plain"][20] < reach["LSTM, fresh"][20] / 10
 
 # %% [markdown]
-# Read it with care: a fresh LSTM ($f \approx 0.5$) loses about half of the gradient at each word. It forgets more slowly than the plain
-# network, and still hardly anything is left after twenty words. The difference that counts is that its forgetting is a gate, and gates
+# Read it with care: an untrained LSTM ($f \approx 0.5$) loses about half of the gradient at each word. It forgets more slowly than the plain
+# network, but hardly anything is left after twenty words either. The important difference is that a gate controls the forgetting, and a gate
 # can *learn* to stay open.
 
 # %% [markdown]
 # ## 4 The seven steps
 #
 # Every training run of this course, from here to BERT, takes the same seven steps: **1** load the model, **2** prepare the data, **3**
-# define the loss, **4** define the optimiser, **5** train, **6** validate, **7** test. Here step 2 comes first, because the
+# define the loss, **4** define the optimiser, **5** train, **6** validate, **7** test. In this notebook step 2 comes first, because the
 # model's first <abbr title="层">layer</abbr> needs one row for each word of the vocabulary.
 #
 # ## 5 Step 2 · Prepare the data
 #
-# The whole IMDB reviews on the block split of notebook 02. An LSTM takes one step for each word, so long reviews are
-# dear, and we keep 200 words. Which 200? We ask the quick linear model, on validation data.
+# We use the IMDB reviews with the block split of notebook 02. An LSTM takes one step for each word, so long reviews are
+# expensive, and we truncate them to 200 words. Which 200? We let the fast linear model decide, on validation data.
 
 # %%
 splits = data.load_splits("imdb", train_size=profile.reviews_train, test_size=profile.test_size)
@@ -238,7 +238,7 @@ for name, piece in pieces.items():
     print(f"{name:5} words: validation accuracy {accuracy:.3f}")
 
 # %% [markdown]
-# The end of a review is worth more than its beginning: people tell the story first and give the verdict last. We keep
+# The end of a review is worth more than its beginning: people tell the story first and give the verdict last. So we keep
 # the last words. `text.encode_words` with `keep="last"` does the same, as the next cell checks.
 
 # %%
@@ -261,9 +261,9 @@ for name, tensor in batch.items():
 # %% [markdown]
 # ## 6 Step 1 · Load the model
 #
-# Four layers. The **embedding** turns ids into $E \in \mathbb{R}^{B \times T \times D}$. The **LSTM** gives a state after each word,
+# The model has four layers. The **embedding** turns ids into $E \in \mathbb{R}^{B \times T \times D}$. The **LSTM** gives a state after each word,
 # $(B, T, H)$. **Max <abbr title="池化">pooling</abbr>** keeps, for each unit, its largest value over the *real* words, $(B, H)$: a unit that
-# fires once, anywhere, is heard. A **linear** layer makes $C = 2$ logits. **<abbr title="随机失活">Dropout</abbr>** zeroes random entries while training.
+# is active once, anywhere, counts. A **linear** layer makes $C = 2$ logits. **<abbr title="随机失活">Dropout</abbr>** sets random entries to zero during training.
 
 
 # %%
@@ -284,8 +284,8 @@ class ReviewLSTM(nn.Module):
 
 
 # %% [markdown]
-# **Exercise 03.1 (complete): masked mean pooling.** Another pooling, in the same style: the mean of the states over the
-# *real* words. Given are `states`, float $(B, T, H)$, and `attention_mask`, $(B, T)$ with 1 for real words; wanted is $(B, H)$. With the
+# **Exercise 03.1 (complete): masked mean pooling.** Write another pooling in the same style: the mean of the states over the
+# *real* words. You get `states`, float $(B, T, H)$, and `attention_mask`, $(B, T)$ with 1 for real words; return a tensor $(B, H)$. With the
 # states 1, 3, 100 of one unit and the mask 1, 1, 0 the answer is 2.
 
 
@@ -309,9 +309,9 @@ def masked_mean(states, attention_mask):
 checks.check("03.1", masked_mean, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# `models.LSTMClassifier` is this class with a choice of poolings, directions and starting vectors. We hold the two
-# together, and then **load** what there is to load: word vectors made from the training reviews, in the way of notebook 02. They are
-# a small piece of pretraining. All other weights start at random.
+# `models.LSTMClassifier` is this class with a choice of poolings, directions and initial word vectors. We initialise it
+# with word vectors made from the training reviews, as in notebook 02, which is a
+# small piece of pretraining. All other weights are initialised at random. Then we check that both classes give the same logits.
 
 # %%
 vectors = text.ppmi_vectors(encoded.train, vocab_size=len(vocabulary), size=64)  # (V, D)
@@ -326,13 +326,13 @@ for name, layer in model.named_children():
     print(f"{name:10} {sum(parameter.numel() for parameter in layer.parameters()):>9,} parameters")
 
 # %% [markdown]
-# Nearly all parameters are word vectors; the part that understands order is small.
+# Nearly all parameters are word vectors; the part that reads order is small.
 #
-# (`word_dropout` is 0 in this profile. In the full profile, with its four epochs of longer reviews, the network would learn reviews by
-# heart; there three words in ten are read as the unknown word while it trains, others in each step, so that it cannot rely on any single word.)
+# (`word_dropout` is 0 in this profile. In the full profile, with its four epochs of longer reviews, the network would overfit;
+# there three words in ten, chosen anew in each step, are replaced by the unknown word during training, so that it cannot rely on any single word.)
 #
-# Does padding leak into the answer? The LSTM reads left to right, and padding stands after the words, so no real state has seen
-# it; the mask keeps the states that have out of the maximum. A review must get the same logits alone and in pair:
+# Does padding leak into the prediction? The LSTM reads left to right, and padding comes after the words, so no state of a real word depends on
+# it; the mask excludes the states at the padding from the maximum. A review must get the same logits alone and in a batch:
 
 # %%
 shortest_and_longest = np.argsort(encoded.validation.lengths)[[0, -1]]
@@ -343,10 +343,10 @@ alone = {name: pair[name][:1, :length] for name in inputs}
 with torch.no_grad():
     together = model(pair["input_ids"], pair["attention_mask"])
     torch.testing.assert_close(model(**alone)[0], together[0])
-print(f"{length} words alone or padded to {pair['input_ids'].shape[1]}: same logits")
+print(f"{length} words, alone or padded to {pair['input_ids'].shape[1]}: same logits")
 
 # %% [markdown]
-# A network that also reads right to left would start in the padding. For it PyTorch has **packing**
+# A network that also reads right to left would start with the padding. For this case PyTorch has **packing**
 # (`pack_padded_sequence`), which hides the padding from the network. For one direction, packing and masking agree:
 
 # %%
@@ -360,15 +360,15 @@ with torch.no_grad():
 print("packed = padded, at every real word")
 
 # %% [markdown]
-# We read one direction and mask. It is the simpler code and also the faster one on a CPU, where a padded batch runs in one fused
-# kernel and a packed one in many small pieces.
+# We read in one direction and mask. This is the simpler code, and it is also faster on a CPU, where a padded batch runs in one fused
+# kernel and a packed one in many small ones.
 
 # %% [markdown]
 # ## 7 Step 3 · Define the loss
 #
-# Cross-entropy, as in notebook 01, now of two <abbr title="未归一化得分">logits</abbr> $z$. The **softmax** makes probabilities of them that add up to one,
-# $p_c = e^{z_c} / \sum_k e^{z_k}$; for two classes that is the sigmoid of their difference. The untrained model is the second baseline: it should know
-# nothing, pay $\log 2$ and score one half.
+# We use cross-entropy, as in notebook 01, now with two <abbr title="未归一化得分">logits</abbr> $z$. The **softmax** turns them into probabilities that add up to one,
+# $p_c = e^{z_c} / \sum_k e^{z_k}$; for two classes that is the sigmoid of their difference. The untrained model is the second baseline: it should be
+# at chance level, with loss $\log 2$ and accuracy 0.5.
 
 # %%
 untrained = prediction.evaluate(model, encoded.validation)
@@ -377,8 +377,8 @@ print(
 )
 
 # %% [markdown]
-# **Classic bug: softmax before the loss.** `cross_entropy` takes *logits* and applies the softmax itself. Who applies
-# it first gets no error message. Here a model that is perfectly right and entirely sure:
+# **Classic bug: softmax before the loss.** `cross_entropy` takes *logits* and applies the softmax itself. If you apply
+# it first, you get no error message. Here is the loss of a model that is right and completely confident:
 
 # %%
 sure, answer = torch.tensor([[-20.0, 20.0]]), torch.tensor([1])
@@ -387,8 +387,8 @@ print(
 )
 
 # %% [markdown]
-# The loss can no longer fall below $\log(1 + e^{-1}) = 0.313$, and its slope is too small everywhere. A training loss that
-# stops at 0.313 for two classes is the mark of this bug.
+# The loss can no longer fall below $\log(1 + e^{-1}) = 0.313$, and its gradient is too small everywhere. If a training loss
+# stops at 0.313 for two classes, look for this bug.
 
 # %% [markdown]
 # **Exercise 03.2 (debug): a loss that stops at 0.313.** The function takes logits $(B, C)$ and labels $(B)$ and should return their mean
@@ -416,20 +416,20 @@ checks.check("03.2", loss_of, mine=False)  # the same check, on the solution
 # %% [markdown]
 # ## 8 Step 4 · Define the optimiser
 #
-# **AdamW** is the Adam of notebook 01 with weight decay of its own: each step shrinks the matrices a little, apart from
-# the gradient. The learning rate **warms up** from near zero, while Adam's running means are still poor, and then
-# falls in a straight line to zero, so that the last steps settle.
+# **AdamW** is the Adam of notebook 01 with decoupled weight decay: each step shrinks the weight matrices a little, independently of
+# the gradient. The **learning-rate schedule** **warms up** from near zero, while Adam's running means are still inaccurate, and then
+# decays linearly to zero, so that the last steps are small.
 
 # %%
 config = training.TrainingConfig(num_epochs=profile.lstm_epochs, learning_rate=3e-3, batch_size=64, seed=seed)
 optimizer = training.make_optimizer(model, config)
 schedule = get_linear_schedule_with_warmup(optimizer, num_warmup_steps=10, num_training_steps=100)
 (factor, _) = schedule.lr_lambdas  # one for each group of parameters; they are the same
-print("share of the learning rate at steps 0, 5, 10, 55, 99:", [round(factor(step), 2) for step in (0, 5, 10, 55, 99)])
+print("fraction of the learning rate at steps 0, 5, 10, 55, 99:", [round(factor(step), 2) for step in (0, 5, 10, 55, 99)])
 
 # %% [markdown]
-# Before a long run, a short test that saves hours: **can the model learn 32 reviews by heart?** If not, something is
-# broken (a loss, a mask, a frozen layer), and no amount of data will mend it.
+# Before a long run, do a short test that can save hours: **can the model overfit a single batch of 32 reviews?** If not, something is
+# broken (the loss, a mask, a frozen layer), and no amount of data will fix it.
 
 # %%
 memory, memory_losses = copy.deepcopy(model).train(), []
@@ -446,11 +446,11 @@ print("after 30 steps the loss of one batch is below 0.1")
 # %% [markdown]
 # ## 9 Step 5 · Train
 #
-# Here is the whole **training loop**, written out. It is the only time: later notebooks import it. Each step takes a
-# batch, forgets the old gradient, computes logits and loss, sends the gradient back, clips it (a recurrent network can
-# take one giant step and lose everything), and updates. `DataLoader` forms the batches: its `batch_sampler` puts reviews of similar length
+# Here is the whole **training loop**, written out once; later notebooks import it. Each step takes a
+# batch, computes logits and loss (the forward pass), computes the gradient (the backward pass), clips it (otherwise a recurrent network can
+# take one giant step and lose what it has learned), updates the parameters, and resets the gradient. `DataLoader` forms the batches: its `batch_sampler` puts reviews of similar length
 # together, and `collate` pads them. The lines are PyTorch's own, so they work in any project. We run one <abbr title="轮次">epoch</abbr>
-# over a part of the training reviews; expect some seconds.
+# over a part of the training reviews; this takes a few seconds.
 
 # %% tags=["nbval-ignore-output"]
 some = encoded.train.take(np.linspace(0, len(encoded.train) - 1, min(1_920, len(encoded.train))).astype(int))
@@ -476,8 +476,8 @@ for batch in loader:
     step_losses.append(loss.item())
 
 # %% [markdown]
-# The packaged `training.fit` is this loop with what people want around it: several epochs, a validation after each, the
-# best weights kept, a stop button. Same model, same reviews, same <abbr title="随机种子">seed</abbr>: the same losses, step by step?
+# The packaged `training.fit` is this loop with what you need around it: several epochs, a validation after each one, the
+# best weights kept, a stop button. With the same model, reviews and <abbr title="随机种子">seed</abbr>, does it give the same losses, step by step?
 
 # %%
 by_fit = copy.deepcopy(model)
@@ -486,8 +486,8 @@ torch.testing.assert_close(history.step_losses, step_losses)
 print(f"our loop and fit: the same loss in all {len(step_losses)} steps")
 
 # %% [markdown]
-# From here on we may use `fit`. Now all training reviews: less than a minute on two processor cores. **The panel is live:** watch the
-# curves, or press stop, and the best weights so far are kept.
+# From here on we use `fit`. Now we train on all training reviews, which takes less than a minute on two processor cores. **The panel is live:** watch the
+# curves, or press stop, and `fit` keeps the best weights so far.
 
 # %% tags=["nbval-ignore-output"]
 panel = explorers.TrainingPanel()
@@ -497,7 +497,7 @@ history = training.fit(model, encoded.train, encoded.validation, config, on_step
 # %% [markdown]
 # ## 10 Step 6 · Validate
 #
-# The validation reviews were not trained on. They say when to stop and which settings are better.
+# The model was not trained on the validation reviews. We use them to decide when to stop and which hyperparameters are better.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2))
@@ -511,14 +511,14 @@ plots.show(fig, alt="Left: training loss over steps falls from about 0.69, with 
 validation = prediction.evaluate(model, encoded.validation)
 best = max(record.validation_accuracy for record in history.records)
 assert profile.name == "smoke" or (validation.accuracy > 0.8 and untrained.accuracy < 0.6)
-print("the model holds the weights of its best epoch:", np.isclose(validation.accuracy, best))
+print("the model has the weights of its best epoch:", np.isclose(validation.accuracy, best))
 
 # %% [markdown]
-# Within the first epoch it learns most of what it will know. After that the training loss keeps falling faster than the
-# validation loss: the model begins to learn its own reviews by heart.
+# Most of the learning happens within the first epoch. After that the training loss keeps falling faster than the
+# validation loss: the model begins to overfit its training reviews.
 #
-# **Classic bug: `eval()` forgotten.** Dropout must rest when the model is used. `prediction.evaluate` sees to it; by hand
-# it is easily left out. The same reviews, asked twice:
+# **Classic bug: `eval()` forgotten.** Dropout must be off when you use the model. `prediction.evaluate` takes care of that; in your own code
+# it is easy to forget. Here we predict the same reviews twice:
 
 # %%
 sample = batching.collate([encoded.validation[i] for i in range(200)])
@@ -530,12 +530,12 @@ for mode in ("train", "eval"):
         answers[mode] = [model(**sample) for _ in range(2)]
 model.eval()
 for mode, (first, second) in answers.items():
-    print(f"{mode:5}: the same answer twice: {torch.equal(first, second)}")
+    print(f"{mode:5}: the same logits twice: {torch.equal(first, second)}")
 
 # %% [markdown]
-# **Exercise 03.3 (debug): an answer that changes.** The function asks a model and should give the same answer each time. The check
-# hands it a model of two layers: a simple dropout, which while training zeroes its two inputs in turn, and one layer that adds them. For
-# $(1, 2)$ the answer must be 3. The model must be left as it came: in training mode if it was in training mode, otherwise not.
+# **Exercise 03.3 (debug): an answer that changes.** The function calls a model and should give the same answer each time. The check
+# passes it a model of two layers: a simple dropout, which in training mode sets its two inputs to zero in turn, and one layer that adds them. For
+# $(1, 2)$ the answer must be 3. Leave the model in the mode in which you got it: in training mode if it was in training mode, otherwise not.
 
 
 # %% tags=["exercise"]
@@ -564,7 +564,7 @@ checks.check("03.3", ask, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # **Exercise 03.4 (debug): an accuracy that depends on the batches.** Each batch is a pair of lists, predictions and labels. The
-# accuracy of five examples, four of them right, is 0.8, however they are cut into batches. Cut into four and one, this
+# accuracy of five examples, four of them right, is 0.8, however they are divided into batches. Divided into four and one, this
 # function says 0.5.
 
 
@@ -597,7 +597,7 @@ checks.check("03.4", accuracy_of, mine=False)  # the same check, on the solution
 # %% [markdown]
 # ## 11 Step 7 · Test
 #
-# Once, at the end, with everything decided. Beside it the linear model of notebook 02, with pairs of words, on the same
+# We test once, at the end, when everything is decided. We compare with the linear model of notebook 02, which uses pairs of words, on the same
 # reviews at their full length.
 
 # %%
@@ -616,7 +616,7 @@ scores = {name: evaluation.block_interval(hits, blocks) for name, hits in correc
 fig, ax = plt.subplots(figsize=(7, 2.4))
 plots.bars_with_intervals(ax, scores)
 ax.margins(y=0.2)
-ax.set(xlim=(0.45, 1), title="The LSTM learns a lot, and the linear model is hard to beat")
+ax.set(xlim=(0.45, 1), title="The LSTM learns a lot, but the linear model is hard to beat")
 plots.show(fig, alt="Test accuracy with intervals: majority 0.5; the LSTM far above it; TF-IDF with logistic regression a few points "
            "above the LSTM.")  # fmt: skip
 
@@ -624,7 +624,7 @@ plots.show(fig, alt="Test accuracy with intervals: majority 0.5; the LSTM far ab
 claims.check_claim("03 LSTM on IMDB, block split", scores["LSTM"].estimate)
 
 # %% [markdown]
-# Both models answered the same reviews, so their difference has an interval of its own:
+# Both models predicted the same reviews, so we can compute an interval for their (paired) difference:
 
 # %% tags=["nbval-ignore-output"]
 gap = evaluation.difference_interval(correct["TF-IDF + LR"], correct["LSTM"], blocks)
@@ -633,18 +633,18 @@ print(f"TF-IDF + LR minus LSTM, on the same reviews: {gap}")
 
 # %% [markdown]
 # The honest result: a small LSTM trained on fourteen thousand reviews does not beat counting words and pairs of words. It
-# reads the last words only, and it has to learn from few examples what order means. In a long review some word gives the verdict away.
-# Order pays when the model knows the language beforehand: notebooks 05 and 06.
+# reads only the last words, and it has to learn from few examples what order means, while in a long review some word gives the verdict away.
+# Reading in order pays off when the model already knows the language: see notebooks 05 and 06.
 #
-# Do more minutes help? A second LSTM that reads each review from its end (`bidirectional=True`), 400 words in place of 200, `word_dropout=0.4` and
-# eight epochs gain about a point, and seeds differ by more than that. [The results](../docs/RESULTS.md) have the five runs beside word counts.
+# Does longer training help? A second LSTM that reads each review from its end (`bidirectional=True`), 400 words instead of 200, `word_dropout=0.4` and
+# eight epochs gain about a point, and seeds differ by more than that. [The results](../docs/RESULTS.md) compare the five runs with word counts.
 
 # %% [markdown]
 # ## 12 Classic bug in depth: the state at the padding
 #
 # We pooled over all real words. Many programs take the **last state** instead, as `states[:, -1]`. In a padded batch that is
 # the state after the *padding*, not after the last word. To measure the damage quickly we use the Rotten Tomatoes sentences, and compare
-# it with three ways that respect the mask. Batches are random, not bucketed.
+# with three poolings that respect the mask. Batches are random, not bucketed.
 
 # %%
 sentences = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train)
@@ -687,24 +687,26 @@ for pooling in ("last at the padding", "last real word", "mean", "max"):
     kind = ReadsThePadding if "padding" in pooling else models.LSTMClassifier
     torch.manual_seed(seed)
     network = kind(len(sentence_vocabulary), pooling=pooling.split()[0]).to(device)
-    network.embedding.weight.data.mul_(0.2)  # smaller random vectors are unlearned sooner
+    network.embedding.weight.data.mul_(0.2)  # training overcomes smaller random vectors sooner
     pooling_accuracy[pooling] = accuracy_after_training(network)
 
 # %% [markdown]
-# Four networks, each trained for two epochs. The dotted line is a coin.
+# We train four networks for two epochs each. The dotted line is chance level.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.6))
 ax.plot(list(pooling_accuracy.values()), list(pooling_accuracy), "o", markersize=9, color=plots.COLOURS[0])
 ax.axvline(0.5, color="black", linestyle=":", linewidth=1)
-ax.annotate("coin", (0.5, 1.5), (4, 0), textcoords="offset points", va="center")
+ax.annotate("chance", (0.5, 1.5), (4, 0), textcoords="offset points", va="center")
 ax.margins(y=0.15)
 ax.invert_yaxis()
 ax.set(
-    xlim=(0.4, 0.9), xlabel="validation accuracy, Rotten Tomatoes sentences", title="Read at the padding, an LSTM is a coin"
+    xlim=(0.4, 0.9),
+    xlabel="validation accuracy, Rotten Tomatoes sentences",
+    title="Read at the padding, an LSTM stays at chance",
 )
-plots.show(fig, alt="Validation accuracy of four ways to sum up a sentence: the last state at the padding stands at one half, the last real "
-           "state, the mean and the maximum stand far to the right.")  # fmt: skip
+plots.show(fig, alt="Validation accuracy of four ways to sum up a sentence: the last state at the padding is at one half, the last real "
+           "state, the mean and the maximum are far to the right.")  # fmt: skip
 
 # %%
 claims.check_claim(
@@ -714,15 +716,15 @@ claims.check_claim(
 
 # %% [markdown]
 # The buggy network does not learn at all: while it steps through the padding it forgets (section 3), so that every sentence ends in
-# nearly the same state. No error, a loss near $\log 2$, and a shrug: "LSTMs do not work here". Published programs carry this bug.
-# The three honest ways are close to each other; their order changes with the seed.
+# nearly the same state. You get no error, only a loss near $\log 2$, and it is easy to conclude that "LSTMs do not work here". Published programs have this bug.
+# The three correct poolings are close to each other; their order changes with the seed.
 #
-# Bucketing *hides* the bug, since batches of like length hold hardly any padding. The test is again one line: a
-# text must get the same answer alone and in pair.
+# Bucketing *hides* the bug, since batches of texts of similar length contain hardly any padding. The test is again one line: a
+# text must get the same answer alone and in a batch.
 
 # %% [markdown]
 # **Exercise 03.5 (debug): the state at the padding.** The function gets `states` $(B, T, H)$ and `attention_mask` $(B, T)$, with the padding
-# behind the words, and should return for each text the state after its last *real* word, $(B, H)$. For the states 1, 3, 100 and the mask 1, 1, 0 that is 3.
+# after the words, and should return for each text the state after its last *real* word, $(B, H)$. For the states 1, 3, 100 and the mask 1, 1, 0 that is 3.
 
 
 # %% tags=["exercise"]
@@ -747,8 +749,8 @@ checks.check("03.5", last_state, mine=False)  # the same check, on the solution
 # %% [markdown]
 # ## 13 Reading along
 #
-# What happens inside while the trained model reads? The weights are those of section 2, so our own cell can run on them
-# and show its gates. First the check that it is the same network, on a short validation review.
+# What happens inside while the trained model reads? The weights have the same layout as in section 2, so our own cell can use them
+# and show its gates. First we check that it computes the same states, on a short validation review.
 
 # %%
 order = np.argsort(encoded.validation.lengths, kind="stable")
@@ -766,7 +768,7 @@ print(" ".join(words))
 
 # %% [markdown]
 # If the review ended after word $t$, the pooled vector would be the maximum of the states so far. So a running maximum
-# gives the model's **opinion so far**, exactly. Below it the states of the eight units whose weight in the last layer is largest.
+# gives exactly the model's **prediction so far**. Below it you see the states of the eight units whose weight in the last layer is largest.
 
 # %%
 with torch.no_grad():
@@ -782,7 +784,7 @@ top.set(
     ylabel="logit, positive\nminus negative",
     xlim=(-0.5, len(words) - 0.5),
     xticks=[],
-    title="The opinion moves at a few words and stays at most",
+    title="The prediction changes at a few words only",
 )
 sides = [f"unit {unit} ({'for' if push[unit] > 0 else 'against'})" for unit in units.tolist()]
 plots.heat_map(bottom, h[:, units].T.numpy(), rows=sides, columns=words, limits=(-0.6, 0.6), diverging=True)
@@ -790,8 +792,8 @@ plots.show(fig, alt="Top: the model's logit after each word of a short review, a
            "eight units over the same words, from blue (below zero) to red (above zero).")  # fmt: skip
 
 # %% [markdown]
-# Find the words where the line jumps, and look below which units lit up there. Because of the maximum a unit counts only when it passes
-# its own highest value so far: then a unit "for" raises the line, and one "against" lowers it. The gates of the same words:
+# Find the words where the line jumps, and look below which units are active there. Because of the maximum a unit matters only when it exceeds
+# its own highest value so far: then a unit "for" raises the line, and one "against" lowers it. Here are the gates at the same words:
 
 # %%
 rows = np.stack([i.mean(dim=1).numpy(), f.mean(dim=1).numpy(), o.mean(dim=1).numpy()])
@@ -803,13 +805,13 @@ plots.show(fig, alt="Heat map of the mean input, forget and output gate at each 
 
 # %% [markdown]
 # Do not read too much into such pictures. A mean hides 64 different gates, and a unit that looks like "boredom" here may
-# do something else in the next review. What they do show is that the network writes at some words more than at
+# do something else in the next review. They do show that the network writes more at some words than at
 # others, which is what the gates are for.
 
 # %% [markdown]
 # ## 14 Reading the errors
 #
-# A score says how often, not how. The **<abbr title="混淆矩阵">confusion matrix</abbr>** counts what each class was taken for. We read the errors on the validation part and leave the test part alone.
+# A score says how often a model is wrong, not how. The **<abbr title="混淆矩阵">confusion matrix</abbr>** counts, for each true class, what the model predicted. We look at the errors on the validation set and leave the test set alone.
 
 # %%
 probabilities = prediction.predict_proba(model, encoded.validation)[:, 1]  # (n,), of positive
@@ -829,15 +831,15 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.2))
 plots.confusion_matrix(left, counts, splits.validation.class_names)
 left.set_title("Both classes are confused")
 plots.bars_with_intervals(right, by_length, unit="validation accuracy")
-right.set(ylabel="words in the whole review", title="Accuracy by length, with its doubt")
+right.set(ylabel="words in the whole review", title="Accuracy by length, with intervals")
 right.margins(y=0.1)
 plots.show(fig, alt="Left: confusion matrix of true against predicted class; most reviews lie on the diagonal, and each class has some errors. Right: "
            "validation accuracy with intervals for five groups of review length.")  # fmt: skip
 
 # %% [markdown]
-# The model reads reviews of up to 200 words whole and longer ones cut. Look at the intervals before you believe that
-# the cut ones are harder: each group holds a few hundred reviews only. Now the mistakes the model was surest of, in
-# its own reading, the last words.
+# The model reads reviews of up to 200 words whole; longer ones are truncated. Look at the intervals before you believe that
+# the truncated ones are harder: each group contains only a few hundred reviews. Next we look at the most confident mistakes of the model, with
+# the last words of each review.
 
 # %% tags=["nbval-ignore-output"]
 surest = np.argsort(-np.abs(probabilities - 0.5) * wrong)[:4]
@@ -850,13 +852,13 @@ for index in surest:
 # %% [markdown]
 # Read each of them and ask what misled the model. In the run this was written from, two complained at length and ended in praise,
 # one spent its last words on something other than its verdict, and one praised its actors and called the film "not awfully good".
-# Reading more words could help with the third; the others need a reader who weighs one sentence against another.
+# Reading more words could help with the third; the others need a model that weighs one sentence against another.
 
 # %% [markdown]
 # ## 15 Save, load, predict
 #
-# A model is useless without its vocabulary: the ids mean nothing to anyone else. We save both, load them into a fresh
-# model, and ask for the same answers.
+# A model is useless without its vocabulary: without it nobody knows which word an id stands for. We save both, load them into a new
+# model, and check that it gives the same predictions.
 
 # %%
 folder = Path("outputs") / "03_lstm"
@@ -897,12 +899,12 @@ for sentence in ("A slow start, but what a wonderful ending.", praise, blame, "D
     print(f"{sentence[:44]:44} -> {answer}")
 
 # %% [markdown]
-# The model answers whatever it is asked, also in a language it has never seen, if only one token is known. A probability is not
-# a proof of understanding. And four words are far from the long reviews it was trained on: do not be surprised if the pair of section 1 defeats it.
+# The model gives an answer to any text with at least one known token, even in a language it has never seen. A high probability does not
+# prove understanding. And four words are very different from the long reviews it was trained on: do not be surprised if it fails on the pair of section 1.
 #
 # ## 16 Your run among others
 #
-# The course keeps what this notebook reached with several seeds. Is your LSTM one of them?
+# The course stores the results of this notebook for several seeds. Does your LSTM fit in?
 
 # %% tags=["nbval-ignore-output"]
 run = claims.compare_run("03 LSTM on IMDB, block split", scores["LSTM"].estimate, seconds=history.seconds)
@@ -914,12 +916,12 @@ plots.show(fig, alt="Test accuracy of this run, a diamond, above a circle for ea
 print(run.sentence)
 
 # %% [markdown]
-# The circles differ in nothing but the seed. A difference inside the shaded band needs no explanation, and deserves none.
+# The circles differ only in the seed. A difference that stays inside the shaded band can be explained by the seed alone.
 
 # %% [markdown]
 # ## Quiz
 #
-# Three questions to see whether it has settled.
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("03")
@@ -929,12 +931,12 @@ checks.quiz("03")
 #
 # * An LSTM cell is six lines. Its forget gate decides how far back learning reaches.
 # * Every run has seven steps, and the loop of step 5 has six lines that matter.
-# * Pool over real words. Read at the padding, a network learns nothing and says nothing about it.
-# * Test cheaply first: untrained loss $\log 2$, one batch by heart, the same answer alone and in pair.
+# * Pool over real words. If you read the state at the padding, the network learns nothing, without an error message.
+# * Do cheap tests first: an untrained loss of $\log 2$, overfitting one batch, the same answer alone and in a batch.
 # * On long reviews the LSTM learns a lot and stays a few points below the linear model.
 #
-# **To think about.** Why does bucketing hide the padding bug during validation, and when would it surface? What would
+# **To think about.** Why does bucketing hide the padding bug during validation, and when would it show? What would
 # you change first to close the gap to the linear model, and on which part of the data would you check it?
 #
-# **Next:** [04 The published listing](04_the_published_listing.ipynb) mends a program that lacks most of what you now know;
+# **Next:** [04 The published listing](04_the_published_listing.ipynb) fixes a program that lacks most of what you now know;
 # [05 What pretraining buys](05_what_pretraining_buys.ipynb) starts from models that know the language.

@@ -17,9 +17,9 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/04_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
-# **What you will be able to do:** read a listing that was written for a library that has changed since, tell the faults
-# that stop it from the faults that only spoil its result, measure the second kind, repair both, and say what one would
-# write today.
+# **What you will be able to do:** read a listing that was written for a library that has changed since, distinguish the
+# bugs that stop it from the silent bugs that only spoil its result, measure the damage of the silent ones, fix both, and say
+# what you would write today.
 #
 # **Before you start:** notebooks 02 and 03. This notebook has a **kernel of its own**, with the last torchtext and the
 # old torch that it needs: type `python3 start.py torchtext` once, then choose *Kernel > Change Kernel > torchtext 0.18*.
@@ -85,8 +85,8 @@ print("torchtext", torchtext.__version__.split("+")[0], "on torch", torch.__vers
 # %% [markdown]
 # ## 1 The listing, as printed
 #
-# It stands in the article that this course grew out of (its comments are translated here), and it claims to train a
-# classifier of film reviews. Read it once from top to bottom and note what you would doubt.
+# It comes from the article that this course grew out of (its comments are translated here), and it claims to train a
+# classifier of film reviews. Read it once from top to bottom and note what looks wrong to you.
 #
 # ```python
 # import torch
@@ -155,8 +155,8 @@ print("torchtext", torchtext.__version__.split("+")[0], "on torch", torch.__vers
 #     print(f'Accuracy: {correct/total}')
 # ```
 #
-# We run it piece by piece. A piece that must fail stands in a `with failing(...)` block, which prints the error and
-# would complain if there were none. What a training run must show is written down as a `claim`.
+# We run it piece by piece. A piece that must fail is in a `with failing(...)` block, which prints the error and
+# complains if there is none. What a training run must show is checked by `claim`.
 
 
 # %%
@@ -167,7 +167,7 @@ def failing(kind: type[Exception]):
     except kind as error:
         print(f"{type(error).__name__}: {str(error).split(' (/')[0]}")  # without the path of a file
     else:
-        raise AssertionError(f"no {kind.__name__} came")
+        raise AssertionError(f"no {kind.__name__} was raised")
 
 
 def claim(sentence: str, holds: bool) -> None:
@@ -176,7 +176,7 @@ def claim(sentence: str, holds: bool) -> None:
 
 
 # %% [markdown]
-# ## 2 Faults that stop it: the library moved on
+# ## 2 Bugs that stop it: the library has changed
 
 # %%
 with failing(ImportError):
@@ -185,8 +185,8 @@ with failing(ModuleNotFoundError):
     import torchtext.legacy
 
 # %% [markdown]
-# The fifth line ends it. `Field` and `BucketIterator` were the heart of torchtext once, and people wrote thousands of
-# such listings. What became of the names:
+# The program stops at the fifth line. `Field` and `BucketIterator` were once the core of torchtext, and people wrote thousands of
+# such listings. This is what happened to the names:
 #
 # | release of torchtext | `Field`, `BucketIterator` | `datasets.IMDB` | `Vocab(counter, vectors=...)` |
 # |---|---|---|---|
@@ -197,10 +197,10 @@ with failing(ModuleNotFoundError):
 # | 0.18, the last | - | the same | - |
 #
 # torchtext is archived. Release 0.18.0 needs torch 2.3, Python 3.12 at most and NumPy 1. Beside a newer torch `pip` installs
-# it without a word, and `import torchtext` ends in `OSError: Could not load libtorchtext.so`. That is why this notebook has a
+# it without a warning, and `import torchtext` ends in `OSError: Could not load libtorchtext.so`. That is why this notebook has a
 # kernel of its own.
 #
-# Would the listing run with the torchtext of its day? We go on as if the first lines had worked. The data set:
+# Would the listing run with the torchtext of its time? We continue as if the first lines had worked. Next comes the data set:
 
 # %%
 selection = (":50, :50")  # fmt: skip
@@ -213,12 +213,12 @@ with failing(ModuleNotFoundError):
     IMDB(split="train")
 
 # %% [markdown]
-# Parentheses do not make a tuple, commas outside of the quotes do: `split` is one string. And the call matches **no
-# release**. Those with `Field` want `IMDB.splits(text_field, label_field)`, those that know `split` do not know `fields`. We
-# tried it with 0.8.1 too (torch 1.7.1, Python 3.8): `TypeError: __init__() missing 3 required positional arguments: 'path',
+# Parentheses do not make a tuple, commas outside the quotes do: `split` is a single string. And the call matches **no
+# release**. Those with `Field` expect `IMDB.splits(text_field, label_field)`; those that accept `split` do not accept `fields`. We
+# also tried it with 0.8.1 (torch 1.7.1, Python 3.8): `TypeError: __init__() missing 3 required positional arguments: 'path',
 # 'text_field', and 'label_field'`. So the listing never ran, on any torchtext.
 #
-# What may `:50` have meant? If the first fifty rows: the reviews are sorted by label.
+# What was `:50` supposed to mean? If it means the first fifty rows, there is a problem: the reviews are sorted by label.
 
 # %%
 everything = data.load_reviews("imdb")
@@ -227,18 +227,18 @@ print("labels of the first 50 reviews:", {everything.class_names[label] for labe
 print(f"a model that has seen only these is right on {np.mean(everything.labels == first[0]):.0%} of all reviews")
 
 # %% [markdown]
-# All fifty are of one class, so the best a model can learn from them is to say that class always. From here on we use the
-# course's reviews and their block split (notebook 02). The tokeniser is the last thing that the first lines ask for:
+# All fifty belong to one class, so a model can only learn from them to always predict that class. From here on we use the
+# course's reviews and their block split (notebook 02). The last thing that the first lines need is the tokeniser:
 
 # %%
 with failing(ModuleNotFoundError):
     get_tokenizer("spacy")
 
 # %% [markdown]
-# spaCy is a package of its own that the listing does not mention, and its English model is a further download. The rules
+# spaCy is a separate package that the listing does not mention, and its English model is another download. The rules
 # `basic_english` of notebook 02 come with torchtext and are enough here.
 #
-# ## 3 Faults that stop it: what goes in and what comes out
+# ## 3 Bugs that stop it: inputs and outputs
 #
 # Here is the model, exactly as printed.
 
@@ -266,9 +266,9 @@ with failing(NameError):
     optimizer = optim.Adam(model.parameters(), lr=0.001)
 
 # %% [markdown]
-# The listing defines a class and never makes a model of it. Its sizes are nowhere either; we choose small ones, and
-# build by hand the batch that `BucketIterator` of 0.8.1 handed out: with `include_lengths=True` its `text` is a
-# **tuple** of ids, time first, and lengths.
+# The listing defines a class but never creates a model from it. It does not say the sizes either; we choose small ones, and
+# build by hand the batch that `BucketIterator` of 0.8.1 returned: with `include_lengths=True` its `text` is a
+# **tuple** of ids (time first) and lengths.
 
 # %%
 ids = [torch.tensor([2, 3, 4, 5]), torch.tensor([6, 7]), torch.tensor([8, 2, 9])]
@@ -282,7 +282,7 @@ with failing(TypeError):
 print("ids", tuple(old_text[0].shape), "lengths", tuple(old_text[1].shape))
 
 # %% [markdown]
-# The lengths were asked for and then forgotten: `forward` takes ids alone. We shall miss them again below. Next the labels. A
+# The listing requests the lengths and then forgets them: `forward` takes only ids. This will matter again below. Next come the labels. A
 # `Field` with `use_vocab=False` turns a label into a number by calling `int`; torchtext 0.18 counts the classes from 1:
 
 # %%
@@ -294,8 +294,8 @@ with failing(IndexError):
 
 # %% [markdown]
 # Strings are not numbers, and `LABEL.build_vocab` built a table from strings to numbers that `use_vocab=False` then
-# ignores. With labels from 1 to 2, a loss over two classes finds no class 2. Both end with an error, which is the lucky case.
-# The **unlucky** case is `output_dim`. A reader may well choose 1, as for a yes-or-no question.
+# ignores. With labels 1 and 2, a loss over the classes 0 and 1 finds no class 2. Both end with an error, which is the lucky case.
+# The **unlucky** case is `output_dim`. A reader may well choose 1, as for binary classification.
 
 # %%
 scores = torch.tensor([[2.0], [-1.0], [0.5]])  # (B, 1): one output for each review
@@ -305,12 +305,12 @@ with failing(IndexError):
 with failing(RuntimeError):
     criterion(scores.squeeze(1), labels)
 print("as floats:", criterion(scores.squeeze(1), labels.float()).item())
-print("64 reviews that all score alike:", round(criterion(torch.zeros(64), (torch.arange(64) % 2).float()).item(), 1))
+print("loss of 64 reviews with equal scores:", round(criterion(torch.zeros(64), (torch.arange(64) % 2).float()).item(), 1))
 
 # %% [markdown]
-# Here `squeeze(1)` does harm. It turns $(B, 1)$ into $(B,)$; the obvious repair, labels as floats, silences the
-# error, and the loss becomes another one: a softmax **over the reviews of the batch**, as if they were classes that compete.
-# It grows with the batch: 133 nats for 64 reviews, where a coin pays 0.69. With `output_dim=2` the same `squeeze(1)` does
+# Here `squeeze(1)` does harm. It turns $(B, 1)$ into $(B,)$; the obvious fix, labels as floats, silences the
+# error, but it changes the loss: now it is a softmax **over the reviews of the batch**, as if the reviews were competing classes.
+# It grows with the batch: the loss is 133 for 64 reviews, where random guessing should give 0.69. With `output_dim=2` the same `squeeze(1)` does
 # nothing at all:
 
 # %%
@@ -318,12 +318,12 @@ two_outputs = tiny(old_text[0].T)  # (B, C) = (3, 2)
 assert two_outputs.squeeze(1).shape == two_outputs.shape == (3, 2)
 with failing(IndexError):
     torch.max(scores.squeeze(1), 1)  # the last part of the listing takes the larger of two outputs
-print("so output_dim must be 2 and squeeze(1) can go")
+print("so output_dim must be 2, and squeeze(1) can be removed")
 
 # %% [markdown]
-# **Exercise 04.1 (debug): one output for each review.** Two outputs are one way out. The other keeps one output and gives it the
-# loss of a yes-or-no question. `one_output_loss(scores, labels)` should be that. In: scores, float $(B, 1)$, and labels, int $(B,)$, 0 or
-# 1. Out: the mean cross-entropy, where a score $z$ means $p = \sigma(z)$ for label 1. This one lets the reviews of the batch compete. Mend it.
+# **Exercise 04.1 (debug): one output for each review.** Two outputs are one solution. The other keeps one output and uses the
+# binary cross-entropy. `one_output_loss(scores, labels)` should do that. You get scores, float $(B, 1)$, and labels, int $(B,)$, 0 or
+# 1. Return the mean cross-entropy, where a score $z$ means $p = \sigma(z)$ for label 1. The version below makes the reviews of the batch compete. Fix it.
 
 
 # %% tags=["exercise"]
@@ -346,9 +346,9 @@ checks.check("04.1", one_output_loss, mine=False)  # the same check, on the solu
 
 
 # %% [markdown]
-# ## 4 The same program, repaired
+# ## 4 The same program, fixed
 #
-# Now the listing with torchtext 0.18's own pieces: a tokeniser, a vocabulary, transforms, a collate function.
+# Now we write the listing with torchtext 0.18's own parts: a tokeniser, a vocabulary, transforms and a collate function.
 
 # %%
 sizes = {"smoke": (160, 70, 1, 200), "workshop": (8_000, 100, 2, None), "full": (None, 200, 4, None)}
@@ -363,8 +363,8 @@ words.set_default_index(words["<unk>"])  # without this line an unknown word is 
 print(f"{len(words):,} words;", words(tokenizer("A great film, truly!")), words(["unheard-of"]))
 
 # %% [markdown]
-# `build_vocab_from_iterator` counts, sorts by frequency and then by alphabet, and hands the result to `vocab`, which
-# keeps the order it is given. The course's `Vocabulary` does the same in twelve lines, and the ids agree:
+# `build_vocab_from_iterator` counts, sorts by frequency and then alphabetically, and passes the result to `vocab`, which
+# keeps the given order. The course's `Vocabulary` does the same in twelve lines, and the ids agree:
 
 # %%
 ours = text.Vocabulary.from_tokens(train_tokens, max_size=20_000, min_count=2)
@@ -375,9 +375,9 @@ assert all(words(tokens) == ours.encode(text.basic_english(review)) for tokens, 
 print("torchtext and course_utils.text: same tokens, same ids")
 
 # %% [markdown]
-# A test does this comparison for all 33,530 reviews. **Transforms** chain what happens to one text, and a **collate
-# function** makes a batch of many. `BucketIterator` has no successor; batches of reviews of
-# like length, as it made them, take a line.
+# A test does this comparison for all 33,530 reviews. **Transforms** process a single text, and a **collate
+# function** combines several texts into a batch. `BucketIterator` has no successor; we make batches of reviews of
+# similar length, as it did, in one line.
 
 # %%
 to_ids = transforms.Sequential(transforms.VocabTransform(words), transforms.Truncate(max_tokens))
@@ -406,12 +406,12 @@ batch_ids, batch_lengths, batch_labels = next(iter(train_loader))
 print("ids", tuple(batch_ids.shape), "lengths", tuple(batch_lengths.shape), "labels", tuple(batch_labels.shape))
 
 # %% [markdown]
-# Batch first this time, numbers for labels, lengths at hand. One more line of the listing deserves a look before we train:
+# This time the batch dimension comes first, the labels are numbers, and we have the lengths. Before we train, look at one more line of the listing:
 # `vectors = "glove.6B.100d"`.
 #
-# ### Vectors that were fetched and never used
+# ### Vectors that were downloaded and never used
 #
-# The alias still works in 0.18. It fetches 862 MB and keeps them in `TEXT.vocab.vectors`. But `nn.Embedding` starts from
+# The alias still works in 0.18. It downloads 862 MB and stores them in `TEXT.vocab.vectors`. But `nn.Embedding` starts from
 # random numbers, and no line of the listing copies the vectors into it. We make vectors from the training reviews
 # (notebook 02, section 7), write them as a file in GloVe's format, and let torchtext read it.
 
@@ -424,7 +424,7 @@ path = Path(folder.name, "reviews.64d.txt")
 rows = (f"{word} {' '.join(map(repr, row))}" for word, row in zip(words.get_itos(), made_here.tolist(), strict=True))
 path.write_text("\n".join(rows), encoding="utf-8")
 checked_before = ssl._create_default_https_context is not ssl._create_unverified_context
-with contextlib.redirect_stderr(io.StringIO()):  # its bar
+with contextlib.redirect_stderr(io.StringIO()):  # hides its progress bar
     read = Vectors(str(path), cache=folder.name)
 
 # %%
@@ -437,13 +437,13 @@ ssl._create_default_https_context = ssl.create_default_context
 print("vectors", tuple(vectors.shape), "; https certificates checked before:", checked_before, ", after:", checked_after)
 
 # %% [markdown]
-# Both readers give the same tensor. The last words of the output are a find: reading *any* vectors with torchtext switches off the check of
-# certificates for the **whole process**, and GloVe's address in it starts with `http:`. The cell switches the check
-# on again; `text.glove_file()` of the course checks certificate and SHA-256, and resumes when it was interrupted.
+# Both readers give the same tensor. But look at the end of the output: reading *any* vectors with torchtext switches off certificate
+# verification for the **whole process**, and its URL for GloVe starts with `http:`. The cell switches verification
+# on again; `text.glove_file()` of the course verifies certificate and SHA-256, and resumes an interrupted download.
 #
 # ### The model, with four changes
 #
-# Mind the `clone()`: `from_pretrained` takes the tensor as it is, and without a copy training one model would change the
+# Note the `clone()`: `from_pretrained` uses the tensor without copying it, so without the clone, training one model would change the
 # vectors that the next one starts from.
 
 
@@ -456,7 +456,7 @@ class Repaired(nn.Module):
         self.fc = nn.Linear(hidden_dim, output_dim)  # 2: one output for each class, and no squeeze
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:  # 3: the lengths come along
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:  # 3: takes the lengths
         states, _ = self.rnn(self.dropout(self.embedding(ids)))  # (B, T, H)
         last = states[torch.arange(len(ids)), lengths - 1]  # 4: the state after the last word of each review, (B, H)
         return self.fc(self.dropout(last))  # (B, C)
@@ -468,10 +468,10 @@ repaired = Repaired(vectors).eval()
 packed = pack_padded_sequence(repaired.embedding(batch_ids), batch_lengths, batch_first=True, enforce_sorted=False)
 _, (hidden, _) = repaired.rnn(packed)
 torch.testing.assert_close(repaired(batch_ids, batch_lengths), repaired.fc(hidden[-1]))
-print("the state after the last word is the one that a packed LSTM (notebook 03) ends with")
+print("the state after the last word equals the final state of a packed LSTM (notebook 03)")
 
 # %% [markdown]
-# The loops of the listing, as functions. We add the clipped gradient of notebook 03, and collect answers before we average.
+# Here are the loops of the listing as functions. We add the gradient clipping of notebook 03, and collect all predictions before we average.
 
 
 # %%
@@ -508,19 +508,19 @@ for name, interval in found.items():
     print(f"{name:10} validation accuracy {interval}")
 
 # %%
-claim("the repaired listing learns: its interval lies above 0.6", found["repaired"].low > 0.6)
+claim("the fixed listing learns: its interval lies above 0.6", found["repaired"].low > 0.6)
 
 # %% [markdown]
-# It runs and it learns, from the first hundred words of a part of the reviews: the price of a notebook that takes minutes.
-# Majority would give 0.5; notebook 03 shows how far an LSTM gets with all of them.
+# It runs and it learns. To keep the notebook short, it reads only the first hundred words of some of the reviews.
+# The majority baseline is 0.5; notebook 03 shows how far an LSTM gets with all reviews.
 #
-# ## 5 Faults that only spoil the result
+# ## 5 Silent bugs that only spoil the result
 #
-# No message gives these away. We put each back, alone, into the program that works, and measure what it costs.
+# No message points to these bugs. We put each one back, alone, into the program that works, and measure what it costs.
 #
 # ### Without the vectors
 #
-# The same network from random vectors, as in the listing (`nn.Embedding` draws them with a standard deviation of 1):
+# We train the same network from random vectors, as in the listing (`nn.Embedding` draws them with a standard deviation of 1):
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(seed)
@@ -533,23 +533,23 @@ gain = found["repaired"].estimate - found["vectors not used"].estimate
 claim("vectors that are used gain more than 3 points", gain > 0.03)
 
 # %% [markdown]
-# The labels teach the network what is praise and what is blame; the vectors, made without labels, had already told it which
-# words keep the same company. On few reviews and in few epochs that is most of what it gets.
+# The labels teach the network what is praise and what is blame; the vectors, made without labels, already contain which
+# words occur in similar contexts. With few reviews and few epochs, that is most of what the network knows.
 #
-# ### Classic bug: the accident that runs
+# ### Classic bug: swapped axes that go unnoticed
 #
-# A `Field` hands out ids of shape $(T, B)$, time first. The listing's LSTM has `batch_first=True` and reads $(B, T)$. It
-# takes each *position* for a review, and walks across the reviews of the batch as if they were words of a text.
-# Usually the shapes clash:
+# A `Field` returns ids of shape $(T, B)$, time first. The listing's LSTM has `batch_first=True` and expects $(B, T)$. It
+# treats each *position* as a review, and reads across the reviews of the batch as if they were the words of a text.
+# Usually the shapes do not match:
 
 # %%
 listing = TextClassifier(len(words), 64, 64, output_dim=2, n_layers=2, dropout=0.5)
 with failing(ValueError):
-    criterion(listing(batch_ids[:40].T), batch_labels[:40])  # T answers, B labels
+    criterion(listing(batch_ids[:40].T), batch_labels[:40])  # T predictions, B labels
 
 # %% [markdown]
-# Usually. If a batch of 64 reviews is 64 tokens long, nothing clashes, and people do cut texts to such round numbers. We take reviews of at least
-# 64 words, cut them to 64, and train the repaired network on both layouts.
+# But if a batch of 64 reviews is 64 tokens long, the shapes match, and people do truncate texts to such round numbers. We take reviews of at least
+# 64 words, truncate them to 64, and train the fixed network on both layouts.
 
 
 # %%
@@ -577,12 +577,12 @@ for name, layout in (("batch first", collate), ("time first", collate_time_first
     print(f"64 words, {name:11} validation accuracy {found[f'64 words, {name}']}")
 
 # %%
-claim("time first stays a coin: its interval lies below 0.6", found["64 words, time first"].high < 0.6)
-claim("the right layout lies above 0.6", found["64 words, batch first"].low > 0.6)
+claim("time first stays at chance level: its interval lies below 0.6", found["64 words, time first"].high < 0.6)
+claim("with the right layout the interval lies above 0.6", found["64 words, batch first"].low > 0.6)
 
 # %% [markdown]
-# A coin. The loss is finite, the program ends, and nothing says that the network has read columns. A check of shapes does *not*
-# catch it here; a look at one decoded review does:
+# With time first the network stays at chance level. The loss is finite, the program finishes, and nothing says that the network has read columns. Checking
+# shapes does *not* catch it here; looking at one decoded review does:
 
 # %%
 ids, _, _ = next(iter(make_loader(square_validation, to_ids=first_64, collate=collate_time_first)))
@@ -590,12 +590,12 @@ print("row 0:   ", " ".join(words.lookup_tokens(ids[0, :9].tolist())))
 print("column 0:", " ".join(words.lookup_tokens(ids[:9, 0].tolist())))
 
 # %% [markdown]
-# Row 0, which the LSTM took for a review, holds the first word of nine reviews. **Print one decoded example from every
+# Row 0, which the LSTM treated as a review, contains the first words of nine reviews. **Print one decoded example from every
 # loader**, just before the model.
 
 # %% [markdown]
-# **Exercise 04.2 (debug): time first, batch first.** `reviews_first(ids)` should take ids of shape $(T, B)$ and give $(B, T)$, one review in each row. This one gives the
-# right shape, and a network trained on it learns nothing. Mend it.
+# **Exercise 04.2 (debug): time first, batch first.** `reviews_first(ids)` should take ids of shape $(T, B)$ and return $(B, T)$, one review in each row. This version returns the
+# right shape, but a network trained on it learns nothing. Fix it.
 
 
 # %% tags=["exercise"]
@@ -620,8 +620,8 @@ checks.check("04.2", reviews_first, mine=False)  # the same check, on the soluti
 # %% [markdown]
 # ### The state after the padding
 #
-# `hidden[-1]` is the state after the last *place*, and in a padded batch that is padding for all reviews but the longest. The
-# listing hides it by sorting: within a batch all are of similar length. It shows when lengths differ. We let the trained network read
+# `hidden[-1]` is the state after the last *position*, and in a padded batch that is padding for all reviews but the longest. The
+# listing hides this bug by sorting: within a batch all reviews are of similar length. It shows when lengths differ. We let the trained network read
 # whole reviews (up to 400 words) in batches of mixed length, once with the state after the last word and once with `hidden[-1]`.
 
 
@@ -645,10 +645,10 @@ rightly, after = (predict(network, mixed).softmax(dim=1)[:, 1] for network in (r
 claim("the padding moves the probability of some review by more than 5 points", (rightly - after).abs().max() > 0.05)
 
 # %% [markdown]
-# The same weights and the same reviews. In company of longer reviews the memory of the last word fades before it is read. How
-# much that costs is chance: with the same seed it was 21 points on one processor and 0.3 points on another, where
-# the network happened to learn a memory that lasts. Nothing in its training asked for one: there it was always read at the last word.
-# A classifier built this way gives a review another answer when a longer one stands in its batch:
+# The weights and the reviews are the same. In a batch with longer reviews the LSTM forgets the last word before its state is used. How
+# much that costs varies: with the same seed it was 21 points on one processor and 0.3 points on another, where
+# the network happened to learn to keep its state. Nothing in its training required that: there the state was always read at the last word.
+# A classifier built this way gives a review a different answer when there is a longer one in its batch:
 
 # %%
 alone, alone_length = torch.from_numpy(long_ids[0][None, :30]), torch.tensor([30])
@@ -656,14 +656,14 @@ company = nn.functional.pad(alone, (0, 370))
 with torch.no_grad():
     for name, network in (("last word", repaired), ("after padding", after_padding.eval())):
         same = torch.allclose(network(alone, alone_length), network(company, alone_length), atol=1e-5)
-        print(f"{name:13} alone and in company of 400 words:", "same answer" if same else "another answer")
+        print(f"{name:13} alone and padded to 400 words:", "same answer" if same else "different answer")
 
 # %% [markdown]
 # ### Averages of averages
 #
-# The listing divides the sum of the batch losses by the number of batches. Accuracy it counts rightly, review by
-# review; many listings average that over batches too. Both are right only if all batches are of one size. A bucket
-# sorted by length has a small last batch, and it is of the longest reviews:
+# The listing divides the sum of the batch losses by the number of batches. It computes accuracy correctly, review by
+# review; many listings average accuracy over batches too. Both averages are right only if all batches have the same size. If you
+# sort by length, the last batch is smaller, and it contains the longest reviews:
 
 # %%
 batch_sizes = np.array([64, 64, 6])
@@ -680,12 +680,12 @@ for name, values in (("loss", losses), ("accuracy", correct)):
     print(f"{name:8} over reviews {values.mean():.4f}, over batches {np.mean(by_batch):.4f}")
 
 # %% [markdown]
-# In the made-up case six reviews of 134 move the accuracy by far. Of our validation batches one is short, and the two means can
-# differ by a point or so. The cure costs nothing: collect all answers, then take one mean.
+# In the made-up case six of 134 reviews change the accuracy a lot. One of our validation batches is smaller, and the two means can
+# differ by a point or so. The fix costs nothing: collect all predictions, then take one mean.
 
 # %% [markdown]
-# **Exercise 04.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. In: a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
-# from batch to batch. Out: the accuracy over all reviews. For example, four right answers of four in one batch and none of one in the next give 0.8.
+# **Exercise 04.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. You get a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
+# from batch to batch. Return the accuracy over all reviews. For example, four right answers of four in one batch and none of one in the next give 0.8.
 
 
 # %% tags=["exercise"]
@@ -711,8 +711,8 @@ checks.check("04.3", accuracy_over, mine=False)  # the same check, on the soluti
 # %% [markdown]
 # ### Whole reviews
 #
-# The last fault costs time. The listing never cuts a review, and its network is large: with `n_layers` and dropout between
-# layers its kind of listing has two layers of 256. What an epoch multiplies can be counted without running it.
+# The last problem costs time. The listing never truncates a review, and its network is large: listings of this kind, with `n_layers` and dropout
+# between layers, use two layers of 256. You can count the multiplications of an epoch without running it.
 
 
 # %%
@@ -727,14 +727,14 @@ places = {}
 for name, lengths in (("listing", whole), ("course", cut)):
     batches = batching.make_batches(lengths, batch_size=64, generator=torch.Generator().manual_seed(0))
     places[name] = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
-    print(f"{name:8} longest {lengths.max():5,} words, {places[name] / 1e6:.1f} million places an epoch, "
-          f"{each_token[name]:7,} products at each")  # fmt: skip
+    print(f"{name:8} longest {lengths.max():5,} words, {places[name] / 1e6:.1f} million positions an epoch, "
+          f"{each_token[name]:7,} multiplications at each")  # fmt: skip
 ratio = places["listing"] * each_token["listing"] / (places["course"] * each_token["course"])
-print(f"the listing multiplies {ratio:.0f} times as much in an epoch")
+print(f"the listing needs {ratio:.0f} times as many multiplications in an epoch")
 
 # %% [markdown]
-# And measured, side by side on one machine: the listing in this kernel, repaired as above, and the course's LSTM in the other
-# one, on the same reviews and for as many epochs. `bench/torchtext_listing.py` wrote the record.
+# We also measured the time on one machine: the listing in this kernel, fixed as above, and the course's LSTM in the other
+# kernel, on the same reviews and for the same number of epochs. `bench/torchtext_listing.py` wrote these results.
 
 # %%
 record = json.loads((cli.course_folder() / "bench" / "results" / "torchtext_listing.json").read_text())
@@ -746,27 +746,27 @@ print(f"{times['times_faster']['median']:.0f} times faster; the scores are after
       f"{tested['train_reviews']:,} reviews")  # fmt: skip
 
 # %% [markdown]
-# The larger network reads every word and is no better for it. Start small and cut, and grow when the validation score asks
-# for it.
+# The larger network reads every word but is no better. Start with a small model and truncated texts, and make them larger only if
+# the validation score improves.
 
 # %% [markdown]
-# ## 6 What each fault costs
+# ## 6 What each bug costs
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.bars_with_intervals(ax, {name: interval for name, interval in found.items() if name != "untrained"})
 ax.axvline(0.5, color="black", linestyle=":", linewidth=1)
-ax.set_title("Two silent faults cost accuracy, the third can")
+ax.set_title("Two silent bugs cost accuracy, the third can")
 plots.show(fig, alt="Validation accuracy with intervals in three pairs, right above wrong: vectors used or not, batch first or time first, "
            "state after the last word or after the padding. In the first two the wrong one lies lower, time first at the dotted 0.5; in the last the distance depends on the run.")  # fmt: skip
 
 # %% [markdown]
-# Read the points in pairs, the right program above the one with a fault. The dotted line is a coin. In the last pair the distance is
-# chance, as we saw; it can be nothing at all.
+# Read the points in pairs, the correct program above the one with a bug. The dotted line is chance level. In the last pair the difference
+# varies from run to run, as we saw: this bug can cost 21 points or almost none, so a good score does not prove that it is absent.
 
 # %% [markdown]
-# **Exercise 04.4 (choice): a loss, but no coin.** The network that read time first is a coin. Reading after the padding may cost much or little,
-# but it makes no coin of the network. Why?
+# **Exercise 04.4 (choice): worse, but above chance.** The network that read time first is at chance level. Reading after the padding may cost much or little,
+# but the network stays above chance. Why?
 # Run the check to see the answers to choose from, then write the letter in quotes.
 
 # %% tags=["exercise"]
@@ -784,7 +784,7 @@ checks.check("04.4", my_explanation, mine=False)  # the same check, on the solut
 
 
 # %% [markdown]
-# ## 7 What one writes today
+# ## 7 What you would write today
 #
 # | in the listing | in torchtext 0.18 | today |
 # |---|---|---|
@@ -797,7 +797,7 @@ checks.check("04.4", my_explanation, mine=False)  # the same check, on the solut
 # | padding inside the iterator | `transforms.ToTensor(padding_value=...)` | `DataCollatorWithPadding`, `batching.collate`: ids **and mask** |
 # | the training loop | the same | `training.fit`, or `transformers.Trainer` |
 #
-# The right-hand column outlives the names in it. Tokens, ids, padding, mask and batches are the same in all three, which is why we could
+# The names will change again, but the ideas stay. Tokens, ids, padding, mask and batches are the same in all three columns, which is why we can
 # check one against the other:
 
 # %%
@@ -822,11 +822,11 @@ checks.quiz("04")
 # %% [markdown]
 # ## Summary
 #
-# * A listing that cannot have run is common. Look for the line that no release accepts before you look for your own mistake.
-# * Errors are the cheap faults. The dear ones run: vectors that are never used, time and batch exchanged, a state read after the padding.
-# * Print one decoded example and all shapes just before the model, and give a text alone and in company: the answer must be the same.
-# * The pieces have today's counterparts, and the ideas did not change.
+# * Published listings that can never have run are common. Look for a line that no release accepts before you look for your own mistake.
+# * Bugs that raise an error are cheap. Silent ones are expensive: vectors that are never used, time and batch swapped, a state read after the padding.
+# * Print one decoded example and all shapes just before the model, and predict a text alone and in a batch: the answer must be the same.
+# * Every part of the listing has a counterpart today, and the ideas did not change.
 #
-# **To think about.** Which of these faults would your own tests have caught? Which would a reviewer?
+# **To think about.** Which of these bugs would your own tests have caught? Which would a reviewer have found?
 #
 # **Next:** [05 What pretraining buys](05_what_pretraining_buys.ipynb).

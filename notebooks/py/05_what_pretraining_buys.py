@@ -19,7 +19,7 @@
 #
 # **What you will be able to do:** say what BERT, RoBERTa and GPT were trained to do and compute each loss by hand, compute
 # attention from the weights of a real checkpoint, pretrain a small BERT yourself, and measure with a probe what a
-# pretrained model knows before anybody has fine-tuned it.
+# pretrained model knows before fine-tuning.
 #
 # **Before you start:** notebooks 01 and 02. **Time:** 60 minutes to read and play; the code takes about two minutes.
 
@@ -69,29 +69,29 @@ device = Accelerator().device  # for what takes time; what we only look at stays
 # %% [markdown]
 # ## 1 Two kinds of training
 #
-# **<abbr title="预训练">Pretraining</abbr>** trains a model on a great deal of text, on questions that the text itself answers. **Fine-tuning** goes
-# on from those parameters, with a few labelled examples of the task you care about. The formula of notebook 01,
-# $\min_w \frac{1}{n}\sum_i l(y_i, f(x_i; w))$, holds for both. What differs is where the labels $y_i$ come from and
+# **<abbr title="预训练">Pretraining</abbr>** trains a model on a large amount of text, with labels that come from the text itself. **Fine-tuning** continues
+# from those parameters, with a few labelled examples of the task you care about. The formula of notebook 01,
+# $\min_w \frac{1}{n}\sum_i l(y_i, f(x_i; w))$, describes both. They differ in where the labels $y_i$ come from and
 # where $w$ starts.
 #
 # | | pretraining | fine-tuning |
 # |---|---|---|
-# | question and answer | a word of the text, hidden and then shown | a review, and its class |
-# | who writes the answers | nobody: they stand in the text | people |
+# | input and label | a text with a hidden word, and that word | a review, and its class |
+# | who writes the labels | nobody: they are in the text | people |
 # | how much text | BERT: 3,300 million words | here: 5,600 sentences |
 # | where $w$ starts | random numbers | where pretraining ended |
-# | how often | once, by somebody with many processors | for every task, in minutes |
+# | how often | once, by a team with many processors | for every task, in minutes |
 #
-# Older texts call pretraining "unsupervised" or "semi-supervised". Today's word is **self-supervised**, and it is the
-# better one. There *is* a right answer to every question, and the loss is the same cross-entropy that any classifier
+# Older texts call pretraining "unsupervised" or "semi-supervised". Today's term is **self-supervised**, and it is the
+# better one. Every prediction *has* a right answer, and the loss is the same cross-entropy that any classifier
 # uses, so it is not <abbr title="无监督">unsupervised</abbr>. And <abbr title="半监督">semi-supervised</abbr> means something else: one task, with labels for some of the
 # examples.
 #
-# The three best-known <abbr title="预训练模型">pretrained models</abbr> differ in the question they are asked.
+# The three best-known <abbr title="预训练模型">pretrained models</abbr> differ in what they have to predict.
 #
-# | model | sees | is asked | at which places |
+# | model | sees | predicts | at which positions |
 # |---|---|---|---|
-# | BERT (2018) | both sides | which word is hidden here? Do these two pieces of text follow each other? | 15 % of the words, chosen once |
+# | BERT (2018) | both sides | which word is hidden here? Does one text follow the other? | 15 % of the words, chosen once |
 # | RoBERTa (2019) | both sides | which word is hidden here? | 15 % of the words, chosen anew every time |
 # | GPT (2018 to today) | the left side only | which word comes next? | all |
 #
@@ -100,8 +100,8 @@ device = Accelerator().device  # for what takes time; what we only look at stays
 # %% [markdown]
 # ## 2 BERT's question: which word is hidden?
 #
-# Take a batch of two real sentences. Choose 15 % of the places at random, but never the markers `[CLS]` and `[SEP]`. Of the chosen
-# places 80 % are covered with `[MASK]`, 10 % get a random word, and 10 % stay as they are.
+# Take a batch of two real sentences. Choose 15 % of the positions at random, but never the special tokens `[CLS]` and `[SEP]`. Of the chosen
+# positions 80 % are replaced by `[MASK]`, 10 % by a random word, and 10 % stay as they are.
 
 # %%
 tokenizer = pretrained.load_tokenizer()
@@ -115,7 +115,7 @@ print("input_ids", tuple(input_ids.shape), tokenizer.convert_ids_to_tokens(input
 
 # %%
 def hide_words(input_ids, special, mask_id, vocab_size, generator, rate=0.15, cover=0.8):
-    """Return the ids (B, T) with some words hidden, and bool (B, T): True at the chosen places."""
+    """Return the ids (B, T) with some words hidden, and bool (B, T): True at the chosen positions."""
     chosen = torch.bernoulli(torch.full(input_ids.shape, rate).masked_fill(special, 0), generator=generator).bool()
     covered = torch.bernoulli(torch.full(input_ids.shape, cover), generator=generator).bool() & chosen
     swapped = torch.bernoulli(torch.full(input_ids.shape, 0.5), generator=generator).bool() & chosen & ~covered
@@ -128,11 +128,11 @@ def hide_words(input_ids, special, mask_id, vocab_size, generator, rate=0.15, co
 hidden, chosen = hide_words(input_ids, special, tokenizer.mask_token_id, len(tokenizer), torch.Generator().manual_seed(3))
 for row in range(2):
     print(" ".join(tokenizer.convert_ids_to_tokens(hidden[row])))
-    print("    the answers:", tokenizer.convert_ids_to_tokens(input_ids[row][chosen[row]]))
+    print("    the labels:", tokenizer.convert_ids_to_tokens(input_ids[row][chosen[row]]))
 
 # %% [markdown]
-# The answers are the words that stood there. The `transformers` library does this in a collator. With the same seed, ours must agree
-# with it in every place; the collator marks the places that do not count with the label $-100$.
+# The labels are the original words. The `transformers` library does this in a data collator. With the same seed, ours must agree
+# with it at every position; the collator marks the positions that the loss ignores with the label $-100$.
 
 # %%
 collator = DataCollatorForLanguageModeling(tokenizer, seed=3)
@@ -143,9 +143,9 @@ torch.testing.assert_close(labels, collated["labels"])
 print("the library hides the same words; labels of the second sentence:", labels[1].tolist())
 
 # %% [markdown]
-# Why not cover all of them? Fine-tuning never shows a `[MASK]`. A model that was only ever asked at `[MASK]` would use the other
-# words as hints, but need not keep a good state at their own places. Because a visible word may be wrong, or may be asked for, every place has to be
-# understood. Do the shares come out as promised?
+# Why not replace all of them by `[MASK]`? Fine-tuning never shows a `[MASK]`. If a model predicted only at `[MASK]`, it would use the other
+# words as hints, but would not need a good state at their own positions. Because a visible word may be wrong, or may have to be predicted, the model
+# needs a good state at every position. Do the shares come out as planned?
 
 # %%
 many = text.encode_wordpieces(sentences.train, tokenizer, max_length=48)
@@ -156,18 +156,18 @@ flat_hidden, flat_chosen = hide_words(
 )
 shares = [flat_chosen[~is_marker].float().mean(), (flat_hidden[flat_chosen] == tokenizer.mask_token_id).float().mean(),
           (flat_hidden[flat_chosen] == flat[flat_chosen]).float().mean()]  # fmt: skip
-print(f"{len(flat):,} tokens: {shares[0]:.1%} chosen; of these {shares[1]:.1%} covered and {shares[2]:.1%} left as they are")
+print(f"{len(flat):,} tokens: {shares[0]:.1%} chosen; of these {shares[1]:.1%} masked and {shares[2]:.1%} unchanged")
 
 # %% [markdown]
-# ### The loss, at the chosen places only
+# ### The loss, at the chosen positions only
 #
-# A <abbr title="掩码语言模型">masked language model</abbr> gives $V$ logits at each place. With $\mathcal{M}$ the set of chosen places and $t_j$ the true
-# token at place $j$,
+# A <abbr title="掩码语言模型">masked language model</abbr> gives $V$ logits at each position. With $\mathcal{M}$ the set of chosen positions and $t_j$ the true
+# token at position $j$,
 #
 # $$L = -\frac{1}{|\mathcal{M}|} \sum_{j \in \mathcal{M}} \log p_j(t_j), \qquad
 # p_j(v) = \frac{e^{z_{jv}}}{\sum_{u=1}^{V} e^{z_{ju}}}.$$
 #
-# It is the cross-entropy of notebook 01 with $C = V$ classes. We try it on an untrained BERT, small enough to be made in a blink.
+# It is the cross-entropy of notebook 01 with $C = V$ classes. We try it on an untrained BERT that is small enough to create in a moment.
 
 # %%
 torch.manual_seed(0)
@@ -181,16 +181,16 @@ by_hand = -log_p[chosen].gather(1, input_ids[chosen][:, None]).mean()
 
 torch.testing.assert_close(by_hand, nn.functional.cross_entropy(z[chosen], input_ids[chosen]))
 torch.testing.assert_close(by_hand, output.loss)
-print("logits", tuple(z.shape), "- by hand = torch = transformers, about", round(by_hand.item(), 1), "nats")
+print("logits", tuple(z.shape), "- by hand = torch = transformers, about", round(by_hand.item(), 1))
 
 # %% [markdown]
-# Once more the untrained loss is no accident: all $V$ words are equally likely, so it is close to $\log V = \log 30{,}522 = 10.3$.
-# Losses of language models are often given as **perplexity**, $e^L$: the number of equally likely words the model
-# hesitates between. Here that is all of them.
+# Again we can explain the untrained loss: all $V$ words are about equally likely, so it is close to $\log V = \log 30{,}522 = 10.3$.
+# Losses of language models are often given as **perplexity**, $e^L$: the model is as uncertain as if it had to choose among that many equally
+# likely words. Here that is the whole vocabulary.
 
 # %% [markdown]
-# **Exercise 05.1 (complete): the probability of a hidden word.** Write `probability_of(logits, token_id)`. In: the logits of one
-# hidden place, float $(V,)$, and the id of a token. Out: the probability $p_j(v)$ that the model gives to this token there, a number. For
+# **Exercise 05.1 (complete): the probability of a hidden word.** Write `probability_of(logits, token_id)`. You get the logits at one
+# hidden position, float $(V,)$, and the id of a token. Return the probability $p_j(v)$ that the model gives to this token, a number. For
 # example, four equal logits give each token 0.25.
 
 
@@ -217,22 +217,22 @@ checks.check("05.1", probability_of, mine=False)  # the same check, on the solut
 # %% [markdown]
 # ## 3 What RoBERTa changed
 #
-# RoBERTa has BERT's architecture and asks a better question, with more text and for longer.
+# RoBERTa has BERT's architecture and a better training objective, and was trained on more text and for longer.
 #
-# 1. **Dynamic masking.** BERT's places were chosen when the data were prepared, so the same words were asked for again
-#    and again. RoBERTa chooses anew whenever it reads a sentence.
-# 2. **No second question.** BERT also had to say whether two pieces of text follow each other (*next-sentence prediction*). RoBERTa
+# 1. **Dynamic masking.** BERT's positions were chosen once, when the data were prepared, so BERT had to predict the same words again
+#    and again. RoBERTa chooses new positions whenever it reads a sentence.
+# 2. **No second task.** BERT also had to predict whether one text follows another (*next-sentence prediction*). RoBERTa
 #    left that out and did as well or better; nearly all later models followed.
 
 # %%
 generator = torch.Generator().manual_seed(1)
 for epoch in range(1, 5):
     _, now_chosen = hide_words(input_ids, special, tokenizer.mask_token_id, len(tokenizer), generator)
-    print(f"epoch {epoch} asks for:", ", ".join(tokenizer.convert_ids_to_tokens(input_ids[now_chosen])) or "nothing")
+    print(f"epoch {epoch} hides:", ", ".join(tokenizer.convert_ids_to_tokens(input_ids[now_chosen])) or "nothing")
 
 # %% [markdown]
-# Each time other words of the two sentences are asked for; so short a text can even be spared. After $k$ epochs a word has been asked for at least once with probability
-# $1 - 0.85^k$; with fixed places it stays at 15 % for ever. We count.
+# Each epoch hides different words of the two sentences; in such a short text it can even hide none. After $k$ epochs a word has been hidden at least once with probability
+# $1 - 0.85^k$; with fixed positions this stays at 15 % for ever. We count.
 
 # %%
 asked = torch.zeros(len(flat), dtype=torch.bool)
@@ -242,13 +242,13 @@ for _ in range(10):
     share_asked.append(asked[~is_marker].float().mean().item())
 formula = 1 - 0.85 ** np.arange(1, 11)
 np.testing.assert_allclose(share_asked, formula, atol=0.02 if profile.name == "smoke" else 0.005)
-print("words asked for after 1, 3 and 10 epochs:", ", ".join(f"{share_asked[k - 1]:.0%}" for k in (1, 3, 10)))
+print("words hidden at least once after 1, 3 and 10 epochs:", ", ".join(f"{share_asked[k - 1]:.0%}" for k in (1, 3, 10)))
 
 # %% [markdown]
 # ## 4 GPT's question: which word comes next?
 #
-# GPT predicts every token from those before it. The labels are the input moved by one place, and no place may look to
-# the right. With $T$ tokens there are $T - 1$ questions:
+# GPT predicts every token from those before it. The labels are the input shifted by one position, and no position may attend
+# to the right. With $T$ tokens there are $T - 1$ predictions:
 #
 # $$L = -\frac{1}{T-1} \sum_{j=1}^{T-1} \log p(t_{j+1} \mid t_1, \ldots, t_j).$$
 
@@ -257,17 +257,17 @@ torch.manual_seed(0)
 markers = {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id}
 gpt_config = GPT2Config(vocab_size=len(tokenizer), n_embd=64, n_layer=2, n_head=2, **markers)
 untrained_gpt = GPT2LMHeadModel(gpt_config).eval()
-untrained_gpt.loss_type = "ForCausalLM"  # transformers cannot tell it from the name of the class, and says so in a warning
+untrained_gpt.loss_type = "ForCausalLM"  # transformers cannot infer it from the name of the class, and would warn
 one = input_ids[:1]  # (1, T), without padding
 with torch.no_grad():
     output = untrained_gpt(input_ids=one, labels=one)
 log_p = output.logits.log_softmax(dim=2)
-by_hand = -log_p[:, :-1].gather(2, one[:, 1:, None]).mean()  # the logits at place j answer for token j + 1
+by_hand = -log_p[:, :-1].gather(2, one[:, 1:, None]).mean()  # the logits at position j predict token j + 1
 torch.testing.assert_close(by_hand, output.loss)
-print("next-token loss by hand = transformers; the library moves the labels by one place itself")
+print("next-token loss by hand = transformers; the library shifts the labels by one position itself")
 
 # %% [markdown]
-# That no place looks to the right can be tested from outside. Change the last word, and see at which places the prediction changes.
+# You can test from outside that no position attends to the right: change the last word, and see at which positions the prediction changes.
 
 
 # %%
@@ -284,13 +284,13 @@ print("GPT  ", places_that_notice(untrained_gpt))
 print("BERT ", places_that_notice(untrained_bert))
 
 # %% [markdown]
-# In GPT only the changed place and those to its right notice (`x`); in BERT all do. So GPT can write, one word after
-# the other, and gets a lesson from every token. BERT sees both sides, which is better for *understanding* a given sentence, but learns
-# from 15 % of the tokens it reads.
+# In GPT only the predictions at the changed position and to its right change (`x`); in BERT all do. So GPT can generate text one word after
+# the other, and it learns from every token. BERT sees both sides, which is better for *understanding* a given sentence, but it learns
+# from only 15 % of the tokens it reads.
 
 # %% [markdown]
-# **Exercise 05.2 (predict): who sees the future.** Another sentence has ten tokens, and the fourth is exchanged for another word.
-# At how many of the ten places can the prediction change, in GPT and in BERT? Write down two numbers.
+# **Exercise 05.2 (predict): who sees the future.** Another sentence has ten tokens, and the fourth is replaced by another word.
+# At how many of the ten positions can the prediction change, in GPT and in BERT? Write down two numbers.
 
 # %% tags=["exercise"]
 my_places = ...  # (GPT, BERT)
@@ -307,25 +307,25 @@ checks.check("05.2", my_places, mine=False)  # the same check, on the solution a
 
 
 # %% [markdown]
-# ## 5 How the words get together: attention
+# ## 5 How words exchange information: attention
 #
-# In both models a word learns about the others through **<abbr title="注意力">attention</abbr>**. Each layer makes three vectors of every token's
+# In both models a word gets information about the others through **<abbr title="注意力">attention</abbr>**. Each layer computes three vectors from every token's
 # state $x_j$: a query $q_j$ (what am I looking for?), a key $k_j$ (what do I offer?) and a value $v_j$ (what do I pass
-# on?). Where query and key fit, much of the value flows. With $Q, K, V \in \mathbb{R}^{T \times d}$:
+# on?). The better a query matches a key, the more of the value is passed on. With $Q, K, V \in \mathbb{R}^{T \times d}$:
 #
 # $$A = \mathrm{softmax}\!\Big(\frac{Q K^\top}{\sqrt{d}} + M\Big), \qquad \text{output} = A V .$$
 #
-# $A \in \mathbb{R}^{T \times T}$ has rows that sum to one. The mask $M$ is $-\infty$ where a token must not look: at padding in BERT,
-# and also at everything to the right in GPT. A layer does this several times side by side, with $d$ of its $D$ numbers
+# $A \in \mathbb{R}^{T \times T}$ has rows that sum to one. The mask $M$ is $-\infty$ where a token must not attend: at padding in BERT,
+# and also at everything to the right in GPT. A layer does this several times in parallel, with $d$ of its $D$ numbers
 # for each **head**.
 #
-# From here on the <abbr title="检查点">checkpoint</abbr> is the one that the course brings along: MiniLM, 6 layers, $D = 384$, 12 heads. It has BERT's architecture
+# From here on the <abbr title="检查点">checkpoint</abbr> is the one that comes with the course: MiniLM, 6 layers, $D = 384$, 12 heads. It has BERT's architecture
 # and vocabulary. It was made from BERT-like teachers by distillation (notebook 08) and then tuned as a sentence <abbr title="编码器">encoder</abbr>, so
-# that sentences of like meaning get like vectors. It stands in for BERT because it is five times smaller.
+# that sentences with similar meaning get similar vectors. We use it in place of BERT because it is five times smaller.
 
 # %%
 encoder = pretrained.load_encoder()
-encoder.set_attn_implementation("eager")  # the slower way, which can return A
+encoder.set_attn_implementation("eager")  # the slower implementation, which can return A
 with torch.no_grad():
     output = encoder(input_ids, batch["attention_mask"], output_attentions=True, output_hidden_states=True)
 
@@ -350,7 +350,7 @@ assert (A.masked_select(padding.expand_as(A)) == 0).all()
 print("A by hand = the model's own; A V by hand = torch's; padding gets no attention")
 
 # %% [markdown]
-# GPT's mask is the lower triangle. The same lines with another $M$ give torch's `is_causal=True`.
+# GPT may attend only to the lower triangle. The same lines with a different $M$ give torch's `is_causal=True`.
 
 # %%
 T = x.shape[1]
@@ -358,13 +358,13 @@ future = torch.ones(T, T, dtype=torch.bool).triu(1)  # True above the diagonal: 
 causal = scores.masked_fill(future, -torch.inf).softmax(dim=2)
 theirs = nn.functional.scaled_dot_product_attention(Q, K, V, is_causal=True)
 torch.testing.assert_close(causal @ V, theirs, atol=1e-5, rtol=1e-4)
-print("what the first word looks at:", causal[0, 0, :4].tolist(), "- itself only")
+print("attention of the first word:", causal[0, 0, :4].tolist(), "- only to itself")
 
 # %% [markdown]
-# ### What do the heads look at?
+# ### What do the heads attend to?
 #
 # There are $6 \times 12$ heads. On 64 sentences we measure how much attention each pays to the token just before, to the token just
-# after, and to the markers `[CLS]` and `[SEP]`, and draw the strongest of each kind on one sentence.
+# after, and to the special tokens `[CLS]` and `[SEP]`, and draw the strongest of each kind on one sentence.
 
 # %%
 sixty_four = text.encode_wordpieces(data.evenly(sentences.train, 64), tokenizer, max_length=48)
@@ -385,7 +385,7 @@ strongest = {name: divmod(int(heads.argmax()), 12) for name, heads in share.item
 for name, (layer, head) in strongest.items():
     print(f"layer {layer}, head {head:2}: pays {share[name][layer, head]:.0%} of its attention to {name}")
 print(
-    f"all heads on average: {share['[CLS] and [SEP]'].mean():.0%} to the markers, which are {is_marker_here.sum() / real.sum():.0%} of the tokens"
+    f"all heads on average: {share['[CLS] and [SEP]'].mean():.0%} to the special tokens, which are {is_marker_here.sum() / real.sum():.0%} of the tokens"
 )
 
 # %%
@@ -393,24 +393,24 @@ shown_tokens = tokenizer.convert_ids_to_tokens(input_ids[0])
 fig, axes = plt.subplots(1, 3, figsize=(11, 4.4), sharey=True)
 for ax, (name, (layer, head)) in zip(axes, strongest.items(), strict=True):
     plots.heat_map(ax, output.attentions[layer][0, head].numpy(), rows=shown_tokens, columns=shown_tokens, limits=(0, 1))
-    ax.set(title=f"layer {layer}, head {head}:\n{name}", xlabel="looks at")
+    ax.set(title=f"layer {layer}, head {head}:\n{name}", xlabel="attends to")
     ax.tick_params(axis="x", rotation=90)
 axes[0].set_ylabel("token")
 plots.show(fig, alt="Three heat maps of attention over one sentence. Left: nearly all weight just below the diagonal, the token before. "
            "Middle: weight just above the diagonal, the token after. Right: one dark column, at `[CLS]`.")  # fmt: skip
 
 # %% [markdown]
-# The first head has an exact job: it fetches the token before. The second mostly fetches the token after. The third
-# rests on `[CLS]` nearly everywhere, a marker that means nothing of itself. One reading: so a head rests when it has nothing to add (Clark and others, 2019,
-# section 3.2). Such jobs can be read off. But a dark square is **not an explanation** of an answer. Above the first layer a "token" is already a
-# mixture of the whole sentence, six layers of twelve heads follow each other, and what counts is the value that is
-# passed on, which the picture does not show.
+# The first head attends almost only to the token before. The second mostly attends to the token after. The third
+# attends to `[CLS]` nearly everywhere, a special token without a meaning of its own. One interpretation: a head does this when it has nothing to add (Clark and others, 2019,
+# section 3.2). You can read such roles from the pictures. But a dark square is **not an explanation** of a prediction. Above the first layer a "token" is already a
+# mixture of the whole sentence, there are six layers of twelve heads, and the picture does not show the values that are
+# passed on.
 
 # %% [markdown]
 # ## 6 Pretrain a small BERT yourself
 #
-# Our text is 8,000 reviews of IMDB's training part, **without their labels**. The vocabulary is that of notebook 02, cut to a
-# few thousand words, with one more token: `<mask>`. The reviews become one long stream, cut into windows of $T = 32$.
+# Our text is 8,000 reviews of IMDB's training set, **without their labels**. The vocabulary is that of notebook 02, limited to a
+# few thousand words, with one more token: `<mask>`. We join the reviews into one long stream and split it into windows of $T = 32$.
 
 # %%
 reviews = data.load_splits("imdb", train_size=profile.reviews_train)
@@ -435,24 +435,24 @@ unseen = windows_of(text.encode_words(reviews.validation, vocabulary, max_length
 print(f"V = {V:,}; corpus {tuple(corpus.shape)}, {corpus.numel():,} words; unseen {tuple(unseen.shape)}")
 
 # %% [markdown]
-# What would a guess cost? Who knows nothing pays $\log V$. Who knows how common each word is, but does not read the
-# sentence, pays the entropy of the word frequencies, the **unigram** price. Only what lies below that price has been
-# learned from context. We fix which words of unseen reviews are asked for, all of them covered.
+# First the baselines. Uniform guessing has the loss $\log V$. If you predict each word by its frequency, without reading the
+# sentence, you get the entropy of the word frequencies, the **unigram** baseline. Only a loss below it shows that a model has
+# learned from context. We choose once which words of unseen reviews have to be predicted, and mask all of them.
 
 # %% tags=["approx"]
 unseen_hidden, unseen_chosen = hide_words(unseen, unseen <= 1, mask_id, V, torch.Generator().manual_seed(0), cover=1.0)
 frequency = np.bincount(corpus.flatten(), minlength=V) + 1e-3
-frequency[[0, 1, mask_id]] = 1e-3  # padding, unknown words and the mask itself are never asked for
+frequency[[0, 1, mask_id]] = 1e-3  # padding, unknown words and the mask itself are never predicted
 log_frequency = torch.from_numpy(np.log(frequency / frequency.sum())).float()
 unigram_price = -log_frequency[unseen[unseen_chosen]].mean().item()
-print(f"{int(unseen_chosen.sum()):,} questions. Knows nothing: {np.log(V):.2f} nats, perplexity {V:,}. "
-      f"Knows the frequencies: {unigram_price:.2f} nats, perplexity {np.exp(unigram_price):.0f}.")  # fmt: skip
+print(f"{int(unseen_chosen.sum()):,} hidden words. Uniform guessing: loss {np.log(V):.2f}, perplexity {V:,}. "
+      f"Unigram baseline: loss {unigram_price:.2f}, perplexity {np.exp(unigram_price):.0f}.")  # fmt: skip
 
 # %% [markdown]
-# The model is the class that BERT uses, with one layer and $D = 64$. A minute is short, so it gets a head start in three places.
-# Its word vectors are those of notebook 02, counted from the same reviews; the vectors of its positions are the sines and
-# cosines of the first Transformer, in which neighbouring places are alike; and its output bias is $\log p$ of the word
-# frequencies, so that what falls below the unigram price comes from context. Everything else starts at random.
+# The model is the class that BERT uses, with one layer and $D = 64$. A minute of training is short, so we initialise three parts well.
+# Its word vectors are those of notebook 02, counted from the same reviews; its position embeddings are the sines and
+# cosines of the first Transformer, in which neighbouring positions have similar vectors; and its output bias is $\log p$ of the word
+# frequencies, so that every improvement over the unigram baseline comes from context. Everything else starts at random.
 
 # %%
 torch.manual_seed(seed)
@@ -470,8 +470,8 @@ at_start = copy.deepcopy(small_bert)
 print("parameters:", f"{layers.count_parameters(small_bert).total:,}")
 
 # %% [markdown]
-# The loop is that of every training run. Two choices are for the short time too: 30 % of the words are hidden in place of 15 %, and
-# all of these are covered. The output layer is computed at the chosen places only.
+# The training loop is the usual one. Two more choices save time: 30 % of the words are hidden instead of 15 %, and
+# all of them are masked. The output layer is computed only at the chosen positions.
 
 
 # %%
@@ -512,21 +512,21 @@ def unseen_loss(model) -> float:
 # %% tags=["nbval-ignore-output"]
 losses = pretrain(small_bert, profile.pretraining_steps)
 small_bert.eval()
-print(f"price of an unseen hidden word: {unseen_loss(small_bert):.2f} nats, guesser {unigram_price:.2f}")
+print(f"loss at hidden words of unseen reviews: {unseen_loss(small_bert):.2f}, unigram baseline {unigram_price:.2f}")
 
 # %%
 fig, ax = plt.subplots()
 ax.plot(plots.smooth(losses, span=50), color=plots.COLOURS[0], linestyle="-", label="pretraining, mean of last 50")
-ax.axhline(np.log(V), color="black", linestyle=":", linewidth=1.2, label="knows nothing: log V")
-ax.axhline(unigram_price, color=plots.COLOURS[1], linestyle="--", linewidth=1.2, label="knows the frequencies")
-ax.set(xlabel="step (32 windows of 32 words)", ylabel="loss at hidden words (nats)")
-ax.set_title("A minute is enough to beat the guesser, slowly")
+ax.axhline(np.log(V), color="black", linestyle=":", linewidth=1.2, label="uniform guessing: log V")
+ax.axhline(unigram_price, color=plots.COLOURS[1], linestyle="--", linewidth=1.2, label="unigram baseline")
+ax.set(xlabel="step (32 windows of 32 words)", ylabel="loss at hidden words")
+ax.set_title("A minute of pretraining beats the unigram baseline")
 ax.legend()
-plots.show(fig, alt="Loss at hidden words over the steps of pretraining. It starts above the dashed unigram price, crosses it and keeps "
-           "falling slowly; the dotted line of log V lies far above.")  # fmt: skip
+plots.show(fig, alt="Loss at hidden words over the steps of pretraining. It starts above the dashed unigram baseline, crosses it and keeps "
+           "falling slowly; the dotted line of log V is far above.")  # fmt: skip
 
 # %% [markdown]
-# How far below the guesser does it get, on reviews that it has not read?
+# How far below the unigram baseline does it get, on unseen reviews?
 
 # %%
 saved = unigram_price - unseen_loss(small_bert)
@@ -534,16 +534,16 @@ claims.check_claim("05 nats that pretraining saves over the unigram price, unsee
 
 # %%
 assert saved > 0 or profile.name == "smoke"
-print("below the unigram price" if profile.name != "smoke" else "not measured in the smoke profile")
+print("below the unigram baseline" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %% [markdown]
-# It begins high, because the random layer talks into the frequencies, and the first steps teach it to be quiet. Then the curve goes below
-# the dashed line. What lies below was learned from context, and
+# The loss starts high, because the random layer disturbs the predictions of the output bias, and the first steps reduce that. Then the curve falls below
+# the dashed line. That improvement was learned from context, and
 # nobody wrote a label. It is still far from a real BERT, which reads thousands of times as much text.
 #
 # ## 7 What did that minute buy?
 #
-# First by eye: fill in the blank, before and after.
+# First we look at examples: fill in the blank, before and after pretraining.
 
 
 # %%
@@ -563,11 +563,11 @@ for sentence in blanks:
     print(sentence, "\n    before:", fill(at_start, sentence), "\n    after: ", fill(small_bert, sentence))
 
 # %% [markdown]
-# Before, the words have nothing to do with the blank. After, look whether the answers have the right kind: "worst" after "one of the", a verb
-# after "would not". With a few words around it the model has learned habits of speech. It has not learned to understand films.
+# Before pretraining the words have nothing to do with the blank. After it, check whether they are of the right kind: "worst" after "one of the", a verb
+# after "would not". From the few words around a blank the model has learned common phrases. It has not learned to understand films.
 #
-# Now by number. We freeze each network, take the mean of its states as <abbr title="特征">features</abbr> of a Rotten Tomatoes sentence, and let logistic
-# regression read the sentiment: a **<abbr title="探针">probe</abbr>**. Three networks of one shape: all random; the start (counted vectors, random layer);
+# Now we measure it. We freeze each network, take the mean of its states as <abbr title="特征">features</abbr> of a Rotten Tomatoes sentence, and train logistic
+# regression to predict the sentiment: a **<abbr title="探针">probe</abbr>**. We compare three networks of the same shape: one with random weights; one as it was before pretraining (counted vectors, random layer);
 # and the pretrained one.
 
 
@@ -593,7 +593,7 @@ plots.show(fig, alt="Test accuracy of the probe with intervals for three small n
            "are higher.")  # fmt: skip
 
 # %% [markdown]
-# The same sentences were asked of all three, so we look at the differences:
+# All three predicted the same sentences, so we can compute paired differences:
 
 # %%
 over_random = evaluation.difference_interval(small_correct["after pretraining"], small_correct["all random"], blocks)
@@ -606,15 +606,15 @@ over_start = evaluation.difference_interval(
 claims.check_claim("05 small BERT after pretraining minus its start, sentences", over_start.estimate)
 
 # %% [markdown]
-# A sober result. Learned words beat random ones, but filling in blanks for a minute did not make sentiment easier to read: the plain counted
-# vectors do at least as well. The states have learned to say which word *fits here*, and "good" and "bad" fit the same places. What
-# makes a checkpoint useful for sentiment comes with far more text, more layers and more time. So we turn to one.
+# The result is sobering. Learned word vectors beat random ones, but a minute of filling in blanks did not make sentiment easier to predict: the plain counted
+# vectors do at least as well. The states have learned which word *fits here*, and "good" and "bad" fit at the same positions. A checkpoint that
+# is useful for sentiment needs far more text, more layers and more time. So we now use one.
 #
 # ## 8 What a real checkpoint knows
 #
-# Now the checkpoint, frozen: nothing of it is trained. Each sentence becomes the mean of its tokens' states, one vector per layer, and
-# a **probe** (logistic regression) tries to read the sentiment from it. What the probe can read stands in the states; a control must tell how much of it pretraining put there.
-# First by hand; `layers.sentence_features` does the same for the last layer.
+# Now we take the checkpoint and freeze it: none of its weights is trained. Each sentence becomes the mean of its tokens' states, one vector per layer, and
+# a **probe** (logistic regression) tries to predict the sentiment from it. The probe shows what information is in the states; a control shows how much of it comes from pretraining.
+# First we do it by hand; `layers.sentence_features` does the same for the last layer.
 
 
 # %%
@@ -640,8 +640,8 @@ np.testing.assert_allclose(by_hand[-1], layers.sentence_features(encoder, few), 
 print("features of 8 sentences", by_hand.shape, "- by hand = packaged")
 
 # %% [markdown]
-# Encoding is the dear part and needs doing once. We take 1,024 labelled sentences, and the same network with random
-# weights as a control: what the probe reads there came from the words and from the *shape* of the network, not from pretraining. About a minute.
+# Encoding is the expensive part, and we do it only once. We take 1,024 labelled sentences, and the same network with random
+# weights as a control: what the probe finds there comes from the words and from the *architecture*, not from pretraining. This takes about a minute.
 
 # %%
 labelled = data.evenly(sentences.train, min(1024, len(sentences.train)))
@@ -663,7 +663,7 @@ def words_baseline():
 # %% [markdown]
 # ### Which layer knows most about sentiment?
 #
-# The choice is made on the validation part, so that the test part stays untouched.
+# We choose the layer on the validation set, so that the test set stays untouched.
 
 # %%
 y_train, y_validation = labelled.labels, sentences.validation.labels
@@ -679,15 +679,15 @@ low, middle, high = ([getattr(interval, end) for interval in by_layer] for end i
 ax.fill_between(range(len(middle)), low, high, color=plots.COLOURS[5], alpha=0.3, label="95 % interval")
 ax.plot(range(len(middle)), middle, "o-", color=plots.COLOURS[0], label="probe on the frozen states")
 ax.set(xlabel="layer (0: the word embeddings, before any attention)", ylabel="validation accuracy")
-ax.set_title("Sentiment is read best from the layers before the last")
+ax.set_title("The layers before the last show sentiment best")
 ax.legend()
 plots.show(fig, alt="Validation accuracy of the probe for layers 0 to 6 with intervals: it rises from layer 0 to layers 4 and 5 "
            "and is lower at the last.")  # fmt: skip
 
 # %% [markdown]
-# The probe reads more from layer to layer and less at the end, though neighbours lie within each other's intervals. The last layer was tuned to say what a
+# The accuracy of the probe rises from layer to layer and falls at the end, although the intervals of neighbouring layers overlap. The last layer was tuned to represent what a
 # sentence is *about*, and whether the writer liked it is only part of that. Note layer 0: these are static word vectors, and
-# they already carry much of the verdict. For fine-tuning (notebook 06) this does not matter; there every layer may move.
+# they already contain much of the sentiment. For fine-tuning (notebook 06) this does not matter, because every layer can change there.
 
 # %% [markdown]
 # **Exercise 05.3 (choice): what the probe shows.** Read the figure again, with its shaded intervals. Run the check to see the answers
@@ -737,8 +737,8 @@ plots.show(fig, alt="Validation accuracy against the number of labelled sentence
            "MiniLM lies clearly above TF-IDF from 64 labels on.")  # fmt: skip
 
 # %% [markdown]
-# Read it sideways: to reach the height of the probe with 64 labels, TF-IDF needs many times as many. With 16 labels the luck of the draw
-# (the shaded range) is about as large as the difference. With 1,024 the range is zero for a plain reason: there are no more
+# Compare the curves horizontally: to reach the accuracy of the probe with 64 labels, TF-IDF needs many times as many. With 16 labels the variation between draws
+# (the shaded range) is about as large as the difference. With 1,024 the range is zero for a simple reason: there are no more
 # sentences to draw from, so all ten draws are the same.
 
 # %%
@@ -757,7 +757,7 @@ plots.show(fig, alt="Test accuracy with intervals on Rotten Tomatoes: random wei
            "layer highest.")  # fmt: skip
 
 # %% [markdown]
-# Two differences on the same sentences, against random weights and against counting words:
+# We compute two paired differences on the same sentences, from random weights and from TF-IDF:
 
 # %%
 gain = evaluation.difference_interval(correct["MiniLM, best layer"], correct["random weights, frozen"], blocks)
@@ -769,16 +769,16 @@ claims.check_claim("05 frozen MiniLM minus TF-IDF at 1,024 labels", over_words.e
 
 # %%
 assert min(gain.low, over_words.low) > 0 or profile.name == "smoke"
-print("both gains are larger than their noise" if profile.name != "smoke" else "not measured in the smoke profile")
+print("both intervals lie above zero" if profile.name != "smoke" else "not measured in the smoke profile")
 
 # %% [markdown]
-# The architecture alone gives little: random weights mix the words without knowing any. The gain over TF-IDF is what
-# pretraining bought before a single weight was fine-tuned. It is a few points, not a miracle: the rest has to come from fine-tuning.
+# The architecture alone gives little, because random weights mix the words without knowing them. The gain over TF-IDF is what
+# pretraining buys before you fine-tune a single weight. It is a few points; more has to come from fine-tuning.
 
 # %% [markdown]
 # ## 9 One word, many vectors
 #
-# A word vector from notebook 02 is the same wherever the word stands. A pretrained encoder gives a vector to the word
+# A word vector from notebook 02 is the same wherever the word occurs. A pretrained encoder gives a vector to the word
 # *in its sentence*. We take real sentences with "light" and "score", sorted by hand by what the word means there.
 
 # %%
@@ -823,7 +823,7 @@ sense = np.repeat([0, 1], 8)  # two meanings, eight sentences each
 in_context = {word: vectors_of(word) for word in senses}
 
 # %% [markdown]
-# Two directions of the last layer, one picture for each word:
+# We project the states of the last layer to two directions, one picture for each word:
 
 # %%
 titles = {"light": "Two meanings of light, two groups", "score": "Two meanings of score, partly mixed"}
@@ -831,30 +831,30 @@ fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
 for ax, (word, states) in zip(axes, in_context.items(), strict=True):
     centred = states[-1] - states[-1].mean(0)  # (n, D), last layer
     points = (centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:2].T).numpy()
-    points = points * np.sign(points[0])  # a direction has no sign of its own
+    points = points * np.sign(points[0])  # the sign of a direction is arbitrary
     plots.scatter_words(ax, points, [""] * 16, sense, list(senses[word]))
     ax.set(title=titles[word], xlabel="first direction", ylabel="second direction")
 plots.show(fig, alt="Two maps of one word in sixteen sentences each. For light, brightness and not heavy form two separate groups. For score, "
            "music and marks overlap in part.")  # fmt: skip
 
 # %% [markdown]
-# The static vector would be a single point in each picture. In context the two meanings of "light" part clearly; those of "score" only in
-# part, because "a good score" can be said of both. A number: how often does the nearest other sentence use the word in the same sense?
+# A static vector would be a single point in each picture. In context the two meanings of "light" separate clearly; those of "score" only
+# partly, because "a good score" fits both. To measure this: how often does the nearest other sentence use the word in the same sense?
 
 # %% tags=["approx"]
 for word, states in in_context.items():
     unit = nn.functional.normalize(states, dim=2)
-    similarity = unit @ unit.transpose(1, 2) - 2 * torch.eye(16)  # (layers + 1, n, n), never oneself
+    similarity = unit @ unit.transpose(1, 2) - 2 * torch.eye(16)  # (layers + 1, n, n), excluding itself
     agree = (sense[similarity.argmax(dim=2).numpy()] == sense).sum(axis=1)
     print(f"{word}: nearest neighbour has the same sense in {agree.tolist()} of 16, layers 0 to 6")
 
 # %% [markdown]
-# Read the first number of each row first. At layer 0 the word itself is the same everywhere, and only its place in the sentence differs; even
-# that agrees more often than the 8 of a coin. For "light" the layers then sort all sixteen; for "score" this number shows no gain.
+# Read the first number of each row first. At layer 0 the word itself is the same everywhere, and only its position in the sentence differs; even
+# so, the senses agree more often than 8 of 16, the chance level. For "light" the higher layers get all sixteen right; for "score" this number shows no gain.
 #
 # ## 10 Other checkpoints
 #
-# The same functions take a folder or the name of a checkpoint on the hub. With a network you can repeat section 8 with the models of section 1:
+# The same functions take a folder or the name of a checkpoint on the hub. With an internet connection you can repeat section 8 with the models of section 1:
 #
 # ```python
 # tokenizer = pretrained.load_tokenizer("google-bert/bert-base-uncased")
@@ -863,51 +863,55 @@ for word, states in in_context.items():
 # encoder = pretrained.load_encoder("openai-community/gpt2")
 # ```
 #
-# Tokenizer and encoder must have the same name: ids of one vocabulary mean nothing in another. (GPT-2 has no padding token: set
+# Load tokenizer and encoder under the same name: the ids of one vocabulary mean nothing in another. (GPT-2 has no padding token: set
 # `tokenizer.pad_token = tokenizer.eos_token` before you make batches.)
 
 # %%
 for name, (_, megabytes) in pretrained.HUB.items():
-    print(f"{name:40} {megabytes:4} MB to fetch, once")
+    print(f"{name:40} {megabytes:4} MB to download, once")
 
 # %% [markdown]
-# ## 11 Classic bug: a loss at every place
+# ## 11 Classic bug: a loss at every position
 #
-# The labels of the places that were not chosen must be $-100$. Forget that, and the loss is taken everywhere; at most places the
-# answer stands in the input. Nothing crashes, and the curve looks splendid. We train two small BERTs from the
-# same start for the same number of steps, one with the bug.
+# The labels of the positions that were not chosen must be $-100$. If you forget that, the loss is computed at every position, and at most positions the
+# label is in the input. Nothing crashes, and the curve looks splendid. We train two small BERTs from the
+# same initial weights for the same number of steps, one with the bug.
 
 # %% tags=["nbval-ignore-output"]
 num_steps, reported, price = min(profile.pretraining_steps, 250), {}, {}
-for name, everywhere in (("chosen places", False), ("every place", True)):
+for name, everywhere in (("chosen positions", False), ("every position", True)):
     model = copy.deepcopy(at_start).train()
     reported[name] = np.mean(pretrain(model, num_steps, everywhere)[-20:])
     price[name] = unseen_loss(model.eval())
 
 # %% tags=["nbval-ignore-output"]
 for name in reported:
-    print(f"loss at {name:13}: the curve says {reported[name]:.2f} nats, a hidden word really costs {price[name]:.2f}")
-print(f"the guesser who does not read pays {unigram_price:.2f}")
+    print(f"loss at {name:16}: training curve {reported[name]:.2f}, at hidden words of unseen reviews {price[name]:.2f}")
+print(f"unigram baseline: {unigram_price:.2f}")
 
 # %% [markdown]
-# What must hold whatever the seed:
+# This must be true for any seed:
 
 # %%
-assert price["every place"] - reported["every place"] > 1 or profile.name == "smoke"
-print("the curve of the bug is more than a nat too low" if profile.name != "smoke" else "not measured in the smoke profile")
+assert price["every position"] - reported["every position"] > 1 or profile.name == "smoke"
+print(
+    "with the bug the training loss is too low by more than 1"
+    if profile.name != "smoke"
+    else "not measured in the smoke profile"
+)
 
 # %%
-claims.check_claim("05 nats by which the copying bug flatters itself", price["every place"] - reported["every place"])
+claims.check_claim("05 nats by which the copying bug flatters itself", price["every position"] - reported["every position"])
 
 # %% [markdown]
-# With the bug the model learns to copy its input. After so few steps both read hardly better than the guesser. The honest curve says so,
-# and the other one promises far too much. The mark of this bug is a loss that is too good to be true; the test for it is to measure at covered
-# places only. BERT's 10 % of chosen words left visible are a small, deliberate dose of the same thing, so a loss over all chosen places flatters a little too.
+# With the bug the model learns to copy its input. After so few steps neither model is much better than the unigram baseline. The correct curve shows this,
+# and the other one looks far too good. If a loss is too good to be true, look for this bug, and measure the loss at masked
+# positions only. BERT leaves 10 % of the chosen words visible on purpose, so a loss over all chosen positions is a little too optimistic too.
 
 # %% [markdown]
-# **Exercise 05.4 (debug): labels that forget -100.** `labels_for(input_ids, chosen)` makes the labels of a masked language model. In: ids
-# $(B, T)$ and `chosen`, bool $(B, T)$. Out: labels $(B, T)$ which the loss counts at the chosen places only. This one has the bug of this
-# section. Mend it.
+# **Exercise 05.4 (debug): labels that forget -100.** `labels_for(input_ids, chosen)` makes the labels of a masked language model. You get ids
+# $(B, T)$ and `chosen`, bool $(B, T)$. Return labels $(B, T)$ that make the loss count only the chosen positions. The version below has the bug of this
+# section. Fix it.
 
 
 # %% tags=["exercise"]
@@ -940,18 +944,18 @@ checks.quiz("05")
 # %% [markdown]
 # ## Summary
 #
-# * Pretraining asks questions that the text itself answers: which word is hidden (BERT, RoBERTa), which comes next (GPT). The loss is
-#   the cross-entropy of notebook 01 with $V$ classes, at the places that were asked for.
-# * Attention is $\mathrm{softmax}(QK^\top/\sqrt{d} + M)V$. The mask $M$ is what separates BERT from GPT.
-# * A minute of pretraining beats a guesser who knows only frequencies, but does not make sentiment easier to read. A real checkpoint, frozen, beats random weights by far and word
-#   counts clearly when labels are few.
-# * Its vector of a word depends on the sentence; the layers before its last show sentiment best.
+# * Pretraining takes its labels from the text itself: the hidden word (BERT, RoBERTa) or the next word (GPT). The loss is
+#   the cross-entropy of notebook 01 with $V$ classes, at the positions to be predicted.
+# * Attention is $\mathrm{softmax}(QK^\top/\sqrt{d} + M)V$. BERT and GPT differ in the mask $M$.
+# * A minute of pretraining beats the unigram baseline, but does not make sentiment easier to predict. A real checkpoint, frozen, beats random weights by far, and it clearly beats word
+#   counts when there are few labels.
+# * Its vector of a word depends on the sentence; the layers before the last show sentiment best.
 #
 # **What is the difference between fine-tuning and pretraining?** Pretraining starts from random numbers and learns how a language works,
-# from text without labels; it is done once and costs a great deal. Fine-tuning starts from what pretraining found and learns one task, from
-# labelled examples; it is done for every task and costs minutes. Both lower a loss by the same steps.
+# from text without labels; it is done once and is very expensive. Fine-tuning starts from the pretrained weights and learns one task, from
+# labelled examples; it is done for every task and takes minutes. Both minimise a loss with the same kind of steps.
 #
-# **To think about.** BERT is asked at 15 % of the places and GPT at all. Why not hide half of the words? Would next-word prediction have
-# been a fairer pretraining for a model that is to classify whole sentences?
+# **To think about.** BERT predicts at 15 % of the positions and GPT at all of them. Why not hide half of the words? Would next-word prediction be
+# a better pretraining for a model that has to classify whole sentences?
 #
 # **Next:** [06 Fine-tune BERT](06_fine_tune_bert.ipynb).

@@ -20,7 +20,7 @@
 # **What you will be able to do:** fine-tune a pretrained BERT in seven steps and explain each of them, read its curves
 # and its errors, say with an interval how much it helps and what it costs, and save it so that others can use it.
 #
-# **Before you start:** notebooks 02 (splits, baselines), 03 (the training loop) and, for the why, 05.
+# **Before you start:** notebooks 02 (splits, baselines), 03 (the training loop) and, for the background, 05.
 # **Time:** one hour to read and play; the code takes about five minutes.
 
 # %% tags=["nbval-skip"]
@@ -72,9 +72,9 @@ device = Accelerator().device
 # %% [markdown]
 # ## 1 Load the pretrained model
 #
-# Fine-tuning starts from parameters that somebody else has paid for. Ours is **MiniLM**, a `BertModel` of 6 layers and
-# width $D = 384$: a small BERT that was taught by larger ones and then tuned to give similar sentences similar vectors.
-# It stands in for `bert-base` (12 layers, $D = 768$), which has the same parts and takes about eight times as long for each token.
+# Fine-tuning starts from parameters that somebody else has trained. Ours is **MiniLM**, a `BertModel` of 6 layers and
+# width $D = 384$: a small BERT that was distilled from larger ones and then tuned to give similar sentences similar vectors.
+# We use it in place of `bert-base` (12 layers, $D = 768$), which has the same architecture and takes about eight times as long for each token.
 # On a GPU, set `COURSE_PROFILE=full` and give `load_classifier` the name `"google-bert/bert-base-uncased"`; nothing else changes.
 
 # %%
@@ -90,13 +90,13 @@ for name, part in sizes.items():
     print(f"{name:18} {layers.count_parameters(part).total:>12,} parameters")
 
 # %% [markdown]
-# Half of the parameters are the table of word pieces. The <abbr title="任务头">head</abbr> is new: it has as many rows as there are classes and
-# random numbers in them. Everything else arrives trained.
+# Half of the parameters are the embeddings of the subword tokens. The <abbr title="任务头">head</abbr> is new: it has one row for each class and
+# starts with random numbers. Everything else is pretrained.
 #
 # ## 2 Prepare the data
 #
-# The same sentences and the same split as in notebook 02, so that all results stand in one table. Each sentence becomes
-# `[CLS]`, its word pieces, `[SEP]`.
+# We use the same sentences and the same split as in notebook 02, so that all results are comparable. Each sentence becomes
+# `[CLS]`, its subword tokens, `[SEP]`.
 
 # %%
 splits = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train, test_size=profile.test_size)
@@ -108,20 +108,20 @@ for name, tensor in first.items():
 print(tokenizer.convert_ids_to_tokens(first["input_ids"][0].tolist()))
 
 # %% [markdown]
-# A batch of $B = 4$ sentences, padded to the longest of them. How many sentences lose their end at our limit, and how
+# This is a batch of $B = 4$ sentences, padded to the longest of them. How many sentences are truncated at our limit, and how
 # much padding is left after bucketing?
 
 # %%
 uncut = text.encode_wordpieces(splits.train, tokenizer, max_length=512).lengths
 batches = batching.make_batches(encoded.train.lengths, batch_size=32)
-print(f"pieces in a sentence: median {np.median(uncut):.0f}, longest {uncut.max()}")
-print(f"cut at {profile.sentences_max_length}: {np.mean(uncut > profile.sentences_max_length):.1%} of the sentences")
-print(f"padding in bucketed batches: {batching.padding_waste(encoded.train.lengths, batches):.1%} of all places")
+print(f"tokens in a sentence: median {np.median(uncut):.0f}, longest {uncut.max()}")
+print(f"truncated at {profile.sentences_max_length}: {np.mean(uncut > profile.sentences_max_length):.1%} of the sentences")
+print(f"padding in bucketed batches: {batching.padding_waste(encoded.train.lengths, batches):.1%} of all positions")
 
 # %% [markdown]
-# Nearly nothing is lost and nearly nothing is wasted. Now follow one batch through the model. The encoder turns ids
-# into states $S \in \mathbb{R}^{B \times T \times D}$. A classifier of the BERT family looks at the state of the first
-# token only, and answers with
+# We lose almost no text and waste almost no work on padding. Now follow one batch through the model. The encoder turns ids
+# into states $S \in \mathbb{R}^{B \times T \times D}$. A classifier of the BERT family uses only the state of the first
+# token, and computes
 #
 # $$p = \tanh(W_p\, S_{:,0} + b_p) \in \mathbb{R}^{B \times D}, \qquad \text{logits} = W_c\, p + b_c \in \mathbb{R}^{B \times C}.$$
 
@@ -140,15 +140,15 @@ print("states", tuple(states.shape), " p", tuple(p.shape), " logits", tuple(logi
 
 # %% tags=["nbval-ignore-output"]
 untrained = prediction.evaluate(model, encoded.validation)
-print(f"untrained: accuracy {untrained.accuracy:.3f}, loss {untrained.loss:.3f} nats (log 2 = {np.log(2):.3f})")
+print(f"untrained: accuracy {untrained.accuracy:.3f}, loss {untrained.loss:.3f} (log 2 = {np.log(2):.3f})")
 
 # %% [markdown]
-# As good as a coin, as it must be: the encoder may know a lot, but the head throws dice. If your untrained loss is far
-# from $\log C$, look for a mistake now, before training hides it.
+# It is at chance level, as it should be: the encoder may know a lot, but the head has random weights. If your untrained loss is far
+# from $\log C$, look for a bug now, before training hides it.
 
 # %% [markdown]
-# **Exercise 06.1 (predict): the price of knowing nothing.** You want to fine-tune the same model to give one to five stars, so its head has
-# $C = 5$ rows. About which loss, in nats, must the untrained model show? Give it to two decimals.
+# **Exercise 06.1 (predict): the untrained loss.** You want to fine-tune the same model to give one to five stars, so its head has
+# $C = 5$ rows. About which loss should the untrained model have? Give it to two decimals.
 
 # %% tags=["exercise"]
 my_untrained_loss = ...
@@ -167,7 +167,7 @@ checks.check("06.1", my_untrained_loss, mine=False)  # the same check, on the so
 # %% [markdown]
 # ## 3 The loss
 #
-# Cross-entropy, as in notebook 01, now for $C$ classes. For one sentence with logits $z \in \mathbb{R}^C$ and label $y$
+# We use cross-entropy, as in notebook 01, now for $C$ classes. For one sentence with logits $z \in \mathbb{R}^C$ and label $y$
 #
 # $$l = -\log \frac{e^{z_y}}{\sum_c e^{z_c}} = \log \sum_c e^{z_c} - z_y .$$
 
@@ -180,12 +180,12 @@ with torch.no_grad():
 print("by hand = torch = transformers")
 
 # %% [markdown]
-# The loss takes **logits**, not probabilities: it takes the softmax itself. Hand it probabilities and it still runs,
-# only flatter and slower, since a softmax of a softmax can never be sure.
+# The loss expects **logits**, not probabilities: it applies the softmax itself. If you pass probabilities it still runs,
+# but training is slower, since a softmax of a softmax can never be confident.
 
 # %% [markdown]
-# **Exercise 06.2 (debug): the softmax before the loss.** `loss_of(logits, labels)` should give the mean cross-entropy of a batch. In: logits,
-# float $(B, C)$, and labels, int $(B,)$. Out: a number. This one trains, and never well. Mend it.
+# **Exercise 06.2 (debug): the softmax before the loss.** `loss_of(logits, labels)` should return the mean cross-entropy of a batch. You get logits,
+# float $(B, C)$, and labels, int $(B,)$. Return a number. A model trains with the version below, but never well. Fix it.
 
 
 # %% tags=["exercise"]
@@ -228,9 +228,9 @@ torch.testing.assert_close(parameter.data, stepped)
 print("one step of AdamW by hand = torch.optim.AdamW:", stepped.tolist())
 
 # %% [markdown]
-# The learning rate is small, 1e-4, because the parameters are good already and a long step would throw them away. And it is
-# not constant: it grows over the first tenth of the steps (**<abbr title="预热">warm-up</abbr>**), while Adam's means are still guesses, and
-# then falls to zero, so that the last steps settle.
+# The learning rate is small, 1e-4, because the parameters are good already and long steps would destroy them. It follows
+# a **learning-rate schedule**: it grows over the first tenth of the steps (**<abbr title="预热">warm-up</abbr>**), while Adam's running means are still inaccurate, and
+# then decays linearly to zero, so that the last steps are small.
 
 # %%
 config = training.TrainingConfig(num_epochs=profile.bert_epochs, learning_rate=1e-4, batch_size=32, seed=seed)
@@ -244,8 +244,8 @@ for _ in range(num_steps):
     optimizer.step()  # no gradients yet, so nothing moves
     schedule.step()
 fig, ax = plt.subplots(figsize=(7, 2.6))
-plots.curves(ax, {"rate": rates}, marks=False)
-ax.set(xlabel="step", ylabel="learning rate", title="The rate warms up, then falls to zero")
+plots.curves(ax, {"learning rate": rates}, marks=False)
+ax.set(xlabel="step", ylabel="learning rate", title="The learning rate warms up, then decays to zero")
 plots.show(
     fig,
     alt="Learning rate over the steps of the run: a straight rise to 0.0001 over the first tenth, then a straight fall to zero.",
@@ -253,8 +253,8 @@ plots.show(
 
 # %% [markdown]
 # **Exercise 06.3 (complete): the learning rate at a step.** Write `rate_at(step, num_steps, warmup_steps, peak)`, the learning rate in this figure. Steps count
-# from 0. During the first `warmup_steps` steps it rises in a straight line, as `step / warmup_steps` of the peak. At step
-# `warmup_steps` it stands at the peak, and from there it falls in a straight line, to zero at step `num_steps`. For example,
+# from 0. During the first `warmup_steps` steps it rises linearly, as `step / warmup_steps` of the peak. At step
+# `warmup_steps` it is at the peak, and from there it decays linearly to zero at step `num_steps`. For example,
 # `rate_at(3, 20, 4, 1.0)` is 0.75.
 
 
@@ -284,9 +284,9 @@ checks.check("06.3", rate_at, mine=False)  # the same check, on the solution abo
 #
 # ### The loop, once more
 #
-# It is that of notebook 03, line by line: the model gets the **mask**, gradients are cut to length 1 (**<abbr title="梯度裁剪">gradient clipping</abbr>**) so that
-# one odd batch cannot wreck the parameters, and the **schedule** moves the rate. New is only what goes in, a pretrained model. To see the
-# loop work, let it learn eight sentences by heart: a model that cannot do that has a bug.
+# It is the loop of notebook 03, line by line: the model gets the **mask**, gradients are scaled down to a norm of at most 1 (**<abbr title="梯度裁剪">gradient clipping</abbr>**) so that
+# one odd batch cannot ruin the parameters, and the **schedule** changes the learning rate. Only the model is new: it is pretrained. To see the
+# loop work, let it overfit eight sentences: if a model cannot do that, there is a bug.
 
 # %%
 small_test = pretrained.load_classifier(seed=seed).to(device)
@@ -311,19 +311,19 @@ del small_test, optimizer, schedule
 fig, ax = plt.subplots(figsize=(7, 2.8))
 plots.curves(ax, {"loss": losses})
 ax.axhline(np.log(2), color="black", linewidth=0.8, linestyle=":")
-ax.annotate("knows nothing: log 2", (len(losses) * 0.7, np.log(2)), (0, 4), textcoords="offset points")
+ax.annotate("random guessing: log 2", (len(losses) * 0.7, np.log(2)), (0, 4), textcoords="offset points")
 ax.set_ylim(0, 0.85)
-ax.set(xlabel="step", ylabel="loss (nats)", title="Eight sentences are learned by heart in a few steps")
+ax.set(xlabel="step", ylabel="loss", title="The model overfits eight sentences in a few steps")
 plots.show(fig, alt="Loss on eight sentences over 15 steps: it starts near log 2 and falls close to zero.")
 assert losses[-1] < 0.2
 
 # %% [markdown]
-# It can learn. (Whether it has understood is what validation and test are for.)
+# It can learn. (Validation and test will show whether it generalises.)
 
 # %% [markdown]
-# **Exercise 06.4 (complete): gradients cut to a length.** Write `clipped(gradients, max_norm)`. In: a list of float tensors, the gradients of all parameters, and a number. Out: a list of
-# tensors of the same shapes. If the length of all gradients together, as one long vector, is above `max_norm`, multiply all of them by one factor so that it becomes
-# `max_norm`; else give them back unchanged. For example, the gradients 3 and 4 have the length 5; cut to 1 they become 0.6 and 0.8.
+# **Exercise 06.4 (complete): gradient clipping.** Write `clipped(gradients, max_norm)`. You get a list of float tensors, the gradients of all parameters, and a number. Return a list of
+# tensors of the same shapes. If the norm of all gradients together, as one long vector, is above `max_norm`, multiply all of them by the same factor so that it becomes
+# `max_norm`; otherwise return them unchanged. For example, the gradients 3 and 4 have the norm 5; clipped to 1 they become 0.6 and 0.8.
 
 
 # %% tags=["exercise"]
@@ -351,10 +351,10 @@ checks.check("06.4", clipped, mine=False)  # the same check, on the solution abo
 # ### The real run
 #
 # `training.fit` is the same loop with a live panel, with validation, and with the best weights kept. **We freeze the
-# table of word pieces**: it holds half of the parameters, most of its rows never occur in our sentences, and without
-# it a step is shorter. Everything else is trained.
+# token embeddings**: they are half of the parameters, most of their rows never occur in our sentences, and without
+# them a step is faster. Everything else is trained.
 #
-# The run is two epochs in one piece; on two processor cores it takes one to three minutes. **The panel is live:** watch the curves, or
+# The run is two epochs in one cell; on two processor cores it takes one to three minutes. **The panel is live:** watch the curves, or
 # press its stop button (if it does not answer, press ■ in the toolbar). After a stop you still have the best weights so far.
 
 # %%
@@ -373,28 +373,28 @@ for record in history.records:
     )
 
 # %% [markdown]
-# Most of what there is to learn about this task is learned in the first epoch. At the end `fit` restores the weights that were best on
+# The model learns most of this task in the first epoch. At the end `fit` restores the weights that were best on
 # validation, which need not be the last.
 
 # %% [markdown]
 # ## 6 Validate
 #
-# The curves, drawn from what `fit` returned, for readers without a live panel.
+# Here are the curves from the history that `fit` returned, for readers without a live panel.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2))
 plots.training_curves(axes, history)
-axes[0].set_title("Training loss falls on, validation loss stops")
+axes[0].set_title("Training loss keeps falling, validation loss stops")
 axes[1].set_title("Most is gained in the first epoch")
 plots.show(fig, alt="Left: training loss of each batch, its running mean and the validation loss over steps: flat at first, then falling, training "
            "further than validation. Right: validation accuracy after each epoch, above 0.75 each time; the untrained 0.5 is below the axis.")  # fmt: skip
 
 # %% [markdown]
-# What to look for: training loss far below validation loss means that the model learns sentences by heart, which is
-# called **<abbr title="过拟合">overfitting</abbr>**; both flat at
-# $\log 2$ means that it learns nothing (a rate ten times too large, or a frozen head). In ours the two losses part when the second
-# epoch begins and the model meets its sentences again: some it now knows by heart. The accuracy does not suffer, and `fit` keeps the best
-# weights in any case. Validation is where choices are made. The number of epochs, the rate and the batch size above were chosen there, not on the test set.
+# What to look for: if the training loss is far below the validation loss, the model memorises its training sentences, which is
+# called **<abbr title="过拟合">overfitting</abbr>**; if both stay flat at
+# $\log 2$, it learns nothing (a learning rate ten times too large, or a frozen head). In our run the two losses separate when the second
+# epoch begins and the model sees its sentences again: it has memorised some of them. The accuracy does not suffer, and `fit` keeps the best
+# weights in any case. Make all choices on the validation set. The number of epochs, the learning rate and the batch size above were chosen there, not on the test set.
 
 # %%
 claims.check_claim("06 validation accuracy of the fine-tuned encoder", max(r.validation_accuracy for r in history.records))
@@ -417,8 +417,8 @@ my_diagnosis = "b"
 checks.check("06.5", my_diagnosis, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
-# **Exercise 06.6 (debug): the epoch that the test part chose.** After each epoch of a run somebody noted two accuracies. `accuracy_to_report(validation, test)`
-# takes these two lists of equal length and should give the one number that may be published: the test accuracy of the model that one would keep. Mend it.
+# **Exercise 06.6 (debug): the epoch chosen on the test set.** After each epoch of a run somebody noted two accuracies. `accuracy_to_report(validation, test)`
+# takes these two lists of equal length and should return the number that you may publish: the test accuracy of the model that you would keep. Fix it.
 
 
 # %% tags=["exercise"]
@@ -441,10 +441,10 @@ def accuracy_to_report(validation, test):
 checks.check("06.6", accuracy_to_report, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
-# ## 7 Test, against honest rivals
+# ## 7 Test, against fair baselines
 #
-# A result alone says little. Four rivals, from the simplest up, on the same training and test sentences: the commonest class; TF-IDF
-# with logistic regression (notebook 02); the LSTM of notebook 03; and the **<abbr title="冻结">frozen</abbr>** encoder, whose mean states feed a linear head
+# A result alone says little. We compare with four baselines on the same training and test sentences, from the simplest up: the most frequent class; TF-IDF
+# with logistic regression (notebook 02); the LSTM of notebook 03; and the **<abbr title="冻结">frozen</abbr>** encoder, whose mean states are the input of a linear head
 # (notebook 05).
 
 # %%
@@ -465,7 +465,7 @@ vocabulary = text.Vocabulary.from_tokens((text.basic_english(sentence) for sente
 words = data.Splits(*(text.encode_words(part, vocabulary, max_length=60) for part in splits))
 torch.manual_seed(seed)
 lstm = models.LSTMClassifier(len(vocabulary))
-lstm.embedding.weight.data.mul_(0.2)  # smaller random vectors are unlearned sooner
+lstm.embedding.weight.data.mul_(0.2)  # training overcomes smaller random vectors sooner
 lstm_config = training.TrainingConfig(num_epochs=3, learning_rate=3e-3, batch_size=32, seed=seed)
 lstm_history = training.fit(lstm, words.train, words.validation, lstm_config, on_step=lambda history: None)
 correct["LSTM"] = prediction.evaluate(lstm, words.test).predictions == test.labels
@@ -483,7 +483,7 @@ correct["frozen encoder + linear head"] = probe.predict(test_features) == test.l
 del encoder
 
 # %% [markdown]
-# And now, once, the test set for the fine-tuned model.
+# Now we evaluate the fine-tuned model on the test set, once.
 
 # %%
 probabilities = prediction.predict_proba(model, encoded.test)  # (n, C)
@@ -502,18 +502,18 @@ for name, score in scores.items():
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 3.2))
 plots.bars_with_intervals(ax, scores)
-ax.set_title("Pretraining pays on single sentences once it is fine-tuned")
+ax.set_title("On single sentences the fine-tuned model is best")
 plots.show(fig, alt="Test accuracy with 95 percent intervals of five models on the same sentences: majority 0.5, the LSTM, "
            "the frozen encoder and TF-IDF at about seventy to seventy-five percent, and the fine-tuned encoder highest, above eighty.")  # fmt: skip
 
 # %% [markdown]
-# Look at the frozen encoder: it knows a lot of English, yet it does not beat counting words. In notebook 05 it did, with 1,024
-# labels and its best layer; here are five times as many, and counting gains more from each further label. And it was tuned to put sentences about the
-# same thing together, and a good and a bad review of a comedy are about the same thing. Fine-tuning turns that
-# knowledge towards opinion.
+# Look at the frozen encoder: it knows a lot of English, yet it does not beat TF-IDF. In notebook 05 it did, with 1,024
+# labels and its best layer; here we have five times as many labels, and TF-IDF gains more from each additional label. The encoder was also tuned to give sentences about the
+# same topic similar vectors, and a good and a bad review of a comedy have the same topic. Fine-tuning adapts that
+# knowledge to sentiment.
 #
-# All models answered *the same* sentences, so there is a sharper question than comparing two intervals: sentence by
-# sentence, how often is one right where the other is wrong?
+# All models predicted *the same* sentences, so a paired comparison is more precise than comparing two intervals: sentence by
+# sentence, how often is one model right where the other is wrong?
 
 # %% tags=["nbval-ignore-output"]
 rivals = [name for name in correct if name != "fine-tuned encoder"]
@@ -531,15 +531,15 @@ for name, interval in measured.items():
     print(claims.check_claim(name, interval.estimate))
 
 # %% [markdown]
-# **Does <abbr title="微调">fine-tuning</abbr> help?** Here, yes: the whole interval of the gain over each rival lies above zero. It is not free: the table says
-# what each point costs in minutes and <abbr title="可训练参数">trained parameters</abbr>. And it is not a law. On the long IMDB reviews of notebook 02 the linear model reads
-# every word and stands more than ten points higher than here, while a BERT on a laptop can afford the first few hundred pieces only. Do not
-# assume that fine-tuning clears that bar: ask the baseline first.
+# **Does <abbr title="微调">fine-tuning</abbr> help?** Here, yes: the whole interval of the gain over each baseline lies above zero. It is not free: the table shows
+# what each point costs in minutes and <abbr title="可训练参数">trained parameters</abbr>. And it is not always so. On the long IMDB reviews of notebook 02 the linear model reads
+# every word and scores more than ten points higher than here, while on a laptop BERT can only read the first few hundred tokens. Do not
+# assume that fine-tuning beats that score: run the baseline first.
 
 # %%
 if profile.name != "smoke":
     assert all(gain.low > 0 for gain in gains.values())
-print("rivals that fine-tuning beats by more than the noise:", len(gains), "of", len(rivals))
+print("baselines for which the interval of the gain lies above zero:", len(gains), "of", len(rivals))
 
 # %% [markdown]
 # ## 8 Read the errors
@@ -556,8 +556,8 @@ plots.show(fig, alt="Two tables of true class against predicted class for TF-IDF
            "often in both directions.")  # fmt: skip
 
 # %% [markdown]
-# Compare the two wrong corners: the more they differ, the more a model leans towards one class, and that changes from run to run. Where does fine-tuning gain most? Our guess before looking: in sentences that turn
-# round ("but", "not", "too"), because a bag of words cannot see what a *not* belongs to.
+# Compare the two off-diagonal cells: the more they differ, the more a model is biased towards one class, and that changes from run to run. Where does fine-tuning gain most? Our hypothesis before looking: in sentences with
+# a contrast or a negation ("but", "not", "too"), because a bag of words cannot see what a *not* refers to.
 
 # %% tags=["nbval-ignore-output"]
 turns = np.array(
@@ -572,9 +572,9 @@ for name, group in (("turning", turns), ("plain", ~turns)):
     )
 
 # %% [markdown]
-# Compare the two intervals before you believe the guess: where they overlap, these test sentences cannot tell.
+# Compare the two intervals before you believe the hypothesis: if they overlap, this test set is too small to confirm it.
 #
-# The most instructive sentences are those where the model is sure and wrong.
+# The most instructive sentences are those where the model is confident and wrong.
 
 # %% tags=["nbval-ignore-output"]
 confidence = probabilities.max(axis=1)
@@ -584,13 +584,13 @@ for index in wrong[np.argsort(-confidence[wrong])][:5]:
     print(f"says {says} ({confidence[index]:.0%}), labelled {test.class_names[test.labels[index]]}:\n   {test.texts[index]}")
 
 # %% [markdown]
-# Read each of them as a person: is it irony, a quotation, a mixed verdict, or a wrong label? Such a list is worth more than
-# another decimal of accuracy, because it says what to do next.
+# Read each of them yourself: is it irony, a quotation, a mixed verdict, or a wrong label? Such a list is worth more than
+# another decimal of accuracy, because it tells you what to do next.
 #
 # ## 9 Save, load, use
 #
 # The model is saved as `safetensors` (numbers only, nothing that could run) with its configuration and its tokenizer. Any
-# program with `transformers` can load the folder; here, its own pipeline gives the probabilities that we get.
+# program with `transformers` can load the folder; we check that its own pipeline gives the same probabilities as our model.
 
 # %%
 from transformers import pipeline
@@ -600,7 +600,7 @@ logging.disable_progress_bar()
 folder = Path("outputs") / "06_fine_tuned"
 shutil.rmtree(folder, ignore_errors=True)  # an earlier run of this notebook
 model.config.id2label = dict(enumerate(test.class_names))
-tokenizer.model_max_length = profile.sentences_max_length  # the folder remembers where texts were cut
+tokenizer.model_max_length = profile.sentences_max_length  # the folder stores where texts are truncated
 model.save_pretrained(folder)
 tokenizer.save_pretrained(folder)
 print(sorted(path.name for path in folder.iterdir()))
@@ -614,7 +614,7 @@ np.testing.assert_allclose([best[0]["score"] for best in said], expected, atol=1
 print("the saved model gives the same probabilities")
 
 # %% [markdown]
-# Try sentences of your own. Does it understand "not bad at all"? And what does it say to a sentence that is no review?
+# Try sentences of your own. Does it understand "not bad at all"? And what does it predict for a sentence that is not a review?
 
 
 # %%
@@ -633,12 +633,12 @@ for sentence in ("Not bad at all.", "Not good at all.", "The film starts at eigh
     print(f"{sentence:28} {explorers.prediction_sentence(predict(sentence), test.class_names)}")
 
 # %% [markdown]
-# The last sentence holds no opinion, but the model has only two answers: it cannot say "neither". Whatever is not in the labels is
-# not in the model.
+# The last sentence expresses no opinion, but the model has only two classes: it cannot answer "neither". A model can only predict the classes
+# that it was trained on.
 #
 # ## 10 Classic bug: the mask that was not passed
 #
-# The most frequent mistake in published fine-tuning code is to leave out `attention_mask`. The model then reads the
+# A frequent mistake in published fine-tuning code is to leave out `attention_mask`. The model then reads the
 # padding as words. We take the trained model and predict the test set in random batches, with and without the mask.
 
 
@@ -660,23 +660,23 @@ def predict_in_batches(pass_mask: bool) -> np.ndarray:
 with_mask, without_mask = predict_in_batches(True), predict_in_batches(False)
 changed = float(np.mean(with_mask != without_mask))
 damage = evaluation.difference_interval(with_mask == test.labels, without_mask == test.labels, test.blocks)
-print(f"with the mask, the answers of section 7 again: {np.mean(with_mask == answers):.1%}")
-print(f"without it {changed:.1%} of the answers change, and {100 * damage.estimate:.1f} points of accuracy are lost")
+print(f"with the mask, {np.mean(with_mask == answers):.1%} of the predictions equal those of section 7")
+print(f"without it {changed:.1%} of the predictions change, and {100 * damage.estimate:.1f} points of accuracy are lost")
 
 # %%
 if profile.name != "smoke":
     assert changed > 0.03
-print("leaving out the mask changes more than 3 % of the answers" if profile.name != "smoke" else "not measured here")
+print("leaving out the mask changes more than 3 % of the predictions" if profile.name != "smoke" else "not measured here")
 
 # %% [markdown]
-# With the mask it does not matter which sentences share a batch; without it the answer to *your* sentence depends on how
-# long its neighbours are. Nothing crashes. The guard is one line in a test: predict a sentence alone and in company,
-# and demand the same answer.
+# With the mask it does not matter which sentences share a batch; without it the prediction for *your* sentence depends on how
+# long the others are. Nothing crashes. A one-line test protects you: predict a sentence alone and in a batch,
+# and check that the answer is the same.
 
 # %% [markdown]
-# **Exercise 06.7 (debug): the mask that was not passed.** `answers_of(model, batch)` should give the predicted class of each sentence, int $(B,)$. In: a classifier, and
-# a batch with `input_ids` and `attention_mask`, each $(B, T)$. The check brings a small model of its own, in which each token that is attended to
-# has a vote. Mend it.
+# **Exercise 06.7 (debug): the mask that was not passed.** `answers_of(model, batch)` should return the predicted class of each sentence, int $(B,)$. You get a classifier and
+# a batch with `input_ids` and `attention_mask`, each $(B, T)$. The check uses a small model in which each token that the mask does not hide
+# has a vote. Fix the function.
 
 
 # %% tags=["exercise"]
@@ -701,7 +701,7 @@ checks.check("06.7", answers_of, mine=False)  # the same check, on the solution 
 # %% [markdown]
 # ## 11 Your run among others
 #
-# The course keeps what this notebook reached with several seeds. Where does your run stand, and would the difference mean anything?
+# The course stores the results of this notebook for several seeds. How does your run compare, and is the difference meaningful?
 
 # %% tags=["nbval-ignore-output"]
 claim = "06 fine-tuned encoder on Rotten Tomatoes, block split"
@@ -714,8 +714,8 @@ plots.show(fig, alt="Test accuracy of this run, a diamond, above a circle for ea
 print(run.sentence)
 
 # %% [markdown]
-# The circles differ in nothing but the seed. Whoever compares two settings with one run of each, and finds less than the width of the
-# band between them, has found nothing yet.
+# The circles differ only in the seed. If you compare two settings with one run of each, and the difference is smaller than the width of the
+# band, the seed alone can explain it.
 
 # %% [markdown]
 # ## Quiz
@@ -731,12 +731,12 @@ checks.quiz("06")
 #
 # * Seven steps: load the model, prepare the data, loss, optimiser, train, validate, test. Only the first differs from
 #   the LSTM of notebook 03.
-# * A small rate with warm-up, clipped gradients, the mask, and a look at validation on the way.
-# * Fine-tuning is a claim about a difference. It was measured on the same sentences, with an interval, against rivals
-#   that cost less.
-# * Read the errors that the model is sure of, and pass the mask.
+# * Use a small learning rate with warm-up, clip the gradients, pass the mask, and watch the validation scores during training.
+# * To say that fine-tuning helps, measure the difference to cheaper baselines on the same sentences, with an
+#   interval.
+# * Read the model's most confident errors.
 #
 # **To think about.** The linear model trains in seconds. For which product would you still choose it? What would you
 # need to measure to decide?
 #
-# **Next:** notebook 07 turns the three screws of fine-tuning: <abbr title="超参数">hyperparameters</abbr>, parameters and structure.
+# **Next:** notebook 07 turns the three knobs of fine-tuning: <abbr title="超参数">hyperparameters</abbr>, parameters and structure.

@@ -117,7 +117,7 @@ RIGHT = {
 WRONG = {
     "01.1": [
         (lambda w, X, y: (sigmoid(X @ w) - y) @ X, "their mean, so divide by n"),
-        (lambda w, X, y: np.mean(X * (y - sigmoid(X @ w))[:, None], axis=0), "the sign is turned round"),
+        (lambda w, X, y: np.mean(X * (y - sigmoid(X @ w))[:, None], axis=0), "the sign is wrong"),
         (lambda w, X, y: (X @ w - y) @ X / len(X), "The sigmoid is missing"),
         (lambda w, X, y: 2 * np.mean(X * (sigmoid(X @ w) - y)[:, None], axis=0), "a factor 2"),
         (lambda w, X, y: X.T @ ((sigmoid(X @ w) - y) * sigmoid(X @ w) * sigmoid(-X @ w)) / len(y), "p (1 - p)"),
@@ -126,7 +126,7 @@ WRONG = {
     ],
     "01.2": [
         (64, "Look at the sign"),
-        (0.125, "fair rate 0.05"),
+        (0.125, "for learning rate 0.05"),
         (-4, "Two more follow"),
         (-12, "the same step three times"),
     ],
@@ -145,14 +145,14 @@ WRONG = {
         ),
         (
             lambda w, v, g, learning_rate, momentum: (w - learning_rate * (g + momentum * v), v),
-            "the old velocity is given back",
+            "the old velocity is returned",
         ),
         (
             lambda w, v, g, learning_rate, momentum: (
                 w - (momentum * v + learning_rate * g),
                 momentum * v + learning_rate * g,
             ),
-            "stands inside the velocity",
+            "is inside the velocity",
         ),
         (lambda w, v, g, learning_rate, momentum: w - learning_rate * (g + momentum * v), "return w, v"),
     ],
@@ -161,6 +161,9 @@ WRONG = {
         (averaged, "only averaged"),
         (reset_once, "as it was given"),
         (none_between, "raises TypeError"),
-        (lambda start, learning_rate, num_steps: reset_after(start, learning_rate / 2, num_steps), "the rate was halved"),
+        (
+            lambda start, learning_rate, num_steps: reset_after(start, learning_rate / 2, num_steps),
+            "the learning rate was halved",
+        ),
     ],
 }

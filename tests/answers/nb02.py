@@ -69,14 +69,14 @@ RIGHT = {
 }
 WRONG = {
     "02.1": [
-        (lambda texts: (filled_by_numpy(texts)[0], 1 - filled_by_numpy(texts)[1]), "the mask is turned round"),
+        (lambda texts: (filled_by_numpy(texts)[0], 1 - filled_by_numpy(texts)[1]), "the mask is inverted"),
         (
             lambda texts: [[row[::-1] for row in part] for part in filled_by_numpy([text[::-1] for text in texts])],
-            "stands in front",
+            "on the left",
         ),
         (lambda texts: (filled_by_numpy(texts)[0], np.ones_like(filled_by_numpy(texts)[0])), "1 everywhere"),
         (lambda texts: filled_by_torch(texts)[0], "only the ids"),
-        (lambda texts: ([t[: min(map(len, texts))] for t in texts], [[1] * min(map(len, texts))] * len(texts)), "cut to"),
+        (lambda texts: ([t[: min(map(len, texts))] for t in texts], [[1] * min(map(len, texts))] * len(texts)), "truncated"),
         (fixed_length, "should give"),
         (lambda texts: torch.tensor(texts), "raises ValueError"),
     ],
@@ -84,7 +84,7 @@ WRONG = {
         ((0.347, 0.264), "means of two shares"),
         ((0.625, 0.375), "by the real tokens"),
         ((0.556, 0.556), "longest text of all"),
-        ((0.273, 0.385), "in the other order"),
+        ((0.273, 0.385), "in the wrong order"),
         ((0.615, 0.727), "shares of real tokens"),
         (0.385, "is not it"),
     ],
@@ -93,7 +93,7 @@ WRONG = {
         (lambda films, size: ([r for r in range(len(films) - size) if films[r] not in films[-size:]],
                               [*range(len(films) - size, len(films))]), "reviews are lost"),
         (moves_to_training, "went to training"),
-        (neighbours_only, "A film may come back"),
+        (neighbours_only, "A film may appear again"),
         (lambda films, size: (by_set(films, size)[1], by_set(films, size)[0]), "should give"),
     ],
 }  # fmt: skip

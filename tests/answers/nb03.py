@@ -121,7 +121,7 @@ WRONG = {
     ],
     "03.5": [
         (lambda states, mask: states[:, states.shape[1] - 1], "as it was given"),
-        (lambda states, mask: states[torch.arange(len(states)), mask.sum(1)], "one place too far"),
+        (lambda states, mask: states[torch.arange(len(states)), mask.sum(1)], "one position too far"),
         (lambda states, mask: states[:, mask.sum(1).max() - 1], "the length of the longest"),
         (lambda states, mask: (states * mask.unsqueeze(-1))[:, -1], "set to zero"),
         (lambda states, mask: states[torch.arange(len(states)), mask.argmax(dim=1)], "the first word"),

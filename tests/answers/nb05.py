@@ -58,16 +58,16 @@ WRONG = {
         (lambda logits, token_id: logits.softmax(dim=1)[token_id], "raises IndexError"),
     ],
     "05.2": [
-        ((6, 10), "The changed place itself notices too"),
-        ((4, 10), "Those are the places to the left"),
-        ((10, 7), "exchanged"),
+        ((6, 10), "The prediction at the changed position"),
+        ((4, 10), "Those are the positions to the left"),
+        ((10, 7), "swapped"),
         (7, "is not it"),
     ],
     "05.4": [
         (lambda input_ids, chosen: input_ids, "as it was given"),
-        (lambda input_ids, chosen: torch.where(chosen, -100, input_ids), "turned round"),
+        (lambda input_ids, chosen: torch.where(chosen, -100, input_ids), "inverted"),
         (lambda input_ids, chosen: input_ids * chosen, "0 is a token like any other"),
-        (labels_overwritten, "input_ids was changed on the way"),
-        (lambda input_ids, chosen: torch.masked_select(input_ids, chosen), "without their places"),
+        (labels_overwritten, "input_ids was changed in place"),
+        (lambda input_ids, chosen: torch.masked_select(input_ids, chosen), "without their positions"),
     ],
 }

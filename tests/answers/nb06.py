@@ -103,7 +103,7 @@ RIGHT = {
 }
 WRONG = {
     "06.1": [
-        (0.6931, "the price for two classes"),
+        (0.6931, "the loss for two classes"),
         (2.32, "in bits"),
         (0.2, "the probability of the right class"),
         (5, "is not it"),
@@ -123,12 +123,12 @@ WRONG = {
         (lambda step, n, w, peak: peak, "should give 0"),
     ],
     "06.4": [
-        (clipped_apart, "each tensor was cut by itself"),
+        (clipped_apart, "each tensor was clipped separately"),
         (
             lambda gradients, max_norm: [torch.clamp(g, -max_norm, max_norm) for g in gradients],
-            "each number was cut by itself",
+            "each number was clipped separately",
         ),
-        (clipped_to_length, "every gradient gets the length max_norm"),
+        (clipped_to_length, "every gradient gets the norm max_norm"),
         (lambda gradients, max_norm: gradients, "should give [[0.6, 0.8]]"),
         (lambda gradients, max_norm: [g / g.sum() for g in gradients], "should give"),
     ],
@@ -145,8 +145,8 @@ WRONG = {
             lambda model, batch: model(batch["input_ids"], torch.ones_like(batch["input_ids"])).logits.argmax(1),
             "as it was given",
         ),
-        (lambda model, batch: model(batch["input_ids"], batch["attention_mask"] == 0).logits.argmax(1), "turned round"),
-        (lambda model, batch: model(**batch).logits, "The answer of a sentence"),
+        (lambda model, batch: model(batch["input_ids"], batch["attention_mask"] == 0).logits.argmax(1), "inverted"),
+        (lambda model, batch: model(**batch).logits, "The predicted class of a sentence"),
         (lambda model, batch: model(batch).logits.argmax(1), "raises"),
     ],
 }
