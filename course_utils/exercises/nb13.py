@@ -30,7 +30,7 @@ def without_copies(texts, seed):
 
 
 def what_the_split_did(result, arguments):
-    """Say it in words: where the rows are, and whether a text stands on both sides."""
+    """Return in words where the rows are, and whether a text is on both sides."""
     if result is None or result is ...:
         return result
     texts = arguments[0]

@@ -94,7 +94,7 @@ for layer, start in ((0, 0), (4, 0), (5, 4), (6, 5)):
 
 # %% [markdown]
 # `states[4]` is what enters layer 4, that is, what the word embeddings and the layers 0 to 3 have made of each sentence;
-# `states[6]` has passed all six layers. Two baselines before we tune anything: random guessing, and counting words.
+# `states[6]` has passed all six layers. Two baselines before we tune anything: always the same class, and counting words.
 
 # %%
 words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
@@ -102,7 +102,7 @@ began = time.perf_counter()
 linear = LogisticRegression(C=4, max_iter=1000).fit(words.fit_transform(train.texts), train.labels)
 words_minutes = (time.perf_counter() - began) / 60
 words_right = linear.predict(words.transform(test.texts)) == test.labels
-print("guessing:", evaluation.accuracy(np.zeros(len(test)), test.labels))
+print("always class 0:", evaluation.accuracy(np.zeros(len(test)), test.labels))
 print("TF-IDF + logistic regression:", evaluation.block_interval(words_right, test.blocks))
 
 # %% [markdown]
@@ -112,7 +112,7 @@ print("TF-IDF + logistic regression:", evaluation.block_interval(words_right, te
 #
 # ## 2 Hyperparameters
 #
-# Training finds the parameters $w$ for given hyperparameters $\lambda$ (all of them; in notebook 06 the letter stood for one, the weight decay). A **search** looks for the $\lambda$ whose
+# Training finds the parameters $w$ for given hyperparameters $\lambda$ (all of them; in notebook 06 the letter means one of them, the weight decay). A **search** looks for the $\lambda$ whose
 # trained model does best on sentences that it was not trained on:
 #
 # $$\lambda^* = \arg\max_\lambda\; A_{\text{validation}}\big(w(\lambda)\big), \qquad w(\lambda) = \arg\min_w L_{\text{train}}(w; \lambda).$$
@@ -521,7 +521,7 @@ ax.legend()
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy")
 ax.set_title("A rate far from the middle costs several points")
 plots.show(fig, alt="Validation accuracy of the trials of the top layer against the learning rate on a log axis: finished trials form "
-           "a peak around 0.001, and pruned trials lie lower.")  # fmt: skip
+           "a peak around 0.001, and pruned trials are lower.")  # fmt: skip
 
 # %% [markdown]
 # For a real layer the accuracy has a peak: with too small a learning rate the model does not converge in two epochs,
@@ -891,7 +891,7 @@ ax.set(xscale="log", xlabel="configurations tried", ylabel="accuracy")
 ax.set_title("If you choose on the test set, its accuracy is too high")
 ax.set_xticks(ks, ks)
 plots.show(fig, alt="Accuracy against the number of configurations tried, on a log axis. Chosen on the test set, the reported accuracy climbs "
-           "above the accuracy on fresh sentences, more so with more trials. Chosen on validation, the two lines lie together.")  # fmt: skip
+           "above the accuracy on fresh sentences, more so with more trials. Chosen on validation, the two lines nearly coincide.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 flattery = {}

@@ -340,7 +340,7 @@ layers.freeze_below(lower_frozen, border)
 started = time.perf_counter()
 cached = [layers.hidden_states(lower_frozen, part, layer=border) for part in encoded[:2]]
 cache_seconds = time.perf_counter() - started
-print(f"the first sentence: {cached[0].input_ids[0].shape} states in place of ids")
+print(f"the first sentence: {cached[0].input_ids[0].shape} states instead of ids")
 print(f"the cache of {len(encoded.train)} sentences: {sum(states.nbytes for states in cached[0].input_ids) / 1e6:.0f} MB")
 
 # %%
@@ -532,7 +532,7 @@ quantization.quant_pre_process(folder / "exported.onnx", folder / "float32.onnx"
 options = {"weight_type": quantization.QuantType.QInt8, "per_channel": True, "reduce_range": True}
 quantization.quantize_dynamic(folder / "float32.onnx", folder / "int8.onnx", **options)
 stored = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "int8.onnx").graph.initializer]
-Q = quantise(weight, largest=64)[0].numpy().T  # the file holds (in, out)
+Q = quantise(weight, largest=64)[0].numpy().T  # the file stores (in, out)
 assert any(array.shape == Q.shape and abs(array.astype(int) - Q).max() <= 1 for array in stored)
 print("one of the stored matrices equals ours, up to one rounding step: by hand = ONNX Runtime")
 
@@ -544,7 +544,7 @@ print("one of the stored matrices equals ours, up to one rounding step: by hand 
 class Graph(nn.Module):
     def __init__(self, file: Path) -> None:
         super().__init__()
-        self.here = nn.Parameter(torch.empty(0))  # the course asks a model's parameters on which device it is
+        self.here = nn.Parameter(torch.empty(0))  # the course finds a model's device from its parameters
         self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:

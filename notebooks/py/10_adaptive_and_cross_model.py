@@ -676,7 +676,7 @@ checks.check("10.3", pour, mine=False)  # the same check, on the solution above
 #
 # $$\tau = \theta_{\text{fine-tuned}} - \theta_{\text{start}}, \qquad \theta(\lambda) = \theta_{\text{start}} + \lambda\, \tau .$$
 #
-# The **scaling coefficient** $\lambda$ (in notebook 06 the letter stood for the weight decay) says how much of it we
+# The **scaling coefficient** $\lambda$ (in notebook 06 the letter means the weight decay) says how much of it we
 # add: 0 gives the start, 1 the fine-tuned model. You can add and subtract vectors with the same start. We make a second
 # one from IMDB, from the last twenty words of its reviews, with the same start and the same head.
 

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 10 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 10 that people give: right ones, and wrong ones with a part of their message."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 13 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 13 that people give: right ones, and wrong ones with a part of their message."""
 
 import random
 from collections import defaultdict
