@@ -17,7 +17,7 @@ def on_first_pieces(words, tags):
     return [-100 if word is None or word == before else tags[word] for before, word in pairwise([None, *words])]
 
 
-def with_special_tokens_as_o(words, tags):
+def with_special_places_as_o(words, tags):
     inside = {1: 2, 2: 2, 0: 0}
     first = [word != before for before, word in pairwise([None, *words])]
     return [0 if word is None else tags[word] if new else inside[tags[word]] for word, new in zip(words, first, strict=True)]
@@ -28,8 +28,8 @@ def likeliest(scores, first=0):
 
 
 def best_pair(start, end, *, first=1, least=0, ordered=True):
-    positions = range(first, len(start))
-    pairs = [(a, b) for a in positions for b in positions if not ordered or b - a >= least]
+    places = range(first, len(start))
+    pairs = [(a, b) for a in places for b in places if not ordered or b - a >= least]
     return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
 
 
@@ -116,7 +116,7 @@ EXERCISES = [
                 "the tags are not aligned with the pieces: they are shifted after the first word that is split.",
             ),
             Mistake(
-                with_special_tokens_as_o, "[CLS], [SEP] and padding got O (0), so the loss counts them. Give them -100."
+                with_special_places_as_o, "[CLS], [SEP] and padding got O (0), so the loss counts them. Give them -100."
             ),
         ),
         hints=(

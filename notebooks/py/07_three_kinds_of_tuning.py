@@ -400,12 +400,12 @@ forest = optuna.importance.FanovaImportanceEvaluator(seed=seed)
 fanova = optuna.importance.get_param_importances(random_study, evaluator=forest)
 
 # %%
-names, positions = sorted(ranges, key=explained), np.arange(4)
+names, places = sorted(ranges, key=explained), np.arange(4)
 bars = {"variance of group means": [explained(name) for name in names], "fANOVA": [fanova[name] for name in names]}
 fig, ax = plt.subplots(figsize=(7, 2.8))
 for i, (name, shares) in enumerate(bars.items()):
-    ax.barh(positions + 0.2 - 0.4 * i, shares, 0.38, color=plots.COLOURS[4 * i], hatch="//" * i, label=name)
-ax.set_yticks(positions, names)
+    ax.barh(places + 0.2 - 0.4 * i, shares, 0.38, color=plots.COLOURS[4 * i], hatch="//" * i, label=name)
+ax.set_yticks(places, names)
 ax.legend(loc="lower right")
 ax.set(xlabel="share of the variance explained", title="What mattered: two estimates")
 plots.show(fig, alt="Bars of the share of variance that pooling, learning rate, layer and weight decay explain, by hand and by fANOVA. "

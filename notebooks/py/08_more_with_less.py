@@ -809,9 +809,9 @@ for name, row in table.items():
 fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.8), sharey=True, width_ratios=(1.5, 1, 1))
 plots.bars_with_intervals(axes[0], scores)
 for ax, column, unit in ((axes[1], "ms", "ms for a sentence"), (axes[2], "disk", "MB on disk")):
-    for position, row in enumerate(table.values()):
-        ax.barh(position, row[column], color=plots.COLOURS[5], height=0.55, zorder=2)
-        ax.annotate(f"{row[column]:.3g}", (row[column], position), (4, 0), textcoords="offset points", va="center")
+    for place, row in enumerate(table.values()):
+        ax.barh(place, row[column], color=plots.COLOURS[5], height=0.55, zorder=2)
+        ax.annotate(f"{row[column]:.3g}", (row[column], place), (4, 0), textcoords="offset points", va="center")
     ax.set(xlabel=f"{unit} (logarithmic)", xscale="log")
     ax.margins(x=0.35)
 axes[0].set_title("What accuracy costs: no method saves everything")

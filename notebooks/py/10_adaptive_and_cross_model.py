@@ -556,9 +556,9 @@ along = [on_validation(average([one, other], [1 - share, share])).loss for share
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.8))
 plots.curves(ax, {"loss": along}, x=walk)
-for position, name in ((0, "constant rate"), (1, "gradual unfreezing")):
-    ax.axvline(position, color="black", linewidth=0.8, linestyle=":")
-    ax.annotate(name, (position, max(along)), (-4, 0), textcoords="offset points", va="top", ha="right")
+for place, name in ((0, "constant rate"), (1, "gradual unfreezing")):
+    ax.axvline(place, color="black", linewidth=0.8, linestyle=":")
+    ax.annotate(name, (place, max(along)), (-4, 0), textcoords="offset points", va="top", ha="right")
 ax.set(xlabel="share of the second run in the average", ylabel="validation loss")
 ax.set_title("No loss barrier between two runs from the same start")
 plots.show(fig, alt="Validation loss of weighted averages of two runs against the share of the second. Two dotted lines mark the runs themselves, "

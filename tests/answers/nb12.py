@@ -56,7 +56,7 @@ def span_by_product(start, end):
     return max([(0, 0), *pairs], key=lambda pair: start[pair[0]] + end[pair[1]])
 
 
-def names_fixed(tags):
+def names_mended(tags):
     names, start = [], None
     for k, tag in enumerate([*tags, 0]):
         if tag != 2 and start is not None:
@@ -75,7 +75,7 @@ def names_by_beginnings(tags):
 RIGHT = {
     "12.1": [labels_by_loop, labels_by_set],
     "12.3": [span_by_loops, span_by_matrix, span_by_product],
-    "12.2": [names_fixed, names_by_beginnings],
+    "12.2": [names_mended, names_by_beginnings],
 }
 WRONG = {
     "12.1": [
@@ -94,6 +94,6 @@ WRONG = {
         (lambda tags: [(k, k + 1) for k in range(len(tags)) if tags[k] > 0], "a name of its own"),
         (lambda tags: [(k, k + 2) for k in range(len(tags)) if tags[k] == 1], "should give"),
         (lambda tags: [], "should give"),
-        (lambda tags: names_fixed(tags)[:1], "should give"),
+        (lambda tags: names_mended(tags)[:1], "should give"),
     ],
 }
