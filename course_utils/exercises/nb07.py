@@ -14,7 +14,7 @@ EXERCISES = [
     Exercise(
         id="07.1",
         kind="complete",
-        title="drawing a rate on a log scale",
+        title="drawing a learning rate on a log scale",
         cases=(
             Case("rate_from(u=0.0, low=1e-4, high=1.0)", (0.0, 1e-4, 1.0), 1e-4),
             Case("rate_from(u=1.0, low=1e-4, high=1.0)", (1.0, 1e-4, 1.0), 1.0),
@@ -25,46 +25,46 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda u, low, high: low + u * (high - low),
-                "a plain scale. Half of the draws would lie above 0.5, and one in ten thousand below 0.0002.",
+                "a linear scale. Half of the draws would be above 0.5, and one in ten thousand below 0.0002.",
             ),
             Mistake(
                 lambda u, low, high: np.log10(low) + u * (np.log10(high) - np.log10(low)),
-                "the logarithm of the rate. Raise 10 to it at the end.",
+                "the logarithm of the learning rate. Compute 10 to that power at the end.",
             ),
             Mistake(
                 lambda u, low, high: 10**u * low,
-                "the range is one power of ten whatever high is. Let u run from log low to log high.",
+                "the range is one power of ten, whatever high is. Interpolate between log low and log high.",
             ),
             Mistake(
                 lambda u, low, high: high * (low / high) ** u,
-                "the ends are turned round: u = 0 should give low.",
+                "low and high are swapped: u = 0 should give low.",
             ),
         ),
         hints=(
-            "make u a number on the scale of the logarithms first.",
+            "first turn u into a number on the log scale.",
             "the logarithm is log low + u (log high - log low), in any base.",
             "10 ** (np.log10(low) + u * (np.log10(high) - np.log10(low))).",
         ),
-        after="Every power of ten is as likely as every other, which is what a rate needs.",
+        after="Every power of ten is equally likely, which is what you want for a learning rate.",
     ),
     Exercise(
         id="07.2",
         kind="predict",
-        title="the rate of the lowest layer",
+        title="the learning rate of the lowest layer",
         expected=1e-4,
         tolerance=1e-3,
         mistakes=(
-            Mistake(1.6e-3, "That is the head's own rate."),
-            Mistake(2e-4, "That is layer 1, three steps below the head: k = L - 3. Layer 0 lies one step further down."),
-            Mistake(8e-4, "That is the top layer, one step below the head. Layer 0 lies three steps below it."),
+            Mistake(1.6e-3, "That is the head's own learning rate."),
+            Mistake(2e-4, "That is layer 1, three steps below the head: k = L - 3. Layer 0 is one step further down."),
+            Mistake(8e-4, "That is the top layer, one step below the head. Layer 0 is three steps below it."),
             Mistake(4e-4, "That is two steps down. From the head to layer 0 of L = 4 it takes L steps."),
         ),
         hints=(
-            "each step down from the head halves the rate.",
+            "each step down from the head halves the learning rate.",
             "layer k has the exponent L - k.",
             "0.0016 times 0.5 to the fourth.",
         ),
-        after="The lowest layer moves a sixteenth as fast as the head.",
+        after="The lowest layer has a sixteenth of the head's learning rate.",
     ),
     Exercise(
         id="07.3",
@@ -74,17 +74,17 @@ EXERCISES = [
         tolerance=0.0005,
         mistakes=(
             Mistake(6_144, "That is the two matrices. Each has a bias too."),
-            Mistake(3_072, "That is one matrix. There is W_down and W_up."),
-            Mistake(6_160, "The biases are not both of size m: b_up lives where h lives, in D numbers."),
-            Mistake(147_456, "That is a whole D x D matrix. The bottleneck is there to avoid it."),
-            Mistake(13_072, "That is two adapters. Asked for is one."),
+            Mistake(3_072, "That is one matrix. There are two: W_down and W_up."),
+            Mistake(6_160, "The biases are not both of size m: b_up has D numbers, like h."),
+            Mistake(147_456, "That is a whole D x D matrix. The bottleneck avoids it."),
+            Mistake(13_072, "That is two adapters. The question is about one."),
         ),
         hints=(
             "count four things: two matrices and two biases.",
             "W_down has m D numbers and m biases; W_up has D m and D.",
             "2 * 384 * 8 + 8 + 384.",
         ),
-        after="Twelve of them, two for each layer, are less than one percent of the encoder.",
+        after="Twelve of them, two in each layer, have less than one percent of the encoder's parameters.",
     ),
     Exercise(
         id="07.4",
@@ -107,30 +107,30 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda validation, test: (int(np.argmax(validation)), max(validation)),
-                "the right trial, with its validation accuracy. It won because that number was high, so the number flatters.",
+                "the right trial, with its validation accuracy. It won because that number was high, so the number is too optimistic.",
             ),
             Mistake(
                 lambda validation, test: (int(np.argmax(validation)), max(test)),
-                "the best test accuracy of all trials, whichever trial it belongs to. Report that of the chosen one.",
+                "the best test accuracy of all trials, whichever trial it belongs to. Report the one of the chosen trial.",
             ),
             Mistake(
                 lambda validation, test: (
                     int(np.argmax(np.add(validation, test))),
                     test[int(np.argmax(np.add(validation, test)))],
                 ),
-                "the test part has a say in the choice. Choose by validation alone.",
+                "the test part influences the choice. Choose by validation alone.",
             ),
             Mistake(
                 lambda validation, test: test[int(np.argmax(validation))],
-                "the accuracy alone. Give the number of the trial too: (trial, accuracy).",
+                "the accuracy alone. Return the index of the trial too: (trial, accuracy).",
             ),
         ),
         hints=(
-            "two things happen here: a choice, and a report. Which part is each allowed to use?",
+            "the function does two things: it chooses and it reports. Which part may it use for each?",
             "choose by validation, report test.",
             "best = int(np.argmax(validation)); return best, test[best].",
         ),
-        after="The number is lower than before, and it is the one that a stranger will measure.",
+        after="The number is lower than before, and it is the one that others will measure on new data.",
     ),
     Exercise(
         id="07.q1",
@@ -140,18 +140,18 @@ EXERCISES = [
         expected="c",
         options={
             "a": ("of hyperparameters only", "A search may treat it as one, but what changes is what the model computes."),
-            "b": ("of parameters", "No number of the model has changed; another path through it has been taken."),
+            "b": ("of parameters", "No weight of the model has changed; the data take another path through it."),
             "c": (
                 "of structure",
-                "The same numbers stand in another arrangement. A search can still choose among arrangements.",
+                "The weights are the same, but the computation changes. A search can still choose between structures.",
             ),
         },
     ),
     Exercise(
         id="07.q2",
         kind="choice",
-        title="a study that goes on",
-        question="A search died at night after 40 of 100 trials. Its study lies in a file. What do you do?",
+        title="a study that is resumed",
+        question="A search crashed at night after 40 of 100 trials. Its study is in a file. What do you do?",
         expected="a",
         options={
             "a": (
@@ -160,9 +160,9 @@ EXERCISES = [
             ),
             "b": (
                 "start a study of the same name",
-                "It is refused, so that old and new results are never mixed by accident.",
+                "Optuna refuses, so that old and new results are never mixed by accident.",
             ),
-            "c": ("delete the file and start again", "It works, and throws forty trials away."),
+            "c": ("delete the file and start again", "It works, but you lose forty trials."),
         },
     ),
     Exercise(
@@ -172,14 +172,14 @@ EXERCISES = [
         question="Adapters minus all layers: -1.0 points (-3.2 to 1.1). What may you say?",
         expected="b",
         options={
-            "a": ("adapters are worse by one point", "The interval holds zero, and gains of a point as well."),
+            "a": ("adapters are worse by one point", "The interval contains zero, and also gains of a point."),
             "b": (
-                "this test cannot tell them apart, and adapters train far fewer parameters",
-                "An honest tie; the choice may rest on memory and disk.",
+                "this test cannot distinguish them, and adapters train far fewer parameters",
+                "It is a tie; you may choose by memory and disk.",
             ),
             "c": (
                 "they are equally good",
-                "Not being able to tell is not the same as being equal: 3 points are within the interval.",
+                "Not being able to distinguish them does not mean that they are equal: 3 points are within the interval.",
             ),
         },
     ),

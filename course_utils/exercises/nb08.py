@@ -52,7 +52,7 @@ EXERCISES = [
             ),
             Mistake(
                 lambda W, A, B, alpha: W + alpha * B @ A,
-                "alpha without r. The rank r is the number of rows of A; dividing by it lets you change r and keep the rate.",
+                "alpha without r. The rank r is the number of rows of A; divide by it, so that you can change r and keep the learning rate.",
             ),
             Mistake(
                 lambda W, A, B, alpha: alpha / A.shape[0] * B @ A,
@@ -68,11 +68,11 @@ EXERCISES = [
             ),
         ),
         hints=(
-            "which shape has W, and in which order do A and B give that shape?",
+            "what is the shape of W, and in which order do A and B give that shape?",
             "B @ A is (out, in), like W. The rank r is A.shape[0].",
             "W + alpha / A.shape[0] * B @ A.",
         ),
-        after="After that nothing of LoRA is left: the layer is as fast as it was.",
+        after="After merging it is a plain layer again, as fast as before.",
     ),
     Exercise(
         id="08.2",
@@ -82,13 +82,13 @@ EXERCISES = [
         tolerance=0.0005,
         mistakes=(
             Mistake(589_824, "That is the whole matrix, which stays frozen."),
-            Mistake(1_920, "That is one direction: 384 + 1,536. There are r of them."),
-            Mistake(12_288, "That is one of the two thin matrices, 8 x 1,536. There is A and B."),
-            Mistake(3_072, "That is one of the two thin matrices, 8 x 384. There is A and B."),
+            Mistake(1_920, "That is rank one: 384 + 1,536. The rank is r."),
+            Mistake(12_288, "That is one of the two thin matrices, 8 x 1,536. There are two: A and B."),
+            Mistake(3_072, "That is one of the two thin matrices, 8 x 384. There are two: A and B."),
             Mistake(4_718_592, "That is r whole matrices. A and B are thin."),
         ),
         hints=("two matrices: A is (r, in), B is (out, r).", "r times (in + out).", "8 * (384 + 1536)."),
-        after="2.6 percent of the matrix it stands beside.",
+        after="2.6 percent of the parameters of the frozen matrix.",
     ),
     Exercise(
         id="08.3",
@@ -124,11 +124,11 @@ EXERCISES = [
             ),
             Mistake(
                 lambda weight: (weight / (weight.abs().amax(1, keepdim=True) / 127)).round(),
-                "the whole numbers. Multiply by the scale again to restore the weights.",
+                "the integers. Multiply by the scale again to restore the weights.",
             ),
             Mistake(
                 lambda weight: weight,
-                "nothing is rounded: these are the weights as they came, four bytes each.",
+                "nothing is rounded: these are the original weights, four bytes each.",
             ),
         ),
         hints=(
@@ -136,20 +136,23 @@ EXERCISES = [
             "each row needs a scale of its own.",
             "scale = weight.abs().amax(dim=1, keepdim=True) / 127.",
         ),
-        after="The price is one number for each row.",
+        after="It costs one more number for each row.",
     ),
     Exercise(
         id="08.4",
         kind="choice",
         title="reading the table",
-        question="A colleague whose torch computes in bfloat16 already needs answers twice as fast on the same laptop, and can "
+        question="A colleague's model already runs in bfloat16. She needs predictions twice as fast on the same laptop, and can "
         "give up one point of accuracy. What do you try first?",
         expected="b",
         options={
-            "a": ("LoRA", "It makes training smaller. Merged, it answers exactly as fast as before."),
-            "b": ("a student with fewer layers", "Fewer layers are fewer products; check the point with an interval."),
+            "a": ("LoRA", "It lowers the cost of training. Merged, the model predicts exactly as fast as before."),
+            "b": (
+                "a student with fewer layers",
+                "Fewer layers mean fewer products; check the one point of accuracy with an interval.",
+            ),
             "c": ("setting 60 % of the weights to zero", "A zero is multiplied like any other number: nothing gets faster."),
-            "d": ("int8 through ONNX Runtime", "It needs less time than float32. Beside bfloat16 it did not reach twice."),
+            "d": ("int8 through ONNX Runtime", "It is faster than float32, but it was not twice as fast as bfloat16."),
         },
         hints=("which methods make the matrix products fewer or smaller?",),
     ),
@@ -160,7 +163,10 @@ EXERCISES = [
         question="In LoRA, A starts at random and B at zero. What if both started at zero?",
         expected="c",
         options={
-            "a": ("training would start from a damaged model", "No: B A would be zero either way, so it starts as it was."),
+            "a": (
+                "training would start from a damaged model",
+                "No: B A would be zero either way, so training starts from the pretrained model.",
+            ),
             "b": ("nothing would change", "Look at the first gradients: each is multiplied by the other matrix."),
             "c": ("neither would ever get a gradient", "The gradient of A is multiplied by B, and that of B by A."),
         },
@@ -169,26 +175,26 @@ EXERCISES = [
         id="08.q2",
         kind="choice",
         title="the cache",
-        question="When does keeping the states of frozen layers pay most?",
+        question="When does caching the states of frozen layers save most?",
         expected="a",
         options={
             "a": ("many epochs or many trials on the same texts", "The states are computed once and read each time."),
-            "b": ("one epoch on a very large data set", "Then each state is used once, and storing it is extra work."),
-            "c": ("when all layers are trained", "Then the states change with every step and cannot be kept."),
+            "b": ("one epoch on a very large data set", "Then each state is used only once, and storing it is extra work."),
+            "c": ("when all layers are trained", "Then the states change with every step and cannot be cached."),
         },
     ),
     Exercise(
         id="08.q3",
         kind="choice",
-        title="cannot tell",
+        title="an interval and a goal",
         question="Student minus teacher: -0.8 points (-3.0 to 1.4). The goal was: within 1 point. Is it met?",
         expected="c",
         options={
             "a": ("yes, 0.8 is less than 1", "The estimate is; the interval reaches to 3 points below."),
-            "b": ("no, since 3 is more than 1", "It may be as bad as that, and may be better than the teacher."),
+            "b": ("no, since 3 is more than 1", "It may be that bad, but it may also be better than the teacher."),
             "c": (
-                "this test cannot tell",
-                "A larger test part would narrow the interval: four times the texts, half the width.",
+                "this test is too small to decide",
+                "A larger test part would make the interval narrower: four times the texts, half the width.",
             ),
         },
     ),

@@ -72,18 +72,20 @@ EXERCISES = [
         tolerance=0.02,
         mistakes=(
             Mistake(0.75 * 0.25 / 16, "That is the variance of the mean. The standard deviation is its square root."),
-            Mistake((0.75 * 0.25) ** 0.5, "That is the standard deviation of one coin. The mean of 16 is less spread."),
-            Mistake(0.75 * 0.25, "That is the variance of a single coin. Divide by 16, then take the root."),
-            Mistake(0.25, "That is the share of wrong answers, or a root of 16 alone. The two have to be put together."),
-            Mistake(1 / 16, "That is what one sentence moves the accuracy by. The spread of the mean is larger."),
-            Mistake(1.96 * (0.75 * 0.25 / 16) ** 0.5, "That is half of a 95 % interval, twice what was asked for."),
+            Mistake((0.75 * 0.25) ** 0.5, "That is the standard deviation of one prediction. The mean of 16 varies less."),
+            Mistake(0.75 * 0.25, "That is the variance of a single prediction. Divide by 16, then take the square root."),
+            Mistake(
+                0.25, "That is the share of wrong predictions, or one over the root of 16. You need to combine the two."
+            ),
+            Mistake(1 / 16, "That is how much one sentence changes the accuracy. The standard deviation is larger."),
+            Mistake(1.96 * (0.75 * 0.25 / 16) ** 0.5, "That is half of a 95 % interval, twice the standard deviation."),
         ),
         hints=(
-            "what is the variance of one coin that falls right with probability 0.75? And of a mean of 16 of them?",
-            "one coin: 0.75 * 0.25. The mean of n coins has that variance divided by n.",
+            "what is the variance of one prediction that is correct with probability 0.75? And of a mean of 16 of them?",
+            "one prediction: 0.75 * 0.25. The mean of n predictions has that variance divided by n.",
             "the square root of 0.75 * 0.25 / 16.",
         ),
-        after="Eleven points of spread: two settings that differ by less than twenty cannot be told apart by 16 sentences.",
+        after="A standard deviation of eleven points: with 16 sentences you cannot distinguish two settings that differ by less than twenty.",
     ),
     Exercise(
         id="09.2",
@@ -114,8 +116,10 @@ EXERCISES = [
         mistakes=(
             Mistake(by_argmax, "each sentence goes to its most probable class, whether or not it reaches the threshold."),
             Mistake(transposed, "rows and columns are exchanged: the row is the given label."),
-            Mistake(mean_of_all, "the threshold is a mean over all sentences. It is over those that carry the label j."),
-            Mistake(first_reached, "where two thresholds are reached, the first class counts. The most probable should."),
+            Mistake(mean_of_all, "the threshold is a mean over all sentences. Take the mean over those with the label j."),
+            Mistake(
+                first_reached, "if two thresholds are reached, this counts the first class. Count the most probable one."
+            ),
         ),
         hints=(
             "first the C thresholds: for class j the mean of column j over the sentences labelled j.",
@@ -147,33 +151,38 @@ EXERCISES = [
             ),
         ),
         mistakes=(
-            Mistake(altered_validation, "the validation part has copies too. It should hold sentences as they come."),
+            Mistake(
+                altered_validation, "the validation part has copies too. It should contain the original sentences only."
+            ),
             Mistake(no_copies, "no sentence is on both sides, but the training part has lost its copies."),
-            Mistake(copies_only, "the training part has the copies and has lost the sentences themselves."),
+            Mistake(copies_only, "the training part has the copies, but has lost the original sentences."),
             Mistake(swapped, "the two parts are exchanged: training comes first."),
         ),
         hints=(
-            "of which sentences does the training part hold copies?",
-            "which should come first: altering, or splitting?",
+            "which sentences have copies in the training part?",
+            "which should come first: altering or splitting?",
             "validation, train = sentences[:num_validation], sentences[num_validation:]; then alter those of train only.",
         ),
-        after="Whatever is made from a sentence belongs on the side of that sentence.",
+        after="Every copy of a sentence belongs in the same part as the sentence.",
     ),
     Exercise(
         id="09.q1",
         kind="choice",
-        title="a curve read sideways",
-        question="At 64 labels model A is as accurate as model B is at 256. What does it say?",
+        title="a curve read horizontally",
+        question="At 64 labels model A is as accurate as model B at 256. What does that mean?",
         expected="b",
         options={
-            "a": ("A is four times as accurate as B", "The factor is one of labels. The accuracies are equal there."),
+            "a": (
+                "A is four times as accurate as B",
+                "The factor is in the number of labels. The accuracies are equal there.",
+            ),
             "b": (
-                "about there, A saves three of four labels",
-                "Reading sideways turns a difference in accuracy into one of cost.",
+                "around that point, A saves three of four labels",
+                "Reading the curves horizontally turns a difference in accuracy into a difference in cost.",
             ),
             "c": (
                 "with 1,024 labels B will be as good as A with 256",
-                "The factor holds where it was read. Curves come together, and may cross.",
+                "The factor is only true where you read it. The curves get closer, and may cross.",
             ),
         },
     ),
@@ -186,7 +195,7 @@ EXERCISES = [
         options={
             "a": (
                 "the same model on the sentences without copies",
-                "Copies alone change the fit: they weigh like more data, or give a network more steps.",
+                "Copies alone change the fit: they act like more data, or give a network more steps.",
             ),
             "b": (
                 "a better model without copies",
@@ -194,7 +203,7 @@ EXERCISES = [
             ),
             "c": (
                 "three unaltered copies of each, over several draws",
-                "Then only the alteration differs, and the draws tell how much is luck.",
+                "Then only the alteration differs, and the draws show how much is luck.",
             ),
         },
     ),
@@ -202,7 +211,7 @@ EXERCISES = [
         id="09.q3",
         kind="choice",
         title="what to do with suspects",
-        question="Confident learning suspects 150 of 1,000 sentences; about one in six of them is labelled wrongly. What next?",
+        question="Confident learning suspects 150 of 1,000 sentences; about one in six of them has a wrong label. What next?",
         expected="a",
         options={
             "a": (
@@ -211,11 +220,11 @@ EXERCISES = [
             ),
             "b": (
                 "remove the 150 in any case: the model is right more often than the labels",
-                "Five of six suspects are labelled rightly; they are the hard ones. Measure before you remove.",
+                "Five of six suspects have correct labels; they are the hard ones. Measure before you remove.",
             ),
             "c": (
-                "turn all 150 labels round",
-                "That would make about 125 right labels wrong, to correct 25.",
+                "flip all 150 labels",
+                "That would make about 125 correct labels wrong, to correct 25.",
             ),
         },
     ),

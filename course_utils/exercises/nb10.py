@@ -59,7 +59,7 @@ EXERCISES = [
             ),
             Mistake(
                 lambda losses, patience: kept(losses, patience, ever=True),
-                "the best check of the whole curve. A run that has stopped never sees what comes later.",
+                "the best check of the whole curve. A run that has stopped never sees the later losses.",
             ),
             Mistake(
                 lambda losses, patience: kept(losses, patience, last=True),
@@ -71,11 +71,11 @@ EXERCISES = [
             ),
         ),
         hints=(
-            "keep two things while you go through the losses: where the best one stood, and how many checks ago that was.",
-            "a better loss sets the count back to 0; any other adds 1; stop as soon as the count is above patience.",
+            "store two things while you go through the losses: the index of the best one, and how many checks ago it was.",
+            "a better loss resets the count to 0; any other adds 1; stop as soon as the count is above patience.",
             "for check, loss in enumerate(losses, start=1): if loss < best, then best, where, stale = loss, check, 0.",
         ),
-        after="That is all of early stopping but for the copy of the weights.",
+        after="That is all of early stopping, except for the copy of the weights.",
     ),
     Exercise(
         id="10.2",
@@ -84,17 +84,17 @@ EXERCISES = [
         expected=[0.6, 1],
         tolerance=0.005,
         mistakes=(
-            Mistake([0.45, 0], "That is the middle one. The ensemble takes the mean, so a sure model weighs more."),
+            Mistake([0.45, 0], "That is the median. The ensemble takes the mean, so a confident model counts more."),
             Mistake(
                 [1 / 3, 0], "That is the share of votes. The ensemble takes the mean of the probabilities, not of the votes."
             ),
-            Mistake([0.6, 0], "The probability is right; what class does it give?"),
+            Mistake([0.6, 0], "The probability is correct; which class does it predict?"),
         ),
         hints=(
             "add the three probabilities and divide.",
-            "(0.9 + 0.45 + 0.45) / 3, and class 1 where that is above one half.",
+            "(0.9 + 0.45 + 0.45) / 3, and class 1 if that is above one half.",
         ),
-        after="One model that is sure outvotes two that doubt. If it is sure for no reason, that is no gain.",
+        after="One confident model outvotes two uncertain ones. If it is overconfident, that is no gain.",
     ),
     Exercise(
         id="10.3",
@@ -122,16 +122,17 @@ EXERCISES = [
         mistakes=(
             Mistake(lambda weights: average(weights, lambda _: 1), "the sum of the weights. A soup is their mean."),
             Mistake(
-                halved_each_time, "halved after each member, so the last one counts half and the first ones less and less."
+                halved_each_time,
+                "halved after each member, so the last one counts half and the first ones count less and less.",
             ),
-            Mistake(lambda weights: average(weights[:2]), "two members only. All of them belong into the soup."),
+            Mistake(lambda weights: average(weights[:2]), "two members only. All of them belong in the soup."),
         ),
         hints=(
-            "look at the member: what is it worth after the soup was made?",
-            "soup = weights[0] is no copy but another name for the first member, and += changes its tensors in place.",
+            "look at the first member: what are its weights after you made the soup?",
+            "soup = weights[0] does not copy: it is another name for the first member, and += changes its tensors in place.",
             "{key: sum(one[key] for one in weights) / len(weights) for key in weights[0]} makes new tensors.",
         ),
-        after="A state_dict holds the tensors of the model itself: change it in place and the model has changed.",
+        after="A state_dict contains the tensors of the model itself: if you change them in place, you change the model.",
     ),
     Exercise(
         id="10.q1",
@@ -142,7 +143,7 @@ EXERCISES = [
         expected="b",
         options={
             "a": ("the schedule is better", "The interval says so for these sentences, but one of three seeds says no."),
-            "b": ("this experiment cannot tell", "The sign changes with the seed: run more seeds before you claim it."),
+            "b": ("this experiment is undecided", "The sign changes with the seed: run more seeds before you claim it."),
             "c": ("the schedule is worse", "Nothing here says that: the mean is above zero."),
         },
     ),
@@ -154,14 +155,14 @@ EXERCISES = [
         expected="a",
         options={
             "a": (
-                "only then do equal places hold like units",
-                "Units have no fixed places: strangers keep theirs in another order.",
+                "only then do the same positions contain corresponding units",
+                "The order of units is arbitrary: runs from another start have them in another order.",
             ),
             "b": (
                 "otherwise their shapes differ",
-                "Shapes are the same for strangers too, and that is why nothing warns you.",
+                "Shapes are also the same for runs from different starts, and that is why nothing warns you.",
             ),
-            "c": ("otherwise their losses differ", "Members may be better and worse; the greedy soup even counts on it."),
+            "c": ("otherwise their losses differ", "Members may be better or worse; the greedy soup even relies on it."),
         },
     ),
     Exercise(
@@ -174,11 +175,11 @@ EXERCISES = [
         options={
             "a": (
                 "nothing, if the soup is uniform afterwards",
-                "The choice has already looked at the answers, however they are mixed.",
+                "The choice has already used the test labels, however the members are averaged.",
             ),
-            "b": ("the soup will be worse than its members", "It may be quite good. Its number is what cannot be believed."),
+            "b": ("the soup will be worse than its members", "It may be quite good. But you cannot trust its accuracy."),
             "c": (
-                "the number flatters, since the choice saw the answers",
+                "the accuracy is too optimistic, since the choice used the test labels",
                 "Choose on validation; the test part comes last, once.",
             ),
         },

@@ -105,26 +105,31 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 on_every_piece,
-                "each piece repeats the tag of its word, so a word in three pieces that begins a name begins three names. "
+                "each piece repeats the tag of its word, so a word of three pieces that begins a name begins three names. "
                 "After the first piece, B (1) becomes I (2).",
             ),
             Mistake(
-                on_first_pieces, "this is the notebook's way: further pieces get -100. Here they are to have a label too."
+                on_first_pieces, "this is the notebook's way: further pieces get -100. Here they should get a label too."
             ),
-            Mistake(side_by_side, "the tags are laid beside the pieces, and slip after the first word that was cut."),
-            Mistake(with_special_places_as_o, "[CLS], [SEP] and padding got O (0), so the loss counts them. They get -100."),
+            Mistake(
+                side_by_side,
+                "the tags are not aligned with the pieces: they are shifted after the first word that is split.",
+            ),
+            Mistake(
+                with_special_places_as_o, "[CLS], [SEP] and padding got O (0), so the loss counts them. Give them -100."
+            ),
         ),
         hints=(
-            "walk through the words with the one before: is this piece the first of its word?",
-            "None gives -100; a first piece gives tags[word]; a further piece gives 2 where the tag is 1, else the tag.",
+            "compare each entry of words with the one before: is this piece the first of its word?",
+            "None gives -100; a first piece gives tags[word]; a further piece gives 2 if the tag is 1, else the tag.",
             "for before, word in zip([None, *words], words): tag = tags[word]; 2 if word == before and tag == 1 else tag.",
         ),
-        after="Both ways are in use. With labels on all pieces, a word of five pieces weighs five times as much in the loss.",
+        after="Both ways are in use. With labels on all pieces, a word of five pieces counts five times in the loss.",
     ),
     Exercise(
         id="12.2",
         kind="debug",
-        title="two names that touch",
+        title="two adjacent names",
         given=touching_names_merged,
         cases=(
             Case("names_of(tags=[0, 1, 2, 1, 2, 0])", ([0, 1, 2, 1, 2, 0],), [(1, 3), (3, 5)]),
@@ -135,12 +140,12 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 restarted_without_closing,
-                "a B begins a new name, but the one before it was never written down.",
+                "a B begins a new name, but the one before it is never stored.",
             ),
             Mistake(without_the_last, "a name at the very end of the sentence is lost: nothing comes after it to close it."),
             Mistake(
                 lambda tags: [(k, k + 1) for k, tag in enumerate(tags) if tag],
-                "each word is a name of its own. B (1) begins a name, and the I (2) behind it belong to it.",
+                "each word is a name of its own. B (1) begins a name, and the I (2) after it belong to it.",
             ),
             Mistake(
                 ends_on_the_last_word,
@@ -149,10 +154,10 @@ EXERCISES = [
         ),
         hints=(
             "by hand, for [1, 1]: what happens at the second 1?",
-            "a name ends where the tag is not 2 (I), be it O or the B of the next.",
-            "in the first condition, tag != 2 in place of tag == 0.",
+            "a name ends where the tag is not 2 (I), whether it is O or the B of the next name.",
+            "in the first condition, tag != 2 instead of tag == 0.",
         ),
-        after="Names that touch are rare, since a comma or an 'and' mostly stands between them. Such bugs live long.",
+        after="Adjacent names are rare, since there is mostly a comma or an 'and' between them. So such a bug can go unnoticed for long.",
     ),
     Exercise(
         id="12.3",
@@ -168,15 +173,15 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 best_pair,
-                "[CLS] is never chosen. Where start[0] + end[0] is larger than the best pair's sum, return (0, 0).",
+                "[CLS] is never chosen. If start[0] + end[0] is larger than the best pair's sum, return (0, 0).",
             ),
             Mistake(
                 lambda start, end: best_pair(start, end, first=0),
-                "place 0 is [CLS], which is part of no answer: pairs begin at place 1, and [CLS] competes as (0, 0) alone.",
+                "position 0 is [CLS], which is never part of an answer: pairs begin at position 1, and [CLS] is only allowed as (0, 0).",
             ),
             Mistake(
                 lambda start, end: or_none(best_pair(start, end, least=1), start, end),
-                "an answer of one piece has a == b, and is left out here.",
+                "an answer of one piece has a == b, and you leave it out.",
             ),
             Mistake(
                 (
@@ -184,16 +189,15 @@ EXERCISES = [
                     lambda start, end: (likeliest(start, 1), likeliest(end, 1)),
                     lambda start, end: or_none(best_pair(start, end, ordered=False), start, end),
                 ),
-                "start and end are chosen each for itself, so an end can come out that stands before its start. Compare "
-                "pairs, with a <= b.",
+                "start and end are chosen independently, so the end can be before the start. Compare pairs, with a <= b.",
             ),
         ),
         hints=(
-            "the two loops of span_in_loops, from place 1 to the last, without a longest length.",
+            "the two loops of span_in_loops, from position 1 to the last, without a maximum length.",
             "at the end compare the best sum with start[0] + end[0].",
             "return (0, 0) if start[0] + end[0] > best else span.",
         ),
-        after="That is how SQuAD 2.0 is answered; how much larger the sum must be is chosen on the validation part.",
+        after="SQuAD 2.0 models work like this; you choose on the validation part how much larger the sum must be.",
     ),
     Exercise(
         id="12.q1",
@@ -202,11 +206,11 @@ EXERCISES = [
         question="A tagger's accuracy over words is 0.93. How good is it?",
         expected="c",
         options={
-            "a": ("very good: 93 of 100 names are found", "It counts words, and nearly all words are no names."),
+            "a": ("very good: 93 of 100 names are found", "It counts words, and nearly all words are not names."),
             "b": ("bad: a tagger needs 0.99", "No number alone can say that."),
             "c": (
-                "that cannot be said before we know what always O reaches, and the F1 of whole names",
-                "Always O may reach 0.9 and finds nothing.",
+                "you cannot say before you know the accuracy of always O, and the F1 of whole names",
+                "Always O may reach 0.9, and it finds nothing.",
             ),
         },
     ),
@@ -214,17 +218,17 @@ EXERCISES = [
         id="12.q2",
         kind="choice",
         title="the further pieces",
-        question="A word was cut in four pieces, and the last three have the label -100. What does that do?",
+        question="A word is split into four pieces, and the last three have the label -100. What is the effect?",
         expected="a",
         options={
             "a": (
                 "the word counts once in the loss; the model still reads all four pieces",
-                "The label says what is scored. What is read is said by the attention mask.",
+                "The labels decide what the loss counts. The attention mask decides what the model reads.",
             ),
             "b": ("the model does not see the last three pieces", "That would need a 0 in the attention mask."),
             "c": (
                 "the last three pieces are trained to be O",
-                "O is the label 0. Places with -100 are left out of the loss.",
+                "O is the label 0. The loss ignores positions with -100.",
             ),
         },
     ),
@@ -238,13 +242,13 @@ EXERCISES = [
         options={
             "a": (
                 "'directed by' again: more data is more data",
-                "It would mend what is nearly mended, sentences with 'directed by'.",
+                "It would improve sentences with 'directed by', which already work.",
             ),
             "b": (
                 "other rules, such as 'played by' and 'starring'",
-                "The gap lies between kinds of sentences, so show it more kinds.",
+                "The gap is between kinds of sentences, so train on more kinds.",
             ),
-            "c": ("any: only the number of sentences counts", "Then the two scores would not lie so far apart."),
+            "c": ("any: only the number of sentences counts", "Then the two scores would not be so different."),
         },
     ),
 ]

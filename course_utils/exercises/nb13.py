@@ -30,7 +30,7 @@ def without_copies(texts, seed):
 
 
 def what_the_split_did(result, arguments):
-    """Say it in words: where the rows are, and whether a text stands on both sides."""
+    """Return in words where the rows are, and whether a text is on both sides."""
     if result is None or result is ...:
         return result
     texts = arguments[0]
@@ -74,16 +74,16 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda counts: counts.trace() / counts.sum(),
-                "the accuracy, in which a small class hardly counts. The lazy answer of the first case has 0.7 of that.",
+                "the accuracy, in which a small class hardly counts. In the first case, always the second class has 0.7.",
             ),
             Mistake(
                 lambda counts: (counts.diagonal() / counts.sum(axis=1)).mean(),
-                "the mean recall: TP / (TP + FN). A class that is called too often must cost something too: FP belongs into "
+                "the mean recall: TP / (TP + FN). A class that is predicted too often must cost something too: FP belongs in "
                 "the denominator.",
             ),
             Mistake(
                 lambda counts: (counts.diagonal() / np.maximum(counts.sum(axis=0), 1)).mean(),
-                "the mean precision: TP / (TP + FP). What is missed must cost something too: FN belongs into the denominator.",
+                "the mean precision: TP / (TP + FP). Missed texts must cost something too: FN belongs in the denominator.",
             ),
             Mistake(
                 lambda counts: (f1_by_class(counts) * counts.sum(axis=1)).sum() / counts.sum(),
@@ -91,14 +91,14 @@ EXERCISES = [
             ),
             Mistake(
                 lambda counts: (counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1) - counts.diagonal())).mean(),
-                "TP / (TP + FP + FN). In F1 the hits count twice, above and below.",
+                "TP / (TP + FP + FN). In F1 the TP count twice, in the numerator and in the denominator.",
             ),
             Mistake(lambda counts: f1_by_class(counts)[-1], "F1 of the last class only. Macro F1 is the mean over all."),
             Mistake(lambda counts: f1_by_class(counts), "F1 of each class. Take their mean."),
         ),
         hints=(
             "for each class count TP, FP and FN. The row is the true class, the column the predicted one.",
-            "TP stands on the diagonal; the row sums to TP + FN, the column to TP + FP.",
+            "TP is on the diagonal; the row sums to TP + FN, the column to TP + FP.",
             "2 TP + FP + FN is row sum plus column sum: (2 * counts.diagonal() / (counts.sum(0) + counts.sum(1))).mean().",
         ),
         after="evaluation.macro_f1 does this from predictions and labels.",
@@ -111,16 +111,16 @@ EXERCISES = [
         tolerance=0.01,
         mistakes=(
             Mistake(300, "Twice the texts make an interval 1 / root of 2 as wide: 8.5 points."),
-            Mistake(450, "So many are to be added to the 150. Asked for is the size of the whole test part."),
-            Mistake(75, "Fewer texts make it wider."),
+            Mistake(450, "That many must be added to the 150. The question is the size of the whole test part."),
+            Mistake(75, "With fewer texts it gets wider."),
             Mistake(2400, "Sixteen times the texts give a quarter of the width."),
         ),
         hints=(
-            "the width falls with the root of the number of texts.",
-            "half the width needs a root that is twice as large.",
+            "the width falls with the square root of the number of texts.",
+            "for half the width, the square root must be twice as large.",
             "four times the texts.",
         ),
-        after="The rule holds for texts that do not resemble each other; copies and texts of one film count for less.",
+        after="The rule holds for independent texts; copies and texts about one film count for less.",
     ),
     Exercise(
         id="13.3",
@@ -132,7 +132,7 @@ EXERCISES = [
         options={
             "a": (
                 "nothing: the intervals of the two overlap",
-                "They hold the luck of the texts, which hits both models alike. It cancels in the difference on the same texts.",
+                "They contain the noise of the texts, which both models share. It cancels in the difference on the same texts.",
             ),
             "b": (
                 "B is five points better",
@@ -140,19 +140,19 @@ EXERCISES = [
             ),
             "c": (
                 "B is better on such texts, by one to nine points",
-                "The interval of the gain leaves out zero. It says how much the texts can tell, and no more.",
+                "The interval of the gain excludes zero, and it shows how precise the estimate is.",
             ),
             "d": (
-                "B answers 95 % of the texts better than A",
-                "95 % is how often an interval made this way holds the truth. It says nothing about single texts.",
+                "B is better than A on 95 % of the texts",
+                "95 % is how often such an interval contains the true value. It says nothing about single texts.",
             ),
         },
-        hints=("which of the three intervals asks the question you want to answer?",),
+        hints=("which of the three intervals answers your question?",),
     ),
     Exercise(
         id="13.4",
         kind="complete",
-        title="weights for a lopsided table",
+        title="weights for imbalanced classes",
         cases=(
             Case("my_class_weights(labels=[0, 0, 0, 1], num_classes=2)", (np.array([0, 0, 0, 1]), 2), [2 / 3, 2.0]),
             Case("my_class_weights(labels=[0, 1], num_classes=2)", (np.array([0, 1]), 2), [1.0, 1.0]),
@@ -162,7 +162,7 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda labels, num_classes: np.bincount(labels, minlength=num_classes) / len(labels),
-                "the shares of the classes, so that the large class weighs even more. It is the other way round.",
+                "the shares of the classes, so the large class gets the larger weight. It should be the other way round.",
             ),
             Mistake(
                 lambda labels, num_classes: len(labels) / np.bincount(labels, minlength=num_classes),
@@ -170,18 +170,18 @@ EXERCISES = [
             ),
             Mistake(
                 lambda labels, num_classes: 1 / np.bincount(labels, minlength=num_classes),
-                "one over the count. Their ratio is right, but the mean weight of a text should be 1, or the learning rate "
-                "changes unnoticed: multiply by n / C.",
+                "one over the count. Their ratio is correct, but the mean weight of a text should be 1, otherwise you change the "
+                "learning rate too: multiply by n / C.",
             ),
             Mistake(
                 lambda labels, num_classes: num_classes * np.bincount(labels, minlength=num_classes) / len(labels),
-                "turned over: the rare class gets the small weight.",
+                "inverted: the rare class gets the small weight.",
             ),
             Mistake(
                 lambda labels, num_classes: (len(labels) / (num_classes * np.bincount(labels, minlength=num_classes)))[
                     labels
                 ],
-                "a weight for each text. Asked for is one for each class, in the order of the classes.",
+                "a weight for each text. Return one for each class, in the order of the classes.",
             ),
         ),
         hints=(
@@ -199,22 +199,22 @@ EXERCISES = [
         observe=what_the_split_did,
         cases=(
             Case("two_parts(ten sentences, each twice, seed=0)", (TEN * 2, 0), GOOD_SPLIT),
-            Case("two_parts(these, and each of them shouted, seed=1)", ((TEN + SHOUTED) * 2, 1), GOOD_SPLIT),
+            Case("two_parts(these, and each of them in capitals, seed=1)", ((TEN + SHOUTED) * 2, 1), GOOD_SPLIT),
             Case("two_parts(these, and each of them with wider spaces, seed=2)", ((TEN + SPACED) * 2, 2), GOOD_SPLIT),
             Case("two_parts(ten different sentences, seed=3)", (TEN, 3), GOOD_SPLIT),
         ),
         mistakes=(
             Mistake(
                 without_copies,
-                "copies were thrown away. That is an honest split too, but here every row is to be kept, in one part or the other.",
+                "copies were dropped. That is a valid split too, but here every row must be in one of the two parts.",
             ),
             Mistake(
                 lambda texts, seed: dealt_by_key(texts, seed, str.casefold),
-                "copies with other spaces still count as different. `level` of section 2 sees to case and spaces.",
+                "copies with other spaces still count as different. `level` of section 2 normalises case and spaces.",
             ),
             Mistake(
                 lambda texts, seed: dealt_by_key(texts, seed, str),
-                "only exact copies are kept together. Level the texts first: case and spaces make no other sentence.",
+                "only exact copies are kept together. Normalise the texts first with `level`: case and spaces do not matter.",
             ),
             Mistake(
                 lambda texts, seed: (np.arange(len(texts)), np.array([], dtype=int)),
@@ -222,16 +222,16 @@ EXERCISES = [
             ),
             Mistake(
                 lambda texts, seed: (np.arange(len(texts)), np.arange(len(texts))),
-                "the same rows stand in both parts: a model would be tested on what it has learned by heart.",
+                "the same rows are in both parts: you would test a model on texts that it has memorised.",
             ),
         ),
         hints=(
-            "shuffle something else than the rows.",
-            "shuffle the different texts, after `level`; cut that list; then see for each row on which side its text is.",
-            "keys = np.array([level(text) for text in texts]); shuffle np.unique(keys); np.isin(keys, chosen keys) says which "
+            "shuffle something other than the rows.",
+            "shuffle the different texts, after `level`; split that list; then find for each row in which part its text is.",
+            "keys = np.array([level(text) for text in texts]); shuffle np.unique(keys); np.isin(keys, chosen keys) tells you which "
             "rows go where.",
         ),
-        after="With a group_column in place of the text, the same lines keep all rows of a customer together.",
+        after="With a group_column instead of the text, the same lines keep all rows of a customer together.",
     ),
     Exercise(
         id="13.q1",
@@ -245,7 +245,7 @@ EXERCISES = [
                 "too high on average: the test part has become a validation part",
                 "The best of six is partly the luckiest.",
             ),
-            "c": ("too low, because six runs share one test part", "Runs do not use a test part up; choices do."),
+            "c": ("too low, because six runs share one test part", "Runs do not wear out a test part; choices do."),
         },
     ),
     Exercise(
@@ -255,23 +255,26 @@ EXERCISES = [
         question="Seven in ten rows are positive, and a model has 0.72 accuracy and 0.45 macro F1. What do you think of it?",
         expected="c",
         options={
-            "a": ("good: 0.72 is far above one half", "One half is what a coin gets. The lazy answer gets 0.70 here."),
+            "a": (
+                "good: 0.72 is far above one half",
+                "One half is chance level. Always predicting positive gets 0.70 here.",
+            ),
             "b": ("the two numbers contradict each other", "They do not: one counts texts, the other classes."),
-            "c": ("it hardly does more than say positive", "That alone gives 0.70 and a macro F1 of 0.41."),
+            "c": ("it is hardly better than always predicting positive", "That alone gives 0.70 and a macro F1 of 0.41."),
         },
     ),
     Exercise(
         id="13.q3",
         kind="choice",
         title="two labels for one sentence",
-        question="The same sentence stands in the table as positive and as negative. What should happen to it before training?",
+        question="The same sentence is in the table as positive and as negative. What should you do with it before training?",
         expected="a",
         options={
-            "a": ("both rows are set aside and named, so that a person can decide", "Nobody can tell from the table."),
-            "b": ("the first row is kept", "Its place in the file says nothing about who was right."),
+            "a": ("set both rows aside and report them, so that a person can decide", "The table does not tell you."),
+            "b": ("keep the first row", "Its position in the file does not tell you which label is correct."),
             "c": (
-                "both are kept: the model will average them",
-                "Nothing can be learned from it, and in a test part one is always wrong.",
+                "keep both: the model will average them",
+                "The model cannot learn from it, and in a test part one of them is always wrong.",
             ),
         },
     ),

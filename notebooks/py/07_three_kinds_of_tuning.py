@@ -18,8 +18,8 @@
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/07_three_kinds_of_tuning.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** search hyperparameters on the validation part with a study that survives a crash,
-# choose which parameters of a pretrained model move and how fast, change its structure without breaking it, and show in one
-# picture what each of these is worth.
+# choose which parameters of a pretrained model to train and with which learning rates, change its structure without
+# breaking it, and show in one picture what each of these is worth.
 #
 # **Before you start:** notebook 06. **Time:** one hour to read and play; the code takes about three minutes.
 
@@ -59,19 +59,19 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every trial o
 profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
-# Fine-tuning has <abbr title="超参数微调、参数微调、结构微调">three kinds of screws</abbr>:
+# Fine-tuning has <abbr title="超参数微调、参数微调、结构微调">three kinds of knobs</abbr>:
 #
-# * **hyperparameters**: numbers that training is *told*, such as the learning rate;
-# * **parameters**: which of the model's own numbers training may *change*;
-# * **structure**: the layers themselves, which can be replaced, added or dropped.
+# * **hyperparameters**: numbers that you *give* to training, such as the learning rate;
+# * **parameters**: which of the model's weights training may *change*;
+# * **structure**: the layers themselves, which you can replace, add or drop.
 #
-# We turn all three on the same sentences and compare them at the end.
+# We turn all three, train on the same sentences every time, and compare the results at the end.
 #
 # ## 1 Few sentences, and states that are computed once
 #
-# A search trains many models, so each has to be cheap. We take few training sentences and cut them at 32 pieces. What
-# lies below the layers that we train is **frozen**: it gives the same states in every epoch and in every <abbr title="试验">trial</abbr>, so we compute
-# them once.
+# A search trains many models, so each training run has to be cheap. We take few training sentences and truncate them to
+# 32 tokens. The layers below those that we train are **frozen**: they give the same states in every epoch and in every
+# <abbr title="试验">trial</abbr>, so we compute these states once.
 
 # %%
 sizes = {"smoke": (64, 48, 64), "workshop": (512, 320, 608), "full": (None, None, None)}[profile.name]
@@ -94,7 +94,7 @@ for layer, start in ((0, 0), (4, 0), (5, 4), (6, 5)):
 
 # %% [markdown]
 # `states[4]` is what enters layer 4, that is, what the word embeddings and the layers 0 to 3 have made of each sentence;
-# `states[6]` has passed all six layers. Two yardsticks before anything is tuned: guessing, and counting words.
+# `states[6]` has passed all six layers. Two baselines before we tune anything: always the same class, and counting words.
 
 # %%
 words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
@@ -102,22 +102,24 @@ began = time.perf_counter()
 linear = LogisticRegression(C=4, max_iter=1000).fit(words.fit_transform(train.texts), train.labels)
 words_minutes = (time.perf_counter() - began) / 60
 words_right = linear.predict(words.transform(test.texts)) == test.labels
-print("guessing:", evaluation.accuracy(np.zeros(len(test)), test.labels))
+print("always class 0:", evaluation.accuracy(np.zeros(len(test)), test.labels))
 print("TF-IDF + logistic regression:", evaluation.block_interval(words_right, test.blocks))
 
 # %% [markdown]
-# Look at the width of that interval before you read on. On so few test sentences **a difference of one or two points is
-# noise**. So we compare models sentence by sentence (paired differences), and believe in what is larger than its interval.
+# Look at the width of that interval before you read on. With so few test sentences, **a difference of one or two points
+# is noise**. So we compare models sentence by sentence (paired differences), and trust a difference only if its interval
+# does not contain zero.
 #
 # ## 2 Hyperparameters
 #
-# Training finds the parameters $w$ for given hyperparameters $\lambda$ (all of them; in notebook 06 the letter stood for one, the weight decay). A **search** looks for the $\lambda$ whose
+# Training finds the parameters $w$ for given hyperparameters $\lambda$ (all of them; in notebook 06 the letter means one of them, the weight decay). A **search** looks for the $\lambda$ whose
 # trained model does best on sentences that it was not trained on:
 #
 # $$\lambda^* = \arg\max_\lambda\; A_{\text{validation}}\big(w(\lambda)\big), \qquad w(\lambda) = \arg\min_w L_{\text{train}}(w; \lambda).$$
 #
-# The training part cannot choose $\lambda$: it prefers whatever learns it by heart. The test part must not: what was
-# chosen on it is no longer measured by it (section 6 shows the damage). That is what the **validation part** is for.
+# You cannot choose $\lambda$ on the training part: the best score there goes to the model that overfits most. You must
+# not choose it on the test part either: if you choose on it, its accuracy is no longer an unbiased estimate (section 6
+# shows the damage). That is what the **validation part** is for.
 #
 # ### A trial that costs a blink
 #
@@ -150,9 +152,9 @@ def run_trial(layer, pooling, learning_rate, weight_decay, num_epochs=6):
 # %% [markdown]
 # ### Random search
 #
-# The first method takes six lines: draw, train, keep the best. Rates are drawn **on a log scale**, since between
-# 0.001 and 0.01 there is as much to try as between 0.1 and 1. A grid of the same size would try each rate many times
-# and few different ones; random draws never repeat one (Bergstra and Bengio, 2012).
+# The first method takes six lines: draw, train, keep the best. We draw learning rates **on a log scale**, since there is
+# as much to try between 0.001 and 0.01 as between 0.1 and 1. A grid of the same size would try only a few different
+# learning rates, each of them many times; random draws never repeat one (Bergstra and Bengio, 2012).
 
 
 # %%
@@ -178,8 +180,8 @@ print(f"first search, {num_trials} trials: {values[:num_trials].min():.2f} to {v
 print("layer {layer}, {pooling} pooling, rate {learning_rate:.1e}, decay {weight_decay:.1e}".format(**drawn[best]))
 
 # %% [markdown]
-# Between the worst and the best trial of one search lies more than between most models of this course. Where are the good
-# ones?
+# The gap between the worst and the best trial of one search is larger than the gap between most models of this course.
+# Which trials are good?
 
 # %%
 rates = np.log10([choice["learning_rate"] for choice in drawn])
@@ -196,9 +198,10 @@ plots.show(fig, alt="Validation accuracy of every random trial against its learn
            "rates of about 0.01 and falls off beyond, max pooling wants the smallest rates, and CLS pooling stays below the best of mean pooling at every rate, often at one half.")  # fmt: skip
 
 # %% [markdown]
-# **Exercise 07.1 (complete): drawing a rate on a log scale.** A generator gives you `u`, evenly spread between 0 and 1. Write
-# `rate_from(u, low, high)`, which makes of it a rate between `low` (at $u = 0$) and `high` (at $u = 1$), such that each power of ten is equally
-# likely. For example, `rate_from(0.5, 1e-4, 1.0)` is 0.01, half-way between the powers $-4$ and $0$.
+# **Exercise 07.1 (complete): drawing a learning rate on a log scale.** A generator gives you `u`, uniform between 0
+# and 1. Write `rate_from(u, low, high)`, which turns it into a learning rate between `low` (at $u = 0$) and `high` (at
+# $u = 1$), such that each power of ten is equally likely. For example, `rate_from(0.5, 1e-4, 1.0)` is 0.01, half-way
+# between the powers $-4$ and $0$.
 
 
 # %% tags=["exercise"]
@@ -221,20 +224,22 @@ checks.check("07.1", rate_from, mine=False)  # the same check, on the solution a
 
 
 # %% [markdown]
-# Mean and max pooling have a cliff each: beyond some rate the head jumps about. There is no cliff on the left, because the answer of a *linear*
-# head depends only on the direction of its weights, and tiny steps in the right direction point there too. (For a network this does not hold, as the
-# real study below shows.) And the state of `[CLS]`, which notebook 06 built upon, says little here as long as the encoder is frozen. Our checkpoint was
-# trained to put the meaning of a sentence into the **mean** of its states. Know how your checkpoint was made.
+# Mean and max pooling each have a cliff: beyond some learning rate, training becomes unstable. There is no cliff on the
+# left, because the prediction of a *linear* head depends only on the direction of its weights, and tiny steps in the
+# right direction give that direction too. (This is not true for a deep network, as the real study below shows.) The
+# state of `[CLS]`, which notebook 06 used, tells us little here as long as the encoder is frozen: our checkpoint was
+# trained to put the meaning of a sentence into the **mean** of its states. So find out how your checkpoint was trained.
 #
 # ### A search that learns
 #
-# <abbr title="随机搜索">Random search</abbr> forgets. **TPE** (tree-structured Parzen estimator; Bergstra and others, 2011) looks at the trials so
-# far: the best few are *good* (below we take a quarter, Optuna takes a tenth), the others *bad*. It estimates how each group is distributed, $l(\lambda)$ for the
-# good and $g(\lambda)$ for the bad, and tries next where
+# <abbr title="随机搜索">Random search</abbr> learns nothing from its earlier trials. **TPE** (tree-structured Parzen
+# estimator; Bergstra and others, 2011) does: it calls the best few trials so far *good* (below we take a quarter, Optuna
+# takes a tenth) and the others *bad*. It estimates how each group is distributed, $l(\lambda)$ for the good and
+# $g(\lambda)$ for the bad, and next tries a $\lambda$ where
 #
 # $$\frac{l(\lambda)}{g(\lambda)}$$
 #
-# is large: where good trials are common and bad ones rare. By hand, for the pooling:
+# is large, that is, where good trials are common and bad ones are rare. By hand, for the pooling:
 
 # %% tags=["nbval-ignore-output"]
 good, ratios = values >= np.quantile(values, 0.75), {}
@@ -244,8 +249,8 @@ for name in pool:
     print(f"{name:4} l = {among_good:.0%} of the good trials, g = {among_bad:.0%} of the bad: l / g = {ratios[name]:.1f}")
 
 # %% [markdown]
-# The next trial should pool that way. For a number such as the learning rate the shares become densities. We look at the
-# trials with mean pooling:
+# The next trial should use the pooling with the largest ratio. For a continuous hyperparameter such as the learning
+# rate, the shares become densities. We look at the trials with mean pooling:
 
 # %%
 mean = pooled_by == "mean"
@@ -263,13 +268,14 @@ for i, group in enumerate((better, ~better)):
 ax.axvline(next_rate, color="black", linestyle=":", label="largest l / g: try here next")
 ax.legend(loc="upper right")
 ax.set(xscale="log", xlabel="learning rate", ylabel="density over log10 of the rate")
-ax.set_title("TPE tries where good trials crowd")
-plots.show(fig, alt="Two smooth densities over the learning rate on a log axis. Good trials crowd at small rates, "
+ax.set_title("TPE tries where good trials cluster")
+plots.show(fig, alt="Two smooth densities over the learning rate on a log axis. Good trials cluster at small rates, "
            "bad ones spread over the whole range with most at large rates; a dotted line marks the largest ratio of the two.")  # fmt: skip
 
 # %% [markdown]
-# **Optuna** does this for any number of hyperparameters, and every `suggest_...` is one of them. Its first trials are
-# random (`n_startup_trials`, 10 if you do not say), since a ratio needs some trials to be computed from. Both methods get the same budget.
+# **Optuna** does this for any number of hyperparameters; every `suggest_...` call defines one. Its first trials are
+# random (`n_startup_trials`, 10 by default), since the ratio can only be estimated from some finished trials. Both
+# methods get the same budget.
 
 
 # %%
@@ -289,7 +295,8 @@ for search in range(num_searches):
     studies[-1].optimize(objective, n_trials=num_trials)
 
 # %% [markdown]
-# Does it do what we did by hand? We know which pooling our ratio prefers. After its random start, TPE should prefer the same.
+# Does Optuna do what we did by hand? We know which pooling our ratio prefers. After its random start, TPE should prefer
+# the same one.
 
 # %%
 later = [trial.params["pooling"] for study in studies for trial in study.trials[5:]]
@@ -298,7 +305,7 @@ assert by_hand == by_optuna or profile.name == "smoke"
 print("largest ratio by hand:", by_hand, "| tried most by TPE:", by_optuna)
 
 # %% [markdown]
-# It does. Whether that *pays* is another question. The usual picture shows the best value found so far.
+# It does. Does it also find better models? The usual plot shows the best value found so far.
 
 # %%
 best_so_far = {
@@ -322,16 +329,17 @@ print(f"TPE minus random after {num_trials} trials: {100 * gain.estimate:.1f} po
 print(f"95 % interval {100 * gain.low:.1f} to {100 * gain.high:.1f}: {verdict}")
 
 # %% [markdown]
-# A single search would have told whatever its luck was: look at the shaded ranges. Read the verdict line, and try `COURSE_SEED=1`. When we wrote
-# this, TPE led by more than the noise with some seeds and split sentences, and elsewhere it was a tie. A search that learns can also learn the wrong thing from
-# unlucky first trials, and then it repeats it. TPE earns its keep when trials are dear and hyperparameters many. Random search is
-# the baseline that it has to beat, and all its trials can run at the same time.
+# The result of a single search is mostly luck: look at the shaded ranges. Read the last printed line, and try
+# `COURSE_SEED=1`. When we wrote this, TPE was ahead by more than the noise with some seeds and splits, and with others
+# it was a tie. TPE can also draw the wrong conclusion from unlucky first trials and then keep repeating it. It pays off
+# when trials are expensive and there are many hyperparameters. Random search is the baseline that it has to beat, and
+# all trials of a random search can run in parallel.
 #
 # ### Stop hopeless trials
 #
-# Most trials show early that they will not win. The **median rule** stops one whose best value so far lies below the median
-# of what earlier finished trials had at the same epoch. By hand it is one line. We replay our random trials and ask Optuna's
-# `MedianPruner` the same question each time.
+# For most trials you can see early that they will not win. The **median rule** stops a trial if its best value so far is
+# below the median of what earlier finished trials had at the same epoch. By hand this is one line. We replay our random
+# trials and compare each decision with that of Optuna's `MedianPruner`.
 
 
 # %%
@@ -360,15 +368,17 @@ print(f"epochs spent: {epochs_spent} of {sum(map(len, curves))}")
 print(f"best value with the rule {max(curve[-1] for curve in finished):.3f}, without {values.max():.3f}")
 
 # %% [markdown]
-# The rule saves most of the work. Only trials that survive enter the median, so the bar rises as the search goes on. It can throw away a slow starter, for example a small learning rate that would
-# have arrived in the end; `n_warmup_steps` gives every trial a few epochs before it is judged.
+# The rule saves most of the work. Only trials that finish enter the median, so the threshold rises as the search goes
+# on. The rule can stop a slow starter, for example a small learning rate that would have converged in the end;
+# `n_warmup_steps` gives every trial a few epochs before it is judged.
 #
 # ### What mattered?
 #
-# How much of the spread of all trials does one hyperparameter explain on its own? Sort the trials into groups by its value (five groups for a
-# rate), and compare the variance of the group means with the whole variance. **fANOVA** (Hutter and others, 2014), which Optuna offers,
-# asks the same of a forest fitted to the trials. It averages over the ranges on a plain scale, where nine tenths of our rates would lie above 0.1, so we hand it
-# their logarithms. We use the random trials, which are spread evenly; the trials of TPE crowd where it thought things were good.
+# How much of the variance between trials does one hyperparameter explain on its own? Group the trials by its value (five
+# groups for the learning rate), and compare the variance of the group means with the total variance. **fANOVA** (Hutter
+# and others, 2014), which is part of Optuna, answers the same question with a random forest fitted to the trials. It
+# averages over the ranges on a linear scale, where nine tenths of the range lies above 0.1, so we give it the logarithms
+# instead. We use the random trials because they are spread evenly; the trials of TPE cluster where it expected good results.
 
 
 # %%
@@ -402,8 +412,9 @@ plots.show(fig, alt="Bars of the share of variance that pooling, learning rate, 
            "The two estimates differ in length; weight decay is short in both.")  # fmt: skip
 
 # %% [markdown]
-# These are two estimates from the same trials, and they need not agree: read the order, not the second digit. Mind the small print, **on its own**: the
-# learning rate has its cliff elsewhere for each pooling, and averaged over all of them much of it is washed out. Among trials of one pooling it decides:
+# These are two estimates from the same trials, and they need not agree: read the order, not the second digit. Note the
+# words **on its own**: the cliff of the learning rate is at a different value for each pooling, so averaging over all
+# poolings hides much of its effect. Among trials with one pooling it matters most:
 
 # %% tags=["nbval-ignore-output"]
 fifths = np.digitize(rates[mean], np.quantile(rates[mean], [0.2, 0.4, 0.6, 0.8]))
@@ -411,18 +422,19 @@ of_rate = np.var([values[mean][fifths == group].mean() for group in fifths]) / v
 print(f"share of the learning rate: all trials {explained('learning_rate'):.0%}, mean pooling only {of_rate:.0%}")
 
 # %% [markdown]
-# So tune the long bars first, then look again at what is left. Note that a choice of *structure*, the pooling, is a hyperparameter like any
-# other for a search.
+# So tune the hyperparameters with the long bars first, then measure again. Note that a search treats a choice of
+# *structure*, the pooling, like any other hyperparameter.
 #
 # ### A real study: in a file, pruned, resumed
 #
-# Now the trial that you would run at home: fine-tune the **top layer** of the encoder, on half of the sentences. Four things
-# make it fit for a long night:
+# Now a study as you would run it for real: fine-tune the **top layer** of the encoder on half of the sentences. Four
+# things let it run unattended for a whole night:
 #
 # 1. each trial reports after each epoch and asks whether to go on (`max_steps` and `resume` of `training.fit`);
-# 2. every trial is written to a **file** as soon as it is known;
-# 3. the study has a name. Starting one that exists is refused, so that old results are never mixed in by accident;
-# 4. a stopped study is loaded and goes on.
+# 2. every trial is written to a **file** as soon as its result is known;
+# 3. the study has a name. Optuna refuses to create a second study of the same name, so old and new results are never
+#   mixed by accident;
+# 4. a stopped study can be loaded and continued.
 
 
 # %%
@@ -452,7 +464,7 @@ def tune_top_layer(trial):
 
 
 # %% [markdown]
-# This notebook begins with an empty file, and says so by deleting its own. In your work leave that line out.
+# This notebook starts with an empty study, so it deletes the file of an earlier run. Leave out that line in your own work.
 
 
 # %%
@@ -475,11 +487,11 @@ study.optimize(tune_top_layer, n_trials=8)
 print(len(study.trials), "trials in the file")
 
 # %% [markdown]
-# Now the night goes wrong. A trial begins, and the kernel dies before it ends. In the morning somebody starts the same
+# Now something goes wrong. A trial starts, and the kernel dies before it ends. In the morning somebody runs the same
 # script again.
 
 # %%
-study.ask()  # begun and never finished: what a dead kernel leaves behind
+study.ask()  # started and never finished: what a dead kernel leaves behind
 del study
 try:
     optuna.create_study(direction="maximize", **settings_of_study(seed))
@@ -509,28 +521,32 @@ ax.legend()
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy")
 ax.set_title("A rate far from the middle costs several points")
 plots.show(fig, alt="Validation accuracy of the trials of the top layer against the learning rate on a log axis: finished trials form "
-           "a hill with its top around 0.001, and pruned trials lie lower.")  # fmt: skip
+           "a peak around 0.001, and pruned trials are lower.")  # fmt: skip
 
 # %% [markdown]
-# For a real layer there is a hill: too small a rate does not arrive in two epochs, too large a one wrecks the layer. A rate that is off by ten costs
-# several points. A trial that was pruned in the middle had something else against it, mostly its pooling. With so few validation
-# sentences the order of the best trials is luck: take the middle of the hill, not its tip.
+# For a real layer the accuracy has a peak: with too small a learning rate the model does not converge in two epochs,
+# with too large a one training destroys the layer. A learning rate that is wrong by a factor of ten costs several
+# points. If a trial with a good learning rate was pruned, something else was wrong, mostly its pooling. With so few
+# validation sentences the order of the best trials is luck: take a learning rate from the middle of the good range, not
+# the single best one.
 #
 # ## 3 Parameters
 #
-# ### Which parameters move, and how fast
+# ### Which parameters to train, and how fast
 #
-# Between *nothing but the head moves* and *everything moves* there is a whole range. The lower layers hold what is
-# true of English in general, the upper ones what pretraining was about, and our few sentences should not overwrite the former. Four choices:
+# You can train the head only, train everything, or choose something in between. The lower layers contain what is true of
+# English in general, the upper layers what is specific to the pretraining task, and our few sentences should not
+# overwrite the former. Four choices:
 #
 # * **head only**: pooler and linear layer; the encoder stays frozen;
 # * **top $k$ layers** and the head;
 # * **all layers** (the table of word pieces stays frozen, as in notebook 06);
-# * all layers with **rates that fall from layer to layer** (Howard and Ruder, 2018). The head learns with $\eta$, and with a decay $\xi < 1$
+# * all layers with **layer-wise learning-rate decay**: learning rates that fall from layer to layer (Howard and Ruder,
+#   2018). The head has the learning rate $\eta$, and with a decay $\xi < 1$
 #
 # $$\eta_k = \eta\, \xi^{\,L - k} \qquad \text{for layer } k = 0, \dots, L - 1.$$
 #
-# To an optimiser this is a list of **parameter groups**. By hand, from the parameters' names:
+# You give this to an optimiser as a list of **parameter groups**. By hand, from the parameters' names:
 
 # %%
 eta, xi = 4e-4, 0.7
@@ -550,11 +566,11 @@ groups = layers.layerwise_groups(model, learning_rate=eta, decay=xi)
 rate_packaged = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
 assert rate_by_hand.keys() == rate_packaged.keys()
 assert all(np.isclose(rate_by_hand[key], rate_packaged[key]) for key in rate_by_hand)
-print(f"the rates of {len(rate_by_hand)} parameters by hand = those of {len(groups)} groups from the package")
+print(f"the learning rates of {len(rate_by_hand)} parameters by hand = those of {len(groups)} groups from the package")
 
 # %% [markdown]
-# The package makes two groups for each rate, because biases and norms are spared weight decay. All choices in one picture, as the share
-# of the head's rate that each part gets:
+# The package makes two groups for each learning rate, because biases and norms get no weight decay. All choices in one
+# picture: the learning rate of each part as a share of the head's:
 
 # %%
 layers_move = {"head only": [0] * L, "top layer": [0] * (L - 1) + [1], "top 2 layers": [0] * (L - 2) + [1, 1],
@@ -563,13 +579,14 @@ ways, moves = list(layers_move), np.array([[0, *row, 1] for row in layers_move.v
 names_of_parts = ["embeddings", *(f"layer {k}" for k in range(L)), "head"]
 fig, ax = plt.subplots(figsize=(8.5, 2.8))
 plots.heat_map(ax, moves, rows=ways, columns=names_of_parts, numbers="{:.2f}")
-ax.set_title("Which part moves how fast, as a share of the head's rate")
+ax.set_title("Learning rate of each part, as a share of the head's")
 plots.show(fig, alt="Table of shades: five ways of tuning down, parts of the model across, from embeddings to head. Ones where a part "
-           "moves at full rate, zeros where it is frozen, and rising fractions for falling rates.")  # fmt: skip
+           "has the full learning rate, zeros where it is frozen, and rising fractions for falling rates.")  # fmt: skip
 
 # %% [markdown]
-# **Exercise 07.2 (predict): the rate of the lowest layer.** Another model has $L = 4$ layers. Its head learns with $\eta = 0.0016$, and
-# $\xi = 0.5$. With which rate does layer 0 learn? Work it out on paper.
+# **Exercise 07.2 (predict): the learning rate of the lowest layer.** Another model has $L = 4$ layers. The learning rate
+# of its
+# head is $\eta = 0.0016$, and $\xi = 0.5$. What is the learning rate of layer 0? Work it out on paper.
 
 
 # %% tags=["exercise"]
@@ -592,12 +609,13 @@ checks.check("07.2", my_lowest_rate, mine=False)  # the same check, on the solut
 # %% [markdown]
 # ### Train them
 #
-# All of these are the same model, cut at a different layer: what lies below the cut is frozen and comes from `states`. One
-# function trains them all. It keeps the answers on the test part **unseen** until section 5.
+# All of these are the same model, split at a different layer: everything below the split is frozen and comes from
+# `states`. One function trains them all. It stores the predictions on the test part, and we do **not look** at them
+# until section 5.
 
 
 # %%
-# The answers bool (n,) on the test part, parameters trained, and minutes, those of the states below included.
+# Correct or not on the test part, bool (n,); trained parameters; minutes, with the time for the frozen states.
 Run = namedtuple("Run", ["right", "trained", "minutes"])
 glance = {cut: part.validation.take(np.arange(0, len(validation), 8)) for cut, part in states.items()}
 
@@ -621,8 +639,8 @@ def tune(classifier, cut, learning_rate, *, pooling="mean", num_epochs=1, decay=
 
 
 # %% [markdown]
-# One epoch for every run (three for a head alone, which is nearly free), with rates that were found on validation sentences
-# before this notebook was written: the more parameters move, the smaller the rate.
+# One epoch for every run (three for a head alone, which is nearly free), with learning rates that we found on validation
+# sentences before writing this notebook: the more parameters we train, the smaller the learning rate.
 
 # %%
 runs = {"TF-IDF + logistic regression": Run(words_right, linear.coef_.size + 1, words_minutes)}
@@ -639,18 +657,19 @@ for name, run in runs.items():
     print(f"{name:29} {run.trained:>12,} parameters trained")
 
 # %% [markdown]
-# Down the list the numbers grow about a thousandfold, and with them the gradients to compute and to keep. The last two rows train the
-# same parameters, only at other rates.
+# From the first row to the last, the number of parameters grows about a thousandfold, and with it the number of
+# gradients to compute and store. The last two rows train the same parameters, with different learning rates.
 #
 # ## 4 Structure
 #
-# A model is a tree of modules, and each node can be replaced. Three rules keep such surgery safe: what is new starts so that it disturbs
-# little; shapes are checked on one batch before training; and what was not touched still gives the same numbers.
+# A model is a tree of modules, and you can replace each node. Three rules keep such surgery safe: initialise new parts
+# so that they disturb little; check the shapes on one batch before training; and check that the parts you did not touch
+# still give the same numbers.
 #
 # ### Swap the pooling
 #
-# One line picks the vector that the head sees. With a frozen encoder it was the longest bar of section 2. Does it still matter
-# once a layer may adapt to it?
+# One line picks the vector that the head sees. With a frozen encoder it was the hyperparameter that mattered most in
+# section 2. Does it still matter when a layer can adapt to it?
 
 # %%
 for pooling in ("cls", "max"):
@@ -660,8 +679,8 @@ for pooling in ("cls", "max"):
 # %% [markdown]
 # ### Replace the head
 #
-# The head of notebook 06 is $W_c \tanh(W_p\, s + b_p) + b_c$, and $W_p$ comes from pretraining. We put a bare linear layer in its place, and in
-# another copy a head with one more layer.
+# The head of notebook 06 is $W_c \tanh(W_p\, s + b_p) + b_c$, and $W_p$ comes from pretraining. We replace it by a plain
+# linear layer, and in another copy by a head with one more layer.
 
 # %%
 bare = fresh(L)
@@ -676,12 +695,14 @@ del bare, deeper
 # %% [markdown]
 # ### Insert adapters
 #
-# An **<abbr title="适配器">adapter</abbr>** (Houlsby and others, 2019) is a narrow bypass behind each sublayer. With $h \in \mathbb{R}^D$ and a bottleneck
+# An **<abbr title="适配器">adapter</abbr>** (Houlsby and others, 2019) is a narrow residual branch after each sublayer.
+# With $h \in \mathbb{R}^D$ and a bottleneck
 # $m \ll D$, $W_{\text{down}} \in \mathbb{R}^{m \times D}$ and $W_{\text{up}} \in \mathbb{R}^{D \times m}$:
 #
 # $$h \leftarrow h + W_{\text{up}}\; \mathrm{gelu}(W_{\text{down}}\, h + b_{\text{down}}) + b_{\text{up}} .$$
 #
-# $W_{\text{up}}$ and $b_{\text{up}}$ start at **zero**: the new part is the identity, and training starts from the pretrained model and not from a damaged one.
+# $W_{\text{up}}$ and $b_{\text{up}}$ start at **zero**. So the new part starts as the identity, and training starts from
+# the pretrained model, not from a damaged one.
 
 
 # %%
@@ -705,8 +726,8 @@ torch.testing.assert_close(packaged(h), ours(h))
 print("a new adapter is the identity; by hand = packaged")
 
 # %% [markdown]
-# Now into the model: behind the attention and behind the feed-forward network of each layer. The encoder is frozen; adapters, layer norms and the
-# head are trained.
+# Now we insert them into the model: after the attention and after the feed-forward network of each layer. The encoder is
+# frozen; we train the adapters, the layer norms and the head.
 
 # %%
 adapted = fresh(L)
@@ -718,8 +739,9 @@ with torch.no_grad():
 print(f"same logits as before; {trained:,} of {layers.count_parameters(adapted).total:,} parameters are trained")
 
 # %% [markdown]
-# How can it learn if it starts at zero? Look at the first gradient: $W_{\text{up}}$ gets one, because the bottleneck is already alive. $W_{\text{down}}$
-# gets none at the first step, since what it computes is multiplied by zero, and wakes up at the second.
+# How can it learn if it starts at zero? Look at the first gradient: $W_{\text{up}}$ has a nonzero gradient, because its
+# inputs (the bottleneck activations) are not zero. The gradient of $W_{\text{down}}$ is zero at the first step, since
+# its output is multiplied by zero; from the second step on it is not.
 
 # %%
 adapted(**batch).loss.backward()
@@ -734,8 +756,8 @@ runs["adapters in all layers"] = tune(adapted, 0, 2e-3)
 del adapted, adapter
 
 # %% [markdown]
-# **Exercise 07.3 (predict): what an adapter adds.** How many numbers has one adapter of bottleneck $m = 8$ in a model of width $D = 384$, weights
-# and biases together?
+# **Exercise 07.3 (predict): what an adapter adds.** How many parameters does one adapter with bottleneck $m = 8$ have in
+# a model of width $D = 384$, weights and biases together?
 
 
 # %% tags=["exercise"]
@@ -758,8 +780,8 @@ checks.check("07.3", my_adapter_size, mine=False)  # the same check, on the solu
 # %% [markdown]
 # ### Drop layers
 #
-# The crudest surgery: keep the lower three of six layers. The upper ones are the most specialised, and a model of half the
-# depth trains and predicts in about half the time.
+# The simplest change: keep only the lower three of the six layers. The upper layers are the most specialised, and a
+# model of half the depth trains and predicts in about half the time.
 
 # %%
 halved = fresh(0)
@@ -767,13 +789,14 @@ dropped = layers.keep_layers(halved, [0, 1, 2])
 with torch.no_grad():
     kept = halved(**batch, output_hidden_states=True).hidden_states[-1]
     torch.testing.assert_close(kept, model(**batch, output_hidden_states=True).hidden_states[3])
-print(f"dropped {dropped:,} parameters; what is left computes what layer 2 computed before")
+print(f"dropped {dropped:,} parameters; the output is now what layer 2 computed before")
 runs["upper 3 layers dropped"] = tune(halved, 0, 4e-4)
 
 # %% [markdown]
 # ## 5 All in one picture
 #
-# Now, once, the test part. Accuracy with its interval, against what was trained and against the minutes it took.
+# Now we look at the test part, once: accuracy with its interval, against the number of trained parameters and against
+# the minutes of training.
 
 # %% tags=["nbval-ignore-output"]
 scores = {name: evaluation.block_interval(run.right, test.blocks) for name, run in runs.items()}
@@ -797,17 +820,19 @@ axes[0].set(xscale="log", xlabel="trained parameters", ylabel="test accuracy, 95
 axes[1].set(xscale="log", xlabel="minutes of training")
 axes[1].xaxis.set(major_locator=plt.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter=plt.NullFormatter())
 axes[0].set_title("A few trained parameters go far")
-axes[1].set_title("What is cut off below saves minutes")
+axes[1].set_title("Computing frozen layers once saves minutes")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
 plots.show(fig, alt="Test accuracy with intervals of eight models, on the left against trained parameters and on the right against minutes, "
            "both on log axes. Word counts and the head alone are lowest; all layers, falling rates and adapters are highest, with overlapping intervals.")  # fmt: skip
 
 # %% [markdown]
-# How to read it. The column *minus all layers* compares on the same sentences: an interval that holds zero is a tie, and **most rows are ties**. With so
-# few sentences a linear head of 770 numbers on frozen states is hard to tell from a model in which everything moved. With all the sentences of notebook 06, eleven times as
-# many, fine-tuning left the frozen encoder clearly behind: what is worth tuning depends on how much there is to learn from. Adapters train about 3 % of what "all layers"
-# trains. They save memory and disk more than minutes, because the forward pass and a part of the backward pass still run through the whole model. Cutting at a layer saves
-# minutes, because what lies below is computed once.
+# How to read it: the column *minus all layers* compares predictions on the same sentences. If an interval contains zero,
+# it is a tie, and **most rows are ties**. With so few sentences, a linear head of 770 parameters on frozen states is
+# hard to distinguish from a fully fine-tuned model. With all the sentences of notebook 06, eleven times as many,
+# fine-tuning was clearly better than the frozen encoder: what is worth tuning depends on how much training data you
+# have. Adapters train about 3 % of the parameters that "all layers" trains. They save memory and disk more than minutes,
+# because the forward pass and a part of the backward pass still run through the whole model. Training only the top
+# layers saves minutes, because the frozen layers below are computed once.
 
 # %% tags=["nbval-ignore-output"]
 for name in ("head only", "top layer"):
@@ -816,9 +841,10 @@ for name in ("head only", "top layer"):
         print(f"{name}, mean minus {pooling} pooling:", *(f"{100 * end:+.1f}" for end in (gap.estimate, gap.low, gap.high)))
 
 # %% [markdown]
-# Each line is a difference in points and the ends of its interval. Look at `cls`: while the encoder is frozen, the wrong vector costs many points. Let the top layer
-# move, and it learns to bring what is needed to where the head looks; most of the difference goes. In notebook 06, where all layers moved, the head stood on `[CLS]` and the model won all the same.
-# A choice of structure cannot be judged apart from the choice of parameters.
+# Each line is a difference in points and the ends of its interval. Look at `cls`: while the encoder is frozen, the wrong
+# vector costs many points. If the top layer is trained, it learns to move what is needed into the vector that the head
+# reads, and most of the difference disappears. In notebook 06, where all layers were trained, the head read `[CLS]` and
+# the model was the best all the same. You cannot judge a choice of structure without the choice of trained parameters.
 
 # %%
 print(claims.check_claim("07 all layers tuned on 512 sentences", scores["all layers"].estimate))
@@ -828,9 +854,10 @@ print(claims.check_claim("07 adapters minus all layers", gaps["adapters in all l
 # %% [markdown]
 # ## 6 Classic bug: tuning on the test set
 #
-# Nobody does it on purpose. One tries a rate, looks at the test accuracy, tries another, and reports the best. We have the trials to measure
-# what that does: the random search of section 2. Let a *test set* be 100 sentences, and the rest of our test part the **fresh**
-# sentences of the future. Take $k$ trials, choose the best by accuracy on the 100, and see what it is worth on the fresh ones.
+# Nobody does it on purpose. You try a learning rate, look at the test accuracy, try another one, and report the best. We
+# can measure what that does with the trials of the random search of section 2. Let 100 sentences be the *test set*, and
+# let the rest of our test part play the **fresh** sentences of the future. Take $k$ trials, choose the best by accuracy
+# on the 100, and measure its accuracy on the fresh ones.
 
 # %%
 answers = [head.predict(features[c["layer"], c["pooling"]].test) for head, c in zip(heads, drawn, strict=True)]
@@ -861,10 +888,10 @@ for way in ("test", "validation"):
 fig, ax = plt.subplots()
 plots.curves(ax, series, x=ks)
 ax.set(xscale="log", xlabel="configurations tried", ylabel="accuracy")
-ax.set_title("A test set that chooses promises too much")
+ax.set_title("If you choose on the test set, its accuracy is too high")
 ax.set_xticks(ks, ks)
 plots.show(fig, alt="Accuracy against the number of configurations tried, on a log axis. Chosen on the test set, the reported accuracy climbs "
-           "above the accuracy on fresh sentences, more so with more trials. Chosen on validation, the two lines lie together.")  # fmt: skip
+           "above the accuracy on fresh sentences, more so with more trials. Chosen on validation, the two lines nearly coincide.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 flattery = {}
@@ -873,7 +900,7 @@ for way in ("test", "validation"):
     print(f"best of {ks[-1]}, chosen on {way}: reported minus fresh {100 * flattery[way]:+.1f} points")
 
 # %% [markdown]
-# The reported accuracy is the one that would stand in the paper. What must hold whatever the seed:
+# The reported accuracy is the one that you would publish. This is true for every seed:
 
 # %%
 if profile.name != "smoke":
@@ -881,8 +908,8 @@ if profile.name != "smoke":
 print(claims.check_claim("07 points promised too much by the best of 160 on the test set", flattery["test"]))
 
 # %% [markdown]
-# **Exercise 07.4 (debug): the search that peeked.** `published(validation, test)` takes two lists with the accuracies of all trials, and should give a pair: the
-# number of the trial that one would keep, and the accuracy that one may publish for it. Mend it.
+# **Exercise 07.4 (debug): the search that peeked.** `published(validation, test)` takes two lists with the accuracies of
+# all trials, and should return a pair: the index of the trial to keep, and the accuracy that you may publish for it. Fix it.
 
 
 # %% tags=["exercise"]
@@ -907,9 +934,10 @@ checks.check("07.4", published, mine=False)  # the same check, on the solution a
 
 
 # %% [markdown]
-# The fresh accuracy grows too, because the search does find better heads. But the reported one runs away from it: the winner is the one with the
-# best luck on these 100 sentences. Chosen on validation, report and future agree. (The *validation* accuracy of a winner flatters in the same
-# way, which is why nobody reports it.) The guard: lock the test part away until the last cell.
+# The fresh accuracy grows too, because the search does find better heads. But the reported accuracy grows faster: the
+# winner is the trial with the best luck on these 100 sentences. If you choose on validation, the reported and the fresh
+# accuracy agree. (The *validation* accuracy of the winner is too high in the same way, which is why nobody reports it.)
+# To avoid this bug, do not touch the test part until the last cell.
 
 # %% tags=["check"]
 checks.quiz("07")
@@ -917,13 +945,16 @@ checks.quiz("07")
 # %% [markdown]
 # ## Summary
 #
-# * **Hyperparameters** are searched on the validation part. Draw rates on a log scale; random search is the baseline; TPE and pruning spend trials
-#   where they may pay. Keep the study in a file, give it a name, resume it with a new seed. Then ask what mattered.
-# * **Parameters**: from the head alone to all layers, with one rate or with rates that fall from layer to layer. What is frozen at the bottom is
-#   computed once.
-# * **Structure**: pooling, heads, adapters, fewer layers. What is new starts as the identity, and an assertion on one batch shows it.
-# * Compare on the same sentences. Most differences of this notebook are smaller than their noise, and a few are not: these are the ones to remember.
+# * **Hyperparameters** are searched on the validation part. Draw learning rates on a log scale; random search is the
+#   baseline; TPE and pruning spend the budget on promising trials. Keep the study in a file, give it a name, resume it
+#   with a new seed. Then ask which hyperparameters mattered.
+# * **Parameters**: from the head alone to all layers, with one learning rate or with layer-wise decay. Frozen lower
+#   layers are computed once.
+# * **Structure**: pooling, heads, adapters, fewer layers. Adapters start as the identity, and you check that on one batch.
+# * Compare on the same sentences. Most differences in this notebook are smaller than the noise, and a few are not:
+#   remember those.
 #
-# **To think about.** You may label 500 more sentences or run 500 more trials. Which would you choose, and what in the pictures above tells you so?
+# **To think about.** You may label 500 more sentences or run 500 more trials. Which would you choose, and which of the
+# pictures above supports your choice?
 #
 # **Next:** notebook 08 asks for the same accuracy from less: fewer trained parameters, fewer bits, fewer layers.

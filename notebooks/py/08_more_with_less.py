@@ -17,9 +17,9 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/08_more_with_less.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
-# **What you will be able to do:** fine-tune with a hundredth of the parameters (LoRA), reuse what frozen layers
-# computed, store weights in one byte, prune, and distil a large model into a small one; and say for each of them what
-# it cost in accuracy and what it really saved.
+# **What you will be able to do:** fine-tune a hundredth of the parameters (LoRA), cache the outputs of frozen layers,
+# store weights in one byte, prune, and distil a large model into a small one. For each method you will be able to say
+# what it costs in accuracy and what it really saves.
 #
 # **Before you start:** notebook 06; notebook 07 helps.
 # **Time:** one hour and a half to read and play; the code takes about four minutes.
@@ -53,12 +53,12 @@ profile, seed = profiles.get_profile(), profiles.get_seed()
 # %% [markdown]
 # ## 1 What is there to save?
 #
-# A fine-tuned model costs something four times: minutes to train, memory while it trains, milliseconds for each answer,
-# and megabytes on disk. The methods of this notebook save different ones of the four, and people often speak as if they
-# saved all. So every method gets a line in one table, with all four, and with its accuracy.
+# A fine-tuned model has four costs: minutes to train, memory during training, milliseconds for each prediction, and
+# megabytes on disk. Each method of this notebook lowers some of the four, and people often talk as if it lowered all of
+# them. So every method gets a row in one table, with all four costs and its accuracy.
 #
-# To have time for so many models we train on fewer sentences than notebook 06 did. All scores are lower here for that
-# reason; what counts is how they differ.
+# To have time for so many models we train on fewer sentences than notebook 06. All scores are lower here for that
+# reason; what counts is the differences between them.
 
 # %%
 sizes = {"smoke": (64, 40, 60), "workshop": (750, 160, 640)}  # else: all there is
@@ -73,8 +73,8 @@ print("train, validation, test:", [len(part) for part in splits])
 print("a batch of ids:", tuple(batch["input_ids"].shape))
 
 # %% [markdown]
-# Two rulers. **Milliseconds** for a sentence: a sixteenth of the median time that a batch of 16 takes. **Megabytes**:
-# the length of the `safetensors` file. Memory while training needs no ruler: each weight takes 4 bytes, and each
+# We measure two costs. **Milliseconds** per sentence: a sixteenth of the median time for a batch of 16. **Megabytes**:
+# the size of the `safetensors` file. We can compute the training memory instead: each weight takes 4 bytes, and each
 # *trained* weight 12 more, for its gradient and for Adam's two running means (notebook 01).
 
 
@@ -88,7 +88,7 @@ table: dict[str, dict] = {}
 
 @torch.no_grad()
 def judge(name, model, *, minutes, trained=None, stored=None, test=encoded.test) -> None:
-    """Put what a finished model is worth, and what it costs, into the table."""
+    """Add the test predictions and the costs of a trained model to the table."""
     sixteen, weights = batching.collate([test[i] for i in range(16)]), model.state_dict()
     trained = trained or layers.count_parameters(model).trainable
     right = prediction.evaluate(model, test).predictions == splits.test.labels
@@ -99,7 +99,7 @@ def judge(name, model, *, minutes, trained=None, stored=None, test=encoded.test)
 
 
 # %% [markdown]
-# Nearly every model below is trained in the same way, with the `fit` of notebook 06; what differs is the learning rate.
+# We train nearly every model below in the same way, with `fit` as in notebook 06; only the learning rate differs.
 
 
 # %%
@@ -115,7 +115,8 @@ def tune(model, learning_rate, *, texts=encoded.train, num_epochs=profile.bert_e
 
 
 # %% [markdown]
-# The measure of all savings is what notebook 06 does: every layer is trained, only the table of word pieces is frozen.
+# The baseline is full fine-tuning as in notebook 06: every layer is trained, only the embedding table of the word pieces
+# is frozen.
 
 # %% tags=["nbval-ignore-output"]
 model = pretrained.load_classifier(seed=seed)
@@ -130,8 +131,8 @@ judge("full fine-tuning", model, minutes=full_minutes, trained=full_trained)
 #
 # What did fine-tuning do to a weight matrix $W \in \mathbb{R}^{\text{out} \times \text{in}}$? It added a matrix $\Delta
 # W$ of the same size. Is that change as complicated as its size allows? The singular value decomposition writes a
-# matrix as a sum of directions, the strongest first. We ask how much of $W$, and how much of $\Delta W$, the first few
-# directions hold.
+# matrix as a sum of directions, the strongest first. How much of $W$, and how much of $\Delta W$, is in the first few
+# directions?
 
 
 # %%
@@ -142,21 +143,21 @@ for label, matrix in (("the pretrained matrix W", original[name]), ("its change 
     shares[label] = (strengths.cumsum(0) / strengths.sum()).numpy()
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.curves(ax, shares)
-ax.set(xlabel="number of directions (of 384)", ylabel="share of the whole (squares)", ylim=(0, 1.05))
+ax.set(xlabel="number of directions (of 384)", ylabel="share of the squared norm", ylim=(0, 1.05))
 ax.set_title("The change lives in far fewer directions than the matrix")
-plots.show(fig, alt="Share of the squared size held by the first k of 384 directions, for a pretrained matrix and for its change by "
+plots.show(fig, alt="Share of the squared norm in the first k of 384 directions, for a pretrained matrix and for its change by "
            "fine-tuning: the curve of the change rises much faster.")  # fmt: skip
 del original
 assert shares["its change by fine-tuning"][9] > 1.5 * shares["the pretrained matrix W"][9]
 
 # %% [markdown]
-# The change is simple: a few directions hold a large part of it. **<abbr title="低秩适配">LoRA</abbr>** (low-rank adaptation) takes this as a plan.
-# $W$ is frozen, and the change is a product of two thin matrices of rank $r$:
+# The change is simple: a large part of it is in a few directions. **<abbr title="低秩适配">LoRA</abbr>** (low-rank
+# adaptation) makes use of this. $W$ is frozen, and the change is a product of two thin matrices of rank $r$:
 #
 # $$y = W x + b + \frac{\alpha}{r}\, B A\, x, \qquad A \in \mathbb{R}^{r \times \text{in}},\quad B \in \mathbb{R}^{\text{out} \times r} .$$
 #
-# $A$ starts at random and $B$ at zero, so training starts from the pretrained model. The number $\alpha / r$ only sets
-# how strongly the change counts, so that $r$ can be varied without a new learning rate.
+# $A$ starts at random and $B$ at zero, so training starts from the pretrained model. The factor $\alpha / r$ scales the
+# change, so that you can vary $r$ and keep the learning rate.
 
 
 # %%
@@ -177,7 +178,8 @@ class LoRALinear(nn.Module):
 
 
 # %% [markdown]
-# Three things to check on one layer: it starts as the layer it wraps; the first gradient reaches $B$ but not $A$
+# Three things to check on one layer: at the start it gives the same outputs as the layer it wraps; the first gradient
+# reaches $B$ but not $A$
 # (because $A$'s gradient is multiplied by $B = 0$); and after training the product can be **merged** into $W$, so that
 # prediction costs nothing extra.
 
@@ -194,8 +196,9 @@ counts = layers.count_parameters(lora)
 print(f"trained {counts.trainable:,}, frozen {counts.total - counts.trainable:,}")
 
 # %% [markdown]
-# **Exercise 08.1 (complete): merging an adapter.** Write `merged_weight(W, A, B, alpha)`, the weight of a plain layer that answers as the layer with
-# LoRA does. In: $W$ (out, in), $A$ $(r, \text{in})$, $B$ $(\text{out}, r)$, float, and a number. Out: $(\text{out}, \text{in})$. Take $r$ from the shapes.
+# **Exercise 08.1 (complete): merging an adapter.** Write `merged_weight(W, A, B, alpha)`: the weight of a plain layer
+# that gives the same outputs as the layer with LoRA. In: $W$ (out, in), $A$ $(r, \text{in})$, $B$ $(\text{out}, r)$,
+# float, and a number. Out: $(\text{out}, \text{in})$. Take $r$ from the shapes.
 
 
 # %% tags=["exercise"]
@@ -243,9 +246,9 @@ checks.check("08.2", my_lora_size, mine=False)  # the same check, on the solutio
 # ### LoRA from a library: peft
 #
 # `peft` finds the layers by name and wraps each of them. We adapt every linear layer of the encoder and the pooler. The
-# new head is no pretrained matrix, so it is trained as it is: **say so**, because `peft` freezes everything it did not
-# add (section 10 is about forgetting the head later, when the adapter is saved). The learning rate is ten times as high: the change has few
-# parameters, and there is no pretrained value among them to destroy.
+# new head is not pretrained, so we train all of it: **set this yourself**, because `peft` freezes everything it did not
+# add (section 10 is about forgetting the head later, when you save the adapter). The learning rate is ten times as high:
+# the change has few parameters, and no pretrained values among them that training could destroy.
 
 # %%
 from peft import IA3Config, IA3Model, LoraConfig, LoraModel
@@ -262,8 +265,8 @@ assert lora_trained <= 0.03 * full_trained
 lora_minutes = tune(adapted, 2e-3)
 
 # %% [markdown]
-# Is this our LoRA? We put our own layer in the place of each wrapped one in a fresh checkpoint, give it the trained $A$
-# and $B$, and compare the logits.
+# Is this the same as our LoRA? In a fresh checkpoint we replace each of the adapted layers by our own, copy the trained
+# $A$ and $B$ into it, and compare the logits.
 
 # %%
 ours = pretrained.load_classifier(seed=seed).eval()
@@ -292,15 +295,15 @@ del lora_model, adapted, tuner
 print(f"merged: the same logits; the adapter alone is {megabytes(adapter):.2f} MB")
 
 # %% [markdown]
-# After merging it is an ordinary BERT again: as fast and as large as before. What LoRA makes small is the **adapter**,
-# the file for one task, to be kept beside a checkpoint that many tasks share. (In the table LoRA's megabytes are those
-# of the adapter.)
+# After merging it is an ordinary BERT again: as fast and as large as before. What is small with LoRA is the **adapter**:
+# the file for one task, which you store beside a checkpoint that many tasks share. (In the table LoRA's megabytes are
+# those of the adapter.)
 
 # %% [markdown]
-# ### A rival with still fewer parameters
+# ### An alternative with even fewer parameters
 #
 # **IA3** trains no matrices at all. It multiplies the keys, the values and the inner activations of each layer by
-# vectors $l$ that start at one. For a layer whose output is scaled, $y = l \odot (W x + b)$.
+# vectors $l$ that are initialised to one. For a layer whose output is scaled, $y = l \odot (W x + b)$.
 
 # %%
 scaled = pretrained.load_classifier(seed=seed)
@@ -321,14 +324,14 @@ judge("IA3 (peft)", merged, minutes=ia3_minutes, trained=ia3_trained, stored=vec
 del scaled, merged, ia3_tuner
 
 # %% [markdown]
-# LoRA and IA3 train few parameters, but look at the seconds above: no gradient is computed for the frozen matrices, yet it
-# still travels through every layer to reach the lowest adapter. Some time is saved, far less than the count promises.
+# LoRA and IA3 train few parameters, but look at the seconds above: no weight gradients are computed for the frozen
+# matrices, yet the backward pass still runs through every layer to reach the lowest adapter. This saves some time, but
+# far less than the number of parameters suggests.
 #
 # ## 3 Freeze the lower layers, and compute them once
 #
-# Here is what does save time. If layers 0 to 3 are frozen, each sentence leaves them with the same states in every
-# epoch. So compute these states once, keep them, and train only what stands above. Nothing is approximated: the losses
-# are the same.
+# This does save time. If layers 0 to 3 are frozen, their output states for a sentence are the same in every epoch. So
+# compute these states once, keep them, and train only the layers above. Nothing is approximated: the losses are the same.
 
 # %%
 border = 4
@@ -337,7 +340,7 @@ layers.freeze_below(lower_frozen, border)
 started = time.perf_counter()
 cached = [layers.hidden_states(lower_frozen, part, layer=border) for part in encoded[:2]]
 cache_seconds = time.perf_counter() - started
-print(f"the first sentence: {cached[0].input_ids[0].shape} states in place of ids")
+print(f"the first sentence: {cached[0].input_ids[0].shape} states instead of ids")
 print(f"the cache of {len(encoded.train)} sentences: {sum(states.nbytes for states in cached[0].input_ids) / 1e6:.0f} MB")
 
 # %%
@@ -350,10 +353,10 @@ for cache in (False, True):
     losses[cache] = torch.tensor(run.step_losses)
 exact = device.choose_precision(torch.device("cpu")) == torch.float32
 torch.testing.assert_close(losses[True], losses[False], rtol=0, atol=1e-3 if exact else 0.05)
-print("step by step the same losses, with the cache and without")
+print("the same loss at every step, with the cache and without")
 
 # %% [markdown]
-# Now the real run, of two epochs. Only the first has to wait for the cache.
+# Now the real run, with two epochs. Only the first has to wait for the cache.
 
 # %% tags=["nbval-ignore-output"]
 top = layers.UpperLayers(lower_frozen, border)
@@ -365,8 +368,8 @@ print(f"full fine-tuning: {60 * full_minutes / profile.bert_epochs:.1f} s an epo
 del lower_frozen, top, cached
 
 # %% [markdown]
-# The cache is paid back by the second epoch at the latest, and it goes on paying when you search for a learning rate or
-# train five seeds. Its price is disk or memory: $D$ numbers for every token.
+# The cache has paid for itself by the second epoch at the latest, and it saves more time when you search for a learning
+# rate or train with five seeds. It costs disk space or memory: $D$ numbers for every token.
 #
 # ## 4 Half precision: bfloat16
 #
@@ -388,8 +391,8 @@ for number in (1.0, 1.0078125, 1.003, 1 / 3, 256.0, 257.0, 1e38):
     print(f"{number:<16.7g} {bits(number)}    {stored:.7g}")
 
 # %% [markdown]
-# After 1 comes 1.0078, with nothing between, and 257 cannot be told from 256. For the products inside a network that
-# is enough, because their errors average out. For the weights themselves it is not: a small step is lost altogether.
+# The next number after 1 is 1.0078, and 257 is rounded to 256. This is precise enough for the products inside a network,
+# because their errors average out. For the weights themselves it is not: a small update is lost completely.
 
 # %%
 for dtype in (torch.float32, torch.bfloat16):
@@ -400,32 +403,33 @@ for dtype in (torch.float32, torch.bfloat16):
 
 # %% [markdown]
 # So **<abbr title="混合精度">mixed precision</abbr>**: weights, gradients and Adam stay in float32, and only the large matrix products run in
-# bfloat16. In torch this is `with torch.autocast("cpu", dtype=torch.bfloat16)`, and `training.fit` uses it where it
-# pays: the processor must multiply bfloat16 in hardware. Otherwise each product is emulated, hundreds of times slower.
-# Does this machine have it? Every training cell of this notebook says which precision it computed in.
+# bfloat16. In torch this is `with torch.autocast("cpu", dtype=torch.bfloat16)`, and `training.fit` uses it where it is
+# faster: the processor must multiply bfloat16 in hardware. Otherwise each product is emulated, which is hundreds of
+# times slower. Does this machine have it? Every training cell of this notebook prints the precision it used.
 #
-# If they say float32, every time of a torch model in the table is a float32 time, and nothing could be gained here by a
-# setting. If they say bfloat16, those times already contain the gain; the rows of ONNX Runtime (section 5) do not. How large is it? On a processor with AMX, one large product took a sixth of
+# If they print float32, all times of torch models in the table are float32 times, and no setting would make them faster
+# here. If they print bfloat16, the times in the table already include the gain, except for the rows of ONNX Runtime
+# (section 5). How large is it? On a processor with AMX, one large product took a sixth of
 # its float32 time, but a training step two thirds (`course bench ablation`): GELU, norms, sums and Adam are no faster, and
-# soon they are most of the step. At first we gained nothing at all: torch computes the way back through attention in
-# bfloat16 so slowly on a CPU that it took 42 % of the step. `pretrained.load_classifier` therefore keeps attention in
+# soon they are most of the step. At first we gained nothing at all: on a CPU, torch computes the backward pass of
+# attention in bfloat16 so slowly that it took 42 % of the step. `pretrained.load_classifier` therefore keeps attention in
 # float32 while a model trains.
 #
-# There was a second surprise: `autocast` lowers products only. Each layer *adds* its products to the states that
-# entered it; if those are float32, so is the sum, and between any two products everything goes back to 32 bits. Here the embeddings
-# hand over bfloat16 states: that alone took a quarter off the time of predictions for sentences, and a seventh off that of
-# training steps with 256 tokens. Measure a switch before you believe in it, and look what still happens in the old
-# precision. On a GPU, bfloat16 is the first thing to switch on.
+# There was a second surprise: `autocast` lowers the precision of matrix products only. Each layer *adds* its products to
+# the states that entered it; if those are float32, the sum is float32 too, and between any two products everything goes
+# back to 32 bits. Here the embeddings output bfloat16 states: that alone made predictions for sentences a quarter
+# faster, and training steps with 256 tokens a seventh faster. Measure the effect of a setting before you trust it, and
+# check what is still computed in the old precision. On a GPU, bfloat16 is the first thing to switch on.
 #
 # ## 5 int8: a weight in one byte
 #
-# After training, precision can go down further. **Quantising** a matrix to int8 means: choose a scale $s$, and keep
-# whole numbers $Q$ between $-127$ and $127$,
+# After training you can lower the precision further. To **quantise** a matrix to int8, choose a scale $s$ and store
+# integers $Q$ between $-127$ and $127$,
 #
 # $$Q = \operatorname{round}(W / s), \qquad W \approx s\,Q, \qquad s = \max |W| / 127 .$$
 #
-# One scale for the whole matrix is enough, unless one row has large weights: then $s$ is large, and all other rows
-# become coarse. So each row, an **output channel**, gets a scale of its own.
+# One scale for the whole matrix is enough, unless one row has large weights: then $s$ is large, and all other rows are
+# rounded too coarsely. So each row (**output channel**) gets its own scale.
 
 
 # %%
@@ -443,8 +447,9 @@ for label, dim in (("one scale", (0, 1)), ("a scale for each channel", 1)):
     print(f"{label:26} relative error {error:.1%}")
 
 # %% [markdown]
-# **Exercise 08.3 (debug): one scale for all.** `rounded(weight)` quantises a matrix (out, in) to int8 and makes it float again. Large weights come back well, the
-# small ones of other rows do not. Mend it: what comes back should err by no more than half a step *of its own row*.
+# **Exercise 08.3 (debug): one scale for all.** `rounded(weight)` quantises a matrix (out, in) to int8 and converts it
+# back to float. Large weights are restored well, small weights in other rows are not. Fix it: the error of each weight
+# should be at most half a step *of its own row*.
 
 
 # %% tags=["exercise"]
@@ -469,10 +474,10 @@ checks.check("08.3", rounded, mine=False)  # the same check, on the solution abo
 
 
 # %% [markdown]
-# A byte for each weight. With a scale for each channel the error is small; with one scale it is more than ten times as
-# large, because one row of this matrix holds a weight forty times as large as is usual in the others. Do the same to
-# the activations $X \in \mathbb{R}^{n \times \text{in}}$, with a scale for each row, and the product becomes one of whole numbers, which
-# processors can do faster than float:
+# Each weight now takes one byte. With a scale for each channel the error is small; with one scale it is more than ten
+# times as large, because one row of this matrix contains a weight forty times as large as usual in the others. If you
+# also quantise the activations $X \in \mathbb{R}^{n \times \text{in}}$, with a scale for each row, you get a product of
+# integers, which processors compute faster than a product of floats:
 #
 # $$X W^\top \approx (s_X\, s_W^\top) \odot (Q_X\, Q_W^\top), \qquad s_X \in \mathbb{R}^{n \times 1},\quad s_W \in \mathbb{R}^{\text{out} \times 1} .$$
 
@@ -480,7 +485,7 @@ checks.check("08.3", rounded, mine=False)  # the same check, on the solution abo
 torch.manual_seed(seed)
 activations = torch.randn(64, 1536)
 Q_w, s_w = quantise(weight)
-Q_x, s_x = quantise(activations)  # here a channel is a token
+Q_x, s_x = quantise(activations)  # here a row is a token
 by_hand = s_x * s_w.T * (Q_x.float() @ Q_w.float().T)
 library = s_x * s_w.T * torch._int_mm(Q_x, Q_w.T.contiguous())  # (64, 384), int32
 torch.testing.assert_close(by_hand, library)
@@ -492,11 +497,11 @@ print(f"by hand = torch._int_mm; relative error of the product: {error:.1%}")
 # %% [markdown]
 # ### int8 from a library: ONNX Runtime
 #
-# That was one product. **ONNX Runtime** does so with every product that has a stored matrix; the products inside attention,
-# softmax and norms stay in float32. It reads a **<abbr title="计算图">graph</abbr>**: a file with all operations of a model, which needs
-# neither torch nor Python, so phones and servers use it. `torch.onnx.export` calls the
-# model once, on our batch, and writes down what it did. We say that $B$ and $T$ may change; otherwise the graph would know
-# batches of 16 sentences and of this one length only.
+# That was one product. **ONNX Runtime** does the same for every product with a weight matrix; the products inside
+# attention, softmax and norms stay in float32. It reads a **<abbr title="计算图">graph</abbr>**: a file with all operations
+# of a model, which needs neither torch nor Python, so it can run on phones and servers. `torch.onnx.export` calls the
+# model once, on our batch, and records the operations. We declare $B$ and $T$ as dynamic; otherwise the graph would only
+# accept batches of 16 sentences of this one length.
 
 # %%
 import logging
@@ -516,29 +521,30 @@ with pretrained.first_token_only(model.eval()):  # notebook 06: what no head rea
 quantization.quant_pre_process(folder / "exported.onnx", folder / "float32.onnx", skip_symbolic_shape=True)
 
 # %% [markdown]
-# `quantize_dynamic` puts whole numbers and scales in the place of every stored matrix, also of the table of word pieces, which is
-# half of the file. Activations get one scale for a whole batch, where we gave each token its own, and only when they arrive: that is
-# the *dynamic*. Their whole numbers run from 0 to 255. There is one trap. Processors without VNNI, instructions that add int8
-# products in 32 bits, add two products in 16, and **cut a sum above 32,767, in silence**; $2 \cdot 255 \cdot 127$ is nearly twice that. With
-# weights of 7 bits, $-64$ to $64$, every sum fits ($2 \cdot 255 \cdot 64 = 32{,}640$): `reduce_range=True`.
+# `quantize_dynamic` replaces every weight matrix by integers and scales, also the embedding table of the word pieces,
+# which is half of the file. Activations get one scale for a whole batch, where we gave each token its own, and they are
+# quantised only at run time: this is why it is called *dynamic*. Their integers go from 0 to 255. There is one trap.
+# VNNI instructions add int8 products in 32 bits. Processors without them add two products in 16 bits and **clip a sum
+# above 32,767 without any warning**; $2 \cdot 255 \cdot 127$ is nearly twice that. With weights of 7 bits, $-64$ to
+# $64$, every sum fits ($2 \cdot 255 \cdot 64 = 32{,}640$): `reduce_range=True`.
 
 # %%
 options = {"weight_type": quantization.QuantType.QInt8, "per_channel": True, "reduce_range": True}
 quantization.quantize_dynamic(folder / "float32.onnx", folder / "int8.onnx", **options)
 stored = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "int8.onnx").graph.initializer]
-Q = quantise(weight, largest=64)[0].numpy().T  # the file holds (in, out)
+Q = quantise(weight, largest=64)[0].numpy().T  # the file stores (in, out)
 assert any(array.shape == Q.shape and abs(array.astype(int) - Q).max() <= 1 for array in stored)
-print("one of the stored matrices is ours, to a step of rounding: by hand = ONNX Runtime")
+print("one of the stored matrices equals ours, up to one rounding step: by hand = ONNX Runtime")
 
 # %% [markdown]
-# A small class lets the course call the file like any other model, so that it gets its line in the table.
+# With a small class we can call the graph like any other model and add it to the table.
 
 
 # %%
 class Graph(nn.Module):
     def __init__(self, file: Path) -> None:
         super().__init__()
-        self.here = nn.Parameter(torch.empty(0))  # the course asks a model's parameters on which device it is
+        self.here = nn.Parameter(torch.empty(0))  # the course finds a model's device from its parameters
         self.session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
     def forward(self, **batch: torch.Tensor) -> torch.Tensor:
@@ -551,20 +557,23 @@ for label in ("float32", "int8"):
     row, full = table[f"ONNX {label}"], table["full fine-tuning"]
     row |= {"disk": (folder / f"{label}.onnx").stat().st_size / 1e6, "memory": full["memory"]}
     same, times = np.mean(row["correct"] == full["correct"]), f"{row['ms']:.2f} ms, torch {full['ms']:.2f} ms"
-    print(f"ONNX Runtime {label:8} {times}; {row['disk']:5.1f} MB; the same answer on {same:.1%} of the test")
+    print(f"ONNX Runtime {label:8} {times}; {row['disk']:5.1f} MB; the same prediction for {same:.1%} of the test part")
 
 # %% [markdown]
-# A quarter of the size, and hardly an answer changes: no training, and a dozen lines. Is it faster? Compare int8 with float32
-# *in the same program*: two programs differ in more than the size of their numbers. There int8 took from a half to two
-# thirds of the time, in several builds of this page. But torch computed in bfloat16 on that processor, and beside it less was gained; with bfloat16 switched off,
-# int8 was 2.2 times as fast as torch. So the answer depends on what you have now, and on the laptop: measure it there before you promise anything.
+# The file is a quarter of the size, and hardly any prediction changes, without training and in a dozen lines of code. Is
+# it faster? Compare int8 with float32 *in the same program*: two programs differ in more than their number format. In
+# ONNX Runtime, int8 took a half to two thirds of the time of float32, in several runs of this notebook. But torch used
+# bfloat16 on that processor, and compared with this the gain was smaller; with bfloat16 switched off, int8 was 2.2 times
+# as fast as torch. So the gain depends on what you run now and on the hardware: measure on the machine where the model
+# will run.
 #
-# ## 6 Pruning: leave weights out
+# ## 6 Pruning: remove weights
 #
 # ### One weight at a time
 #
-# **<abbr title="剪枝">Magnitude pruning</abbr>** sets the smallest weights to zero: for a share $p$, find the threshold below which a share $p$
-# of all $|W|$ lies, and multiply with a mask. `torch.nn.utils.prune` keeps such masks in place while training goes on.
+# **<abbr title="剪枝">Magnitude pruning</abbr>** sets the smallest weights to zero: for a share $p$, find the threshold
+# such that a share $p$ of all $|W|$ is below it, and multiply by a mask. `torch.nn.utils.prune` keeps such masks applied
+# during further training.
 
 # %%
 from torch.nn.utils import prune
@@ -580,7 +589,7 @@ assert torch.equal(layer.weight, layer.weight_orig * layer.weight_mask)
 print(f"the masks agree; {mask.float().mean():.1%} of the weights are kept")
 
 # %% [markdown]
-# How much can be left out before the fine-tuned model notices? We prune every linear layer of the encoder and ask the
+# How many weights can we remove before the accuracy drops? We prune every linear layer of the encoder and measure on the
 # validation set.
 
 
@@ -598,7 +607,7 @@ amounts = (0.0, 0.3, 0.5, 0.7)
 sweep = [prediction.evaluate(pruned_copy(model, p), encoded.validation).accuracy for p in amounts]
 
 # %% [markdown]
-# Now prune as far as 60 %, and let the surviving weights adapt on half of the training sentences.
+# Now we prune 60 %, and fine-tune the remaining weights on half of the training sentences.
 
 # %% tags=["nbval-ignore-output"]
 half = encoded.train.take(np.arange(0, len(encoded.train), 2))
@@ -609,18 +618,18 @@ judge("60 % pruned", sparse, minutes=minutes, trained=full_trained)
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3))
-ax.plot([100 * a for a in amounts], sweep, "o-", label="pruned, not trained after")
-ax.plot(60, repaired, "s", color=plots.COLOURS[1], markersize=8, label="60 % pruned, fine-tuned after")
+ax.plot([100 * a for a in amounts], sweep, "o-", label="pruned, not trained afterwards")
+ax.plot(60, repaired, "s", color=plots.COLOURS[1], markersize=8, label="60 % pruned, fine-tuned afterwards")
 ax.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
-ax.annotate("guessing", (0, 0.5), (0, 4), textcoords="offset points")
-ax.set(xlabel="weights set to zero (%)", ylabel="validation accuracy", title="The model bears some pruning, then falls")
+ax.annotate("chance level", (0, 0.5), (0, 4), textcoords="offset points")
+ax.set(xlabel="weights set to zero (%)", ylabel="validation accuracy", title="Some pruning is harmless, then accuracy falls")
 ax.legend(loc="lower right")
 plots.show(fig, alt="Validation accuracy over the share of weights set to zero without further training, falling towards 0.5 for large "
            "shares, and one point for 60 percent after fine-tuning.")  # fmt: skip
 
 # %% [markdown]
-# The model bears some pruning, then falls. The square shows how much of the fall a little training brings back. And
-# what has been saved?
+# A little pruning does no harm, then the accuracy falls. The square shows how much of the loss a little training
+# recovers. And what have we saved?
 
 # %%
 for module in sparse.bert.encoder.modules():
@@ -631,19 +640,19 @@ disk = table["60 % pruned"]["disk"] = megabytes(sparse.state_dict())
 print(f"{zeros:.0%} zeros, and a file of {disk:.1f} MB")
 
 # %% [markdown]
-# Nothing. A zero takes four bytes like any other number, and is multiplied like any other number: file and milliseconds
-# stay what they were. Unstructured pruning pays only with file formats, kernels or hardware made for it. Here it
-# teaches how much of the model is spare, and no more.
+# Nothing. A zero takes four bytes like any other number, and is multiplied like any other number: file size and
+# milliseconds stay the same. Unstructured pruning pays off only with file formats, kernels or hardware made for sparse
+# matrices. Here it only shows how much of the model is redundant.
 #
 # ### Whole units at a time
 #
-# **Structured pruning** removes rows and columns, so the matrices really become smaller. Two thirds of an encoder layer
-# is its feed-forward part: with states $S$,
+# **Structured pruning** removes rows and columns, so the matrices really become smaller. Two thirds of an encoder
+# layer's parameters are in its feed-forward part: with states $S$,
 #
 # $$H = \operatorname{GELU}(S W_1^\top + b_1) \in \mathbb{R}^{T \times 1536}, \qquad \text{output} = H W_2^\top + b_2 .$$
 #
-# Unit $j$ reads through row $j$ of $W_1$ and speaks through column $j$ of $W_2$. We take the product of the two lengths
-# for its importance and keep the best quarter of the units.
+# Row $j$ of $W_1$ contains the input weights of unit $j$, column $j$ of $W_2$ its output weights. We use the product of
+# the two norms as the importance of the unit, and keep the most important quarter of the units.
 
 
 # %%
@@ -658,8 +667,8 @@ for block, twin in zip(slim.bert.encoder.layer, zeroed.bert.encoder.layer, stric
     twin.output.dense.weight.data[:, gone] = 0
 
 # %% [markdown]
-# Removing units must give what zeroing them gives. That is the test of such surgery, and why the cell kept a `zeroed`
-# twin:
+# Removing units must give the same outputs as setting them to zero. To test this, the cell above also made a copy called
+# `zeroed`:
 
 # %%
 with torch.no_grad():
@@ -673,12 +682,13 @@ judge("3/4 of the units gone", slim, minutes=minutes)
 del slim
 
 # %% [markdown]
-# The table will show a speed-up that is real. The price is accuracy, and the repair needs training.
+# The table will show a real speed-up. It costs accuracy, and you need more training to recover it.
 #
 # ## 7 Distillation: a small model learns from a large one
 #
-# Instead of cutting a large model down, train a small **<abbr title="学生模型">student</abbr>** to answer as the large **<abbr title="教师模型">teacher</abbr>** does. The teacher's
-# probabilities say more than a label: *this one is 55 to 45*. A **temperature** $\tau > 1$ makes them softer still,
+# Instead of making a large model smaller, train a small **<abbr title="学生模型">student</abbr>** to give the same
+# predictions as the large **<abbr title="教师模型">teacher</abbr>**. The teacher's probabilities contain more information
+# than a label: *this one is 55 to 45*. A **temperature** $\tau > 1$ makes them even softer,
 #
 # $$p^\tau = \operatorname{softmax}(z^{\text{teacher}} / \tau), \qquad q^\tau = \operatorname{softmax}(z^{\text{student}} / \tau),$$
 #
@@ -702,9 +712,8 @@ torch.testing.assert_close(distillation_loss(student_z, teacher_z, 2.0), library
 print(f"by hand = kl_div = {library.item():.4f}")
 
 # %% [markdown]
-# The training loop of the course has cross-entropy in it. Do we need another loop? No: cross-entropy against the soft
-# probabilities differs from the divergence by the teacher's entropy only, which does not depend on the student, so the
-# **gradient is the same**.
+# Our training loop uses cross-entropy. Do we need another loop? No: the cross-entropy with soft labels differs from the
+# divergence only by the teacher's entropy, which does not depend on the student, so the **gradient is the same**.
 
 # %%
 (wanted,) = torch.autograd.grad(distillation_loss(student_z, teacher_z, 2.0), student_z)
@@ -715,9 +724,10 @@ print("the same gradient:", [round(value, 4) for value in found[0].tolist()])
 
 
 # %% [markdown]
-# So soft labels in place of labels, and logits divided by $\tau$, are all that is new. (The factor $\tau^2$ keeps the
-# gradient's size when $\tau$ changes; Adam divides it out again.) The student has the teacher's first three layers. And
-# since the teacher writes the labels, the student may read sentences nobody labelled: it gets seven times as many, and reads each once.
+# So only two things are new: soft labels instead of labels, and logits divided by $\tau$. (The factor $\tau^2$ keeps the
+# gradient's size when $\tau$ changes; Adam divides it out again.) The student starts with the teacher's first three
+# layers. And since the teacher provides the labels, the student can also train on unlabelled sentences: it gets seven
+# times as many, and sees each of them once.
 
 
 # %%
@@ -749,8 +759,8 @@ judge("3-layer student", student, minutes=minutes)
 # %% [markdown]
 # ## 8 Simpler structures
 #
-# The cheapest way to a small model is to start with one. The LSTM of notebook 03 and TF-IDF with logistic regression of
-# notebook 02, on the same sentences:
+# The cheapest way to get a small model is to start with one: the LSTM of notebook 03 and TF-IDF with logistic regression
+# of notebook 02, on the same sentences.
 
 # %% tags=["nbval-ignore-output"]
 tokens = (text.basic_english(sentence) for sentence in splits.train.texts)
@@ -776,14 +786,15 @@ numbers, sixteen = np.concatenate([regression.coef_[0], vectoriser.idf_]), split
 ms = 1000 / 16 * cost.median_seconds(lambda: regression.predict(vectoriser.transform(sixteen)))
 predictions, size = regression.predict(vectoriser.transform(splits.test.texts)), numbers.nbytes / 1e6
 costs = {"minutes": minutes, "trained": regression.coef_.size + 1, "memory": size, "ms": ms, "disk": size}
-table["TF-IDF + regression"] = {"correct": predictions == splits.test.labels, **costs}  # its list of words would come on top
+table["TF-IDF + regression"] = {"correct": predictions == splits.test.labels, **costs}  # without its vocabulary
 
 # %% [markdown]
 # ## 9 One table
 #
-# Minutes are all the training that stands behind a model: for int8, the pruned ones and the student they include the
-# full fine-tuning they start from. Memory is that of weights, gradients and Adam while training, for the pruned model with its masks; what the
-# layers keep for the way back comes on top. LoRA, IA3 and the cached layers store only what was trained, and need the checkpoint beside them.
+# Minutes count all the training that a model needs: for int8, the pruned models and the student they include the full
+# fine-tuning they start from. Memory is that of weights, gradients and Adam during training, for the pruned model with
+# its masks; the activations stored for the backward pass come on top. For LoRA, IA3 and the cached layers, only the
+# trained parameters are stored; to use them you also need the checkpoint.
 
 # %% tags=["nbval-ignore-output"]
 blocks, reference = splits.test.blocks, table["full fine-tuning"]
@@ -808,24 +819,24 @@ plots.show(fig, alt="Three panels with one line for each of eleven models: test 
            "megabytes on disk. Adapters are small on disk but as slow as full fine-tuning; the narrow model and the student are faster, the LSTM and TF-IDF fastest by far.")  # fmt: skip
 
 # %% [markdown]
-# Read it line by line, and compare only what the intervals let you compare. The sharper question is again the paired
-# one: on the same sentences, how far is each model from full fine-tuning?
+# Read it row by row, and do not compare models whose intervals overlap widely. Paired differences are again more
+# precise: on the same sentences, how far is each model from full fine-tuning?
 
 # %% tags=["nbval-ignore-output"]
 gaps = {}
 for name, row in table.items():
     gap = gaps[name] = evaluation.difference_interval(row["correct"], reference["correct"], blocks)
     points = f"{100 * gap.estimate:+5.1f} points ({100 * gap.low:+5.1f} to {100 * gap.high:+5.1f})"
-    within = "yes" if gap.low > -0.01 else "no" if gap.high < -0.01 else "cannot tell"
+    within = "yes" if gap.low > -0.01 else "no" if gap.high < -0.01 else "undecided"
     faster = reference["ms"] / row["ms"]
     print(f"{name:22} {points}; within 1 point: {within:11}; {faster:6.1f} times as fast")
 
 # %% [markdown]
-# Two goals were set before the first run: **LoRA within 1 point** of full fine-tuning at 3 % of the parameters or less,
-# and **<abbr title="量化">int8</abbr> or the student at least twice as fast within 1 point**. "Yes" stands only where the whole interval keeps to
-# the goal, and "no" where all of it misses. "Cannot tell" is an honest answer too: with this many sentences an interval
-# is several points wide unless two models give nearly the same answers, as int8 and its original do. Look at the lines
-# of LoRA, int8 and the student before you read on.
+# We set two goals before the first run: **LoRA within 1 point** of full fine-tuning at 3 % of the parameters or less,
+# and **<abbr title="量化">int8</abbr> or the student at least twice as fast within 1 point**. "Yes" means that the whole
+# interval meets the goal, "no" that the whole interval misses it, and "undecided" is everything else: with this many
+# sentences an interval is several points wide, unless two models give nearly the same predictions, like int8 and its
+# original. Look at the rows of LoRA, int8 and the student before you read on.
 
 # %%
 print(claims.check_claim("08 accuracy of full fine-tuning", scores["full fine-tuning"].estimate))
@@ -833,25 +844,27 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
     print(claims.check_claim(f"08 {short} minus full fine-tuning", gaps[name].estimate))
 
 # %% [markdown]
-# Where one seed cannot tell, five can say more: each band has the mean of five runs at its centre. That of LoRA lies a little **above**
-# zero, so LoRA keeps to its point. That of the student lies half a point **below**, its five runs between 2.0 below and 1.3 above. So the
-# second goal is met by the student, on average and not by every seed. It was not met at first: with two layers and twice the sentences, each read
-# twice, the mean lay nearly three points below. The third layer and the many sentences made the difference. int8 keeps to
-# its point in each of the five runs, and is twice as fast where torch computes in float32: there it meets the goal too. Beside bfloat16 it gains less.
+# If one seed is not enough to decide, five tell more: the centre of each band is the mean of five runs. For LoRA it is a
+# little **above** zero, so LoRA meets its goal. For the student it is half a point **below** zero, with five runs
+# between 2.0 below and 1.3 above. So the student meets the second goal on average, but not with every seed. Our first
+# student did not: with two layers and twice the sentences, each seen twice, the mean was nearly three points below. The
+# third layer and the additional sentences made the difference. int8 stays within one point in each of the five runs, and
+# is twice as fast if torch computes in float32: then it meets the goal too. Compared with bfloat16 it gains less.
 #
-# And what holds with any seed:
+# And this is true for every seed:
 
 # %%
 if profile.name != "smoke":
     assert table["ONNX int8"]["disk"] < reference["disk"] / 3.5
 one = [np.arange(16)]  # a batch of 16 sentences
 work = [cost.count_flops(net, encoded.test.lengths[:16], one, trains=False) for net in (student, model)]
-assert 0.4 < work[0] / work[1] < 0.43  # 2 layers and keys and values of the third, instead of 5 and the sixth's
-print("sure: int8 is a quarter of the size, the student does 42 % of the work, zeros save nothing")
+assert 0.4 < work[0] / work[1] < 0.43  # 2 layers, K and V of the third; not 5 and those of the sixth
+print("always: int8 is a quarter of the size, the student needs 42 % of the FLOPs, zeros save nothing")
 
 # %% [markdown]
-# **Exercise 08.4 (choice): reading the table.** A colleague whose torch computes in bfloat16 already needs answers twice as fast on the same laptop, and can give up one
-# point of accuracy. What do you try first? Run the check to see the answers to choose from, then write the letter in quotes.
+# **Exercise 08.4 (choice): reading the table.** A colleague's model already runs in bfloat16. She needs predictions
+# twice as fast on the same laptop, and can give up one point of accuracy. What do you try first? Run the check to see
+# the answers to choose from, then write the letter in quotes.
 
 
 # %% tags=["exercise"]
@@ -872,21 +885,23 @@ checks.check("08.4", my_first_try, mine=False)  # the same check, on the solutio
 
 
 # %% [markdown]
-# **What paid here.** int8: a quarter of the disk, and a half to two thirds of the time of float32, for next to nothing. The cache: the same training, cheaper with every
-# epoch. LoRA: a file of under a megabyte for each task, and less than half of the memory. Distilling: a model that is
-# really faster, for about half a point.
+# **What was worth it here.** int8: a quarter of the disk space, and a half to two thirds of the time of float32, with
+# hardly any loss of accuracy. The cache: the same training, and every further epoch is cheaper. LoRA: a file of less
+# than a megabyte for each task, and less than half of the memory. Distillation: a model that is really faster, for about
+# half a point of accuracy.
 #
-# **What did not pay here.** Unstructured pruning saved neither time nor space. LoRA and IA3 saved some time, but nothing like their share of parameters.
-# bfloat16 needs hardware that not every laptop has, and where it is there, int8 adds less to it.
+# **What was not worth it here.** Unstructured pruning saved neither time nor space. LoRA and IA3 saved some time, but
+# far less than the number of trained parameters suggests. bfloat16 needs hardware that not every laptop has, and with
+# it, int8 gains less.
 #
-# **The honest rivals.** TF-IDF and the LSTM train in seconds and answer in a fraction of the time of any encoder. If
-# their accuracy is good enough for your purpose, the rest of this notebook is not for you.
+# **The baselines.** TF-IDF and the LSTM train in seconds and predict in a fraction of the time of any encoder. If their
+# accuracy is good enough for your purpose, you do not need the rest of this notebook.
 #
 # ## 10 Classic bug: the adapter without its head
 #
-# An adapter is stored beside the checkpoint, and loaded onto it elsewhere. A frequent mistake is to store the `lora_`
-# weights and to forget the head: the loading code makes a new one, at random, and nothing complains. We do so with
-# twenty new heads.
+# You save an adapter without the checkpoint, and load it into the same checkpoint on another machine. A frequent mistake
+# is to save the `lora_` weights and forget the head: the loading code then creates a new head with random weights,
+# without any error. We do this with twenty new heads.
 
 # %% tags=["nbval-ignore-output"]
 loaded = pretrained.load_classifier(seed=seed + 1)
@@ -905,9 +920,9 @@ if profile.name != "smoke":
     assert abs(new.mean() - 0.5) < 0.15 and accuracies[0] > 0.6
 
 # %% [markdown]
-# Nothing crashes, and a new head may even be lucky. The guard: after saving, load into a **fresh** model and demand the
-# same logits, as notebook 06 does. With `peft.get_peft_model` the option that keeps the head is
-# `modules_to_save=["classifier"]`.
+# Nothing crashes, and a new head may even be lucky. To catch this bug, load the saved file into a **fresh** model and
+# check that it gives the same logits, as in notebook 06. With `peft.get_peft_model`, the option
+# `modules_to_save=["classifier"]` saves the head too.
 
 # %% tags=["check"]
 checks.quiz("08")
@@ -916,14 +931,14 @@ checks.quiz("08")
 # ## Summary
 #
 # * Ask which cost you want to lower: training time, training memory, milliseconds or megabytes. No method lowers all.
-# * LoRA trains $W + \frac{\alpha}{r} B A$ with $W$ frozen; merged, it costs nothing at prediction. It saves memory and storage, and
-#   only a little time.
-# * Frozen layers compute the same states in each epoch: keep them.
-# * int8 needs a scale for each channel; its size is free, its speed depends on who multiplies.
-# * Zeros save nothing by themselves. Smaller matrices, or a smaller student, do.
+# * LoRA trains $W + \frac{\alpha}{r} B A$ with $W$ frozen; merged, it costs nothing at prediction. It saves memory and
+#   disk space, but only a little training time.
+# * Frozen layers compute the same states in each epoch: cache them.
+# * int8 needs a scale for each channel. The smaller file costs nothing; the speed depends on the hardware and the library.
+# * Zeros save nothing by themselves. Smaller matrices or a smaller student do.
 # * Measure each saving where the model will run.
 #
-# **To think about.** The student had seven times the sentences. Train it on the labelled ones with their labels alone: how
-# much of its accuracy came from the teacher? And how fast would an int8 student be?
+# **To think about.** The student saw seven times as many sentences. Train it on the labelled sentences only, with their
+# labels: how much of its accuracy came from the teacher? And how fast would an int8 student be?
 #
-# **Next:** notebook 09 asks what to do when there is little data.
+# **Next:** notebook 09 shows what to do with little data.

@@ -18,8 +18,8 @@
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/10_adaptive_and_cross_model.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** write learning-rate schedules, gradual unfreezing and early stopping in a few lines each, and judge
-# them at equal budget over several seeds; make one model of many, by averaging answers or by averaging weights; add and
-# subtract what was learned from two data sets; and let a BERT teach an LSTM.
+# them at equal budget over several seeds; combine many models into one, by averaging predictions or by averaging
+# weights; add and subtract task vectors of two data sets; and distil a BERT into an LSTM.
 #
 # **Before you start:** notebooks 06 and 07. **Time:** one hour to read and play; the code takes about two and a half minutes.
 
@@ -68,15 +68,16 @@ plots.use_style()
 profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %% [markdown]
-# Two promises stand behind the title. **<abbr title="自适应微调">Adaptive fine-tuning</abbr>** changes its own settings while it runs: the rate, the layers that move,
-# the moment to stop. **<abbr title="跨模型微调">Cross-model fine-tuning</abbr>** makes one model out of several. Both are easy to write and easy to
-# believe in. So the methods meet one test wherever that is possible: the same number of training sentences, three seeds, and an
-# interval. Where one gets more sentences or fewer seeds, the text says so.
+# This notebook has two topics. **<abbr title="自适应微调">Adaptive fine-tuning</abbr>** changes its own settings during
+# training: the learning rate, the trained layers, the moment to stop.
+# **<abbr title="跨模型微调">Cross-model fine-tuning</abbr>** combines several models into one. Both are easy to write, and it
+# is easy to believe that they help. So we compare all methods in the same way where possible: the same number of
+# training sentences, three seeds, and an interval. If a method gets more sentences or fewer seeds, we say so.
 #
-# ## 1 Many runs need cheap runs
+# ## 1 Many runs have to be cheap
 #
-# We take few and short sentences (at most 24 word pieces, nothing is cut) and train the **top two layers** and the head. The four layers
-# below are frozen, so their states are computed once (notebook 07).
+# We take few and short sentences (at most 24 word pieces, no truncation) and train the **top two layers** and the head.
+# The four layers below are frozen, so we compute their states once (notebook 07).
 
 # %%
 sizes = {"smoke": (32, 24, 32, 24), "workshop": (256, 128, 420, 1200)}.get(profile.name, (1600, None, None, None))
@@ -104,8 +105,8 @@ print(f"parameters that train: {layers.count_parameters(template).total:,}")
 
 
 # %% [markdown]
-# Each run starts with a new head, drawn from its seed; everything else starts as pretraining left it. The same seed
-# also fixes the order of the batches, so two methods with one seed see the same sentences in the same order.
+# Each run starts with a new head, initialised from its seed; everything else starts from the pretrained weights. The
+# seed also fixes the order of the batches, so two methods with the same seed see the same sentences in the same order.
 
 
 # %%
@@ -136,17 +137,19 @@ untrained = prediction.evaluate(fresh_top(seeds[0]), states.validation)
 
 # %% tags=["nbval-ignore-output"]
 print(f"{num_steps} steps in a run")
-print(f"guessing {np.mean(test.labels == 0):.3f}, before training {untrained.accuracy:.3f}")
+print(f"always class 0 {np.mean(test.labels == 0):.3f}, before training {untrained.accuracy:.3f}")
 print(f"TF-IDF + logistic regression {evaluation.block_interval(words_right, test.blocks)}")
 
 # %% [markdown]
-# These are the yardsticks. A random head can be some points above or below one half, since it cuts a space in which praise and blame lie apart
-# already; that is luck, not knowledge. With so few sentences the intervals are wide; keep that in mind for everything below.
+# These are the baselines. The accuracy of a random head can be some points above or below one half, since the pretrained
+# states already separate the two classes to some extent; this is luck. With so few sentences the intervals are wide;
+# keep that in mind for everything below.
 #
-# ## 2 Adaptive: the rate as a function of the step
+# ## 2 Adaptive: the learning rate as a function of the step
 #
-# A **<abbr title="学习率调度">schedule</abbr>** multiplies the learning rate $\eta$ by a factor $f(t)$ that depends on the step $t = 0, \dots, S - 1$. Warm-up takes $w$
-# steps; after it the rate falls in a straight line or along half a cosine (Loshchilov and Hutter, 2017):
+# A **<abbr title="学习率调度">schedule</abbr>** multiplies the learning rate $\eta$ by a factor $f(t)$ that depends on the
+# step $t = 0, \dots, S - 1$. Warm-up takes $w$ steps; then the learning rate falls linearly or along half a cosine
+# (Loshchilov and Hutter, 2017):
 #
 # $$f(t) = \frac{t}{w} \;\text{ if } t < w, \qquad \text{then}\quad f(t) = 1 - u \quad\text{or}\quad f(t) = \tfrac12 (1 + \cos \pi u), \quad u = \frac{t - w}{S - w}.$$
 
@@ -182,19 +185,21 @@ print("linear and cosine = the schedules of transformers; training.fit uses the 
 fig, ax = plt.subplots(figsize=(7, 2.6))
 drawn = {factor.__name__: [factor(t) for t in steps] for factor in (constant, linear, cosine)}
 plots.curves(ax, drawn, marks=False)
-ax.set(xlabel="step", ylabel="factor on the rate", title="Both decays end near zero; the cosine stays high for longer")
+ax.set(xlabel="step", ylabel="factor on the learning rate", title="Both decays end near zero; the cosine stays high for longer")
 plots.show(fig, alt="Factor on the learning rate over the steps of a run: constant at one, and two schedules that warm up over a tenth of the "
            "steps and then fall to zero, one in a straight line and one along half a cosine that starts flat.")  # fmt: skip
 
 # %% [markdown]
-# Both decays spend the same sum of rates, half of what the constant rate spends, but the cosine spends it earlier. So
-# "decay helps" may only mean that the constant rate was too high. Our rate was chosen for the **constant** one, on
-# validation sentences before this notebook was written, to give the baseline its best chance.
+# With both decays, the learning rates of all steps add up to half of the sum with a constant rate, but with the cosine
+# more of it comes early. So "decay helps" may only mean that the constant learning rate was too high. We chose our
+# learning rate for the **constant** schedule, on validation sentences before writing this notebook, so that the baseline
+# is as strong as possible.
 #
 # ## 3 Adaptive: what depends on the layer
 #
-# **<abbr title="逐层学习率">Layer-wise rates</abbr>** are those of notebook 07: with a decay $\xi < 1$ each layer learns more slowly than the one above. Here they are
-# one line, since a parameter's name says where it stands. `base` is the rate before the schedule; `set_rates` applies the schedule.
+# **<abbr title="逐层学习率">Layer-wise rates</abbr>** are those of notebook 07: with a decay $\xi < 1$ each layer has a
+# smaller learning rate than the one above. Here they take one line, since a parameter's name contains its layer. `base`
+# is the learning rate before the schedule; `set_rates` applies the schedule.
 
 # %%
 eta = 2e-4
@@ -212,12 +217,13 @@ def set_rates(optimizer, factor):
 
 
 # %% [markdown]
-# **<abbr title="逐层解冻">Gradual unfreezing</abbr>** (Howard and Ruder, 2018) starts with the head alone, because a head of random numbers sends
-# random gradients down. Then it opens one layer after the other, from the top.
+# **<abbr title="逐层解冻">Gradual unfreezing</abbr>** (Howard and Ruder, 2018) trains only the head at first, because a
+# randomly initialised head sends random gradients into the layers below. Then it unfreezes one layer after the other,
+# from the top.
 
 
 # %%
-opens = {1: num_steps // 4, 0: num_steps // 2}  # layer of the top: step from which it moves
+opens = {1: num_steps // 4, 0: num_steps // 2}  # layer of the top: step from which it is trained
 
 
 def gradual(top, step):
@@ -226,13 +232,15 @@ def gradual(top, step):
 
 
 # %% [markdown]
-# The head moves from the first step, the top layer from a quarter of the steps on, the layer below it from one half on. The budget stays the same in
-# sentences, but the early steps cost less, since nothing has to flow back through frozen layers.
+# The head is trained from the first step, the top layer after a quarter of the steps, the layer below it after half of
+# the steps. The budget is the same in sentences, but the early steps are cheaper, since there is no backward pass
+# through frozen layers.
 #
 # ## 4 Adaptive: what depends on the validation curve
 #
-# A schedule like those above is fixed before the first step. The next two watch the validation loss instead. **<abbr title="早停">Early stopping</abbr>** keeps the weights of
-# the best check and gives up after more than `patience` checks without a better one.
+# A schedule like those above is fixed before the first step. The next two methods use the validation loss instead.
+# **<abbr title="早停">Early stopping</abbr>** keeps the weights of the best check and stops after more than `patience`
+# checks without improvement.
 
 
 # %%
@@ -249,8 +257,8 @@ class EarlyStopping:
 
 
 # %% [markdown]
-# **Reduce on plateau** goes on instead, with half the rate, each time more than `patience` checks have passed without a new lowest loss. It can be
-# called like the other factors.
+# **Reduce on plateau** continues with half the learning rate each time more than `patience` checks have passed without
+# improvement. You can call it like the other factors.
 
 
 # %%
@@ -284,15 +292,16 @@ for loss in curve:
     factors.append(plateau.factor)
     stopped.append(stopping.stale > stopping.patience)
 print("by hand = torch.optim.lr_scheduler.ReduceLROnPlateau:", factors)
-print(f"early stopping ends at check {stopped.index(True) + 1} and keeps {stopping.best}; {min(curve)} was to come")
+print(f"early stopping ends at check {stopped.index(True) + 1} and keeps {stopping.best}; it misses {min(curve)}")
 
 # %% [markdown]
-# Each answers the noise of the validation part as well as its signal. With few validation sentences, a check can be worse
-# than the last one by luck.
+# Both react to the noise of the validation loss as well as to the signal. With few validation sentences, a check can be
+# worse than the last one by chance.
 
 # %% [markdown]
-# **Exercise 10.1 (complete): the check that is kept.** `kept_check(losses, patience)` takes the validation losses of a run, a list of numbers, and should
-# give the number of the check whose weights early stopping keeps; the first check is number 1. For the curve above and a patience of 1 it is 5.
+# **Exercise 10.1 (complete): the check that is kept.** `kept_check(losses, patience)` takes the validation losses of a
+# run, a list of numbers, and should return the number of the check whose weights early stopping keeps; the first check
+# is number 1. For the curve above and a patience of 1 it is 5.
 
 
 # %% tags=["exercise"]
@@ -324,8 +333,8 @@ checks.check("10.1", kept_check, mine=False)  # the same check, on the solution 
 # %% [markdown]
 # ## 5 All of them at equal budget
 #
-# One function trains by every method. It is the loop of `training.fit` opened at two places: before each step, where rates and
-# layers are set, and at each check, where somebody may look at the validation loss.
+# One function trains with every method. It is the loop of `training.fit` with two hooks: before each step, to set
+# learning rates and layers, and at each check, to use the validation loss.
 
 # %%
 check_every = max(1, num_steps // 8)
@@ -358,13 +367,13 @@ def train_top(head_seed, *, factor=constant, decay=1.0, unfreeze=lambda top, ste
 
 
 # %% [markdown]
-# Of each run we keep the weights, because part two needs them, and its probabilities on the validation and the test part. The test part is used
-# in tables only; nothing is chosen on it.
+# For each run we keep the weights, because part two needs them, and the probabilities on the validation and the test
+# part. We use the test part in tables only and choose nothing on it.
 
 # %%
 # weights: name to tensor; validation, test: probabilities float32 (n, C)
 Run = namedtuple("Run", ["weights", "validation", "test"])
-judge = copy.deepcopy(template)  # the template itself stays as pretraining left it
+judge = copy.deepcopy(template)  # the template itself keeps the pretrained weights
 
 
 def record(weights):
@@ -373,8 +382,8 @@ def record(weights):
 
 
 # %% [markdown]
-# First the two that watch. Early stopping costs no run of its own: it looks on while the constant rate trains, and takes its weights
-# from there. So it spends at most the budget of the others.
+# First the two that use the validation loss. Early stopping needs no run of its own: it takes its weights from the run
+# with the constant learning rate. So it uses at most the budget of the others.
 
 # %%
 runs = {"constant rate": [], "early stopping": [], "halved on a plateau": []}
@@ -387,7 +396,7 @@ for head_seed in seeds:
     runs["halved on a plateau"].append(record(top.state_dict()))
 
 # %% [markdown]
-# Then those that follow a plan.
+# Then those with a fixed schedule.
 
 # %%
 plans = {
@@ -405,8 +414,8 @@ for name, plan in plans.items():
 print(f"{len(runs)} methods, {len(seeds)} seeds each")
 
 # %% [markdown]
-# Is this really the loop of the course? `training.fit` warms up and decays in a straight line. Its first losses must be
-# those of our run with the linear schedule.
+# Is this really the loop of the course? `training.fit` uses warm-up and linear decay. Its first losses must equal those
+# of our run with the linear schedule.
 
 # %%
 config = training.TrainingConfig(num_epochs=2, learning_rate=eta, batch_size=16, seed=seeds[0])
@@ -417,9 +426,9 @@ torch.testing.assert_close(history.step_losses[:3], ours[:3], rtol=0, atol=1e-3 
 print("our loop = training.fit, step by step")
 
 # %% [markdown]
-# Two kinds of luck stand between us and a verdict: which sentences are in the test part, and which seed a run got. For the first we average each
-# sentence over the seeds and take a paired interval over blocks, as in notebook 06. For the second we demand that every
-# seed agrees on the sign. Only a difference that passes both is called one.
+# There are two sources of noise: the sentences in the test part, and the seed of a run. For the first we average each
+# sentence over the seeds and compute a paired interval over blocks, as in notebook 06. For the second we require the
+# same sign with every seed. We call a method better or worse only if both conditions are met.
 
 
 # %%
@@ -438,7 +447,7 @@ def compare(name, rows, rival, blocks=test.blocks):
     """Print one line of a table for rows and rival, float (seeds, n); return the difference and the verdict."""
     gap = evaluation.difference_interval(rows.mean(axis=0), rival.mean(axis=0), blocks)
     signs = 100 * (rows - rival).mean(axis=1)  # (seeds,), in points
-    says = "better" if min(gap.low, *signs) > 0 else "worse" if max(gap.high, *signs) < 0 else "cannot tell"
+    says = "better" if min(gap.low, *signs) > 0 else "worse" if max(gap.high, *signs) < 0 else "undecided"
     score = evaluation.block_interval(rows.mean(axis=0), blocks)
     points = f"{100 * gap.estimate:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
     print(f"{name:26} {score!s:24}  {points:20}  {' '.join(f'{s:+.1f}' for s in signs):14}  {says}")
@@ -463,24 +472,26 @@ plots.show(fig, alt="Six methods with the difference of their test accuracy from
            "dotted line at zero.")  # fmt: skip
 
 # %% [markdown]
-# **Read the verdicts, not the estimates.** An interval across zero says that this experiment cannot tell, and a difference that changes its sign with
-# the seed is the luck of that seed. If you find a "better", count too: six comparisons at 95 % have a chance of about one in four that
-# at least one interval leaves zero by luck alone. Published gains of such methods are often of the same size as these
-# intervals. They may be real, but it takes more sentences and more seeds than ours to see them.
+# **Read the verdicts, not the estimates.** If an interval contains zero, this experiment is too small to decide, and if
+# the sign of a difference changes with the seed, it is noise. If you find a "better", remember the number of
+# comparisons: with six intervals at 95 %, the probability is about one in four that at least one of them excludes zero
+# by chance. Published gains of such methods are often of the same size as these intervals. They may be real, but you
+# need more sentences and more seeds to see them.
 #
-# What nobody disputes is cheaper to say. Warm-up guards against a broken start when the rate is high, decay lets the last steps
-# settle, and early stopping saves steps. None of them replaces a good rate: a rate that is wrong by ten costs many points
-# (notebook 07). Tune that first.
+# Some effects are well established. Warm-up avoids divergence at the start when the learning rate is high, decay lets
+# the last steps converge, and early stopping saves steps. None of them replaces a good learning rate: if it is wrong by
+# a factor of ten, it costs many points (notebook 07). Tune it first.
 #
 # ## 6 Cross-model: ensembles
 #
-# Most people keep the best of their runs and throw the others away. Part two uses them all. An **<abbr title="集成">ensemble</abbr>** of $M$ models answers with the
-# mean of their probabilities:
+# Most people keep the best of their runs and throw the others away. Part two uses them all. An
+# **<abbr title="集成">ensemble</abbr>** of $M$ models predicts the mean of their probabilities:
 #
 # $$\bar p(x) = \frac1M \sum_{m=1}^{M} p_m(x) .$$
 #
-# One thing is certain. The function $-\log$ is convex, so the loss of the mean is never above the mean of the losses,
-# on any data (Jensen's inequality). For accuracy there is no such law; there it only helps if the members err on different sentences.
+# One thing is certain: the function $-\log$ is convex, so the loss of the mean is never above the mean of the losses, on
+# any data (Jensen's inequality). For accuracy there is no such guarantee; it only improves if the members make errors on
+# different sentences.
 
 # %%
 methods = [name for name in runs if name != "early stopping"]  # it shares its run with the constant rate
@@ -492,14 +503,14 @@ for members, together in zip(members_of, ensembles, strict=True):
 print(f"M = {len(methods)}: the ensemble's loss is at most the mean loss of its members, with every seed")
 
 # %% [markdown]
-# The price: it answers $M$ times, so it costs $M$ times as much for each sentence, for ever.
+# The drawback: you run $M$ models, so every prediction costs $M$ times as much.
 #
-# An ensemble needs nothing but answers, so its members may be quite different machines. That is how the strengths of
-# different models are joined when their weights do not fit together: below, the encoder and word counts form a pair.
+# An ensemble only needs the predictions of its members, so they can be quite different models. This is how you combine
+# models whose weights do not fit together: below, we pair the encoder with word counts.
 
 # %% [markdown]
-# **Exercise 10.2 (predict): one voice against two.** Three models give class 1 the probabilities 0.9, 0.45 and 0.45. What does their ensemble
-# say? Write a tuple: the probability of class 1, and the class that it answers.
+# **Exercise 10.2 (predict): one voice against two.** Three models give class 1 the probabilities 0.9, 0.45 and 0.45.
+# What does their ensemble predict? Write a tuple: the probability of class 1, and the predicted class.
 
 # %% tags=["exercise"]
 my_answer = ...
@@ -517,13 +528,14 @@ checks.check("10.2", my_answer, mine=False)  # the same check, on the solution a
 # %% [markdown]
 # ## 7 Cross-model: soups
 #
-# A **<abbr title="模型汤">model soup</abbr>** (Wortsman and others, 2022) averages the **weights**, not the answers: one model, at the price of one.
+# A **<abbr title="模型汤">model soup</abbr>** (Wortsman and others, 2022) averages the **weights**, not the predictions:
+# you get one model, with the cost of one.
 #
 # $$\bar\theta = \frac1M \sum_{m=1}^{M} \theta_m$$
 #
-# There is no reason why that should work for networks in general. It works for runs that start from the **same**
-# weights, head included, because fine-tuning stays close to its start: between two such runs the loss has no hill. We walk from one to
-# the other, and a little beyond.
+# There is no reason why this should work for networks in general. It works for runs that start from the **same**
+# weights, head included, because fine-tuning stays close to its start: between two such runs there is no loss barrier.
+# We interpolate between the two, and a little beyond.
 
 
 # %%
@@ -537,7 +549,7 @@ def on_validation(weights):
     return prediction.evaluate(judge, states.validation)
 
 
-walk = np.linspace(-0.5, 1.5, 9).tolist()  # 0 is the one, 1 the other
+walk = np.linspace(-0.5, 1.5, 9).tolist()  # 0 is the first run, 1 the second
 one, other = runs["constant rate"][0].weights, runs["gradual unfreezing"][0].weights
 along = [on_validation(average([one, other], [1 - share, share])).loss for share in walk]
 
@@ -547,16 +559,16 @@ plots.curves(ax, {"loss": along}, x=walk)
 for place, name in ((0, "constant rate"), (1, "gradual unfreezing")):
     ax.axvline(place, color="black", linewidth=0.8, linestyle=":")
     ax.annotate(name, (place, max(along)), (-4, 0), textcoords="offset points", va="top", ha="right")
-ax.set(xlabel="share of the second run in the average", ylabel="validation loss (nats)")
-ax.set_title("Between two runs from one start there is no hill")
+ax.set(xlabel="share of the second run in the average", ylabel="validation loss")
+ax.set_title("No loss barrier between two runs from the same start")
 plots.show(fig, alt="Validation loss of weighted averages of two runs against the share of the second. Two dotted lines mark the runs themselves, "
-           "at shares zero and one; between them the curve has no hill.")  # fmt: skip
+           "at shares zero and one; between them the curve has no barrier.")  # fmt: skip
 if profile.name != "smoke":
     assert max(along[2:7]) < max(along[2], along[6]) + 0.05
 
 # %% [markdown]
-# The **uniform soup** takes all runs. The **greedy soup** takes the runs in the order of their validation accuracy and keeps each one that does not
-# make the soup worse there.
+# The **uniform soup** averages all runs. The **greedy soup** tries the runs in the order of their validation accuracy
+# and keeps each one that does not lower the validation accuracy of the soup.
 
 
 # %%
@@ -581,14 +593,14 @@ print("the greedy soup is never below its best member on validation")
 # %% tags=["nbval-ignore-output"]
 print(f"runs in the greedy soup, of {len(methods)}, seed by seed:", [count for _, count in greedy])
 same = [np.mean(a.argmax(axis=1) == b.test.argmax(axis=1)) for a, b in zip(ensembles, uniform, strict=True)]
-print("sentences on which uniform soup and ensemble answer alike:", *(f"{share:.1%}" for share in same))
+print("sentences with the same prediction from uniform soup and ensemble:", *(f"{share:.1%}" for share in same))
 
 # %% [markdown]
-# Soup and ensemble nearly agree. That is no accident: where runs lie close together the model is nearly linear in its
-# weights, and then the answer of the mean is the mean of the answers.
+# Soup and ensemble nearly agree. There is a reason: if the runs are close together, the model is nearly linear in its
+# weights there, and then the prediction of the mean is the mean of the predictions.
 #
-# Now the comparison. The measure is the **mean member**: what you get if you train once and take what comes. Picking the best member *on the
-# test part* would be cheating; picking it on validation is a fair rival.
+# Now the comparison. The baseline is the **mean member**: what you get on average if you train once. Picking the best
+# member *on the test part* would be cheating; picking it on validation is a fair baseline.
 
 
 # %%
@@ -618,18 +630,18 @@ for name in ("ensemble", "uniform soup"):
     print(claims.check_claim(f"10 {name} minus its mean member", joined[name].estimate))
 
 # %% [markdown]
-# Read the verdict column again. "Better" for soup or ensemble would mean: beyond the noise of sentences *and* with every seed. "Cannot tell" means that
-# these runs are too much alike, or these sentences too few. The runs differ in their schedules only, so they
-# make mostly the same mistakes, and there is little to average out. Word counts make *different* mistakes; that they are the worse model alone
-# does not matter if the pair gains.
+# Read the verdict column again. "Better" for soup or ensemble means: beyond the noise of the sentences *and* with every
+# seed. "Undecided" means that these runs are too similar, or the sentences too few. The runs differ only in their
+# schedules, so they make mostly the same errors, and there is little to average out. Word counts make *different*
+# errors; they are the worse model alone, but that does not matter if the pair is better.
 #
-# Two things hold whatever the verdict says. A soup costs one model's time, an ensemble costs that of all of them. And neither needs luck in
-# picking: the best member on validation may or may not be the best one on new sentences.
+# Two things are true whatever the verdict is. A soup has the cost of one model, an ensemble the cost of all its members.
+# And with both you do not have to pick a member: the best one on validation may not be the best one on new sentences.
 
 # %% [markdown]
-# **Exercise 10.3 (debug): the soup that ate its first member.** `pour(weights)` takes a list of `state_dict`s, dicts from name to tensor, and should
-# give the uniform soup, a dict of the same kind. The soup below tastes right. Still, somebody who compared it with its members afterwards got strange
-# results. Mend it.
+# **Exercise 10.3 (debug): the soup that ate its first member.** `pour(weights)` takes a list of `state_dict`s, dicts
+# from name to tensor, and should return the uniform soup, a dict of the same kind. The soup below is correct. But
+# somebody who compared it with its members afterwards got strange results. Fix it.
 
 
 # %% tags=["exercise"]
@@ -664,9 +676,9 @@ checks.check("10.3", pour, mine=False)  # the same check, on the solution above
 #
 # $$\tau = \theta_{\text{fine-tuned}} - \theta_{\text{start}}, \qquad \theta(\lambda) = \theta_{\text{start}} + \lambda\, \tau .$$
 #
-# The **scaling coefficient** $\lambda$ (in notebook 06 the letter stood for the weight decay) says how much of it we take. At 0 there is the start, at
-# 1 the fine-tuned model. Vectors from one start can be added, and subtracted. We make a second one from IMDB, from the last
-# twenty words of its reviews, with the same start and the same head.
+# The **scaling coefficient** $\lambda$ (in notebook 06 the letter means the weight decay) says how much of it we
+# add: 0 gives the start, 1 the fine-tuned model. You can add and subtract vectors with the same start. We make a second
+# one from IMDB, from the last twenty words of its reviews, with the same start and the same head.
 
 # %%
 imdb_sizes = {"smoke": (32, 24, 32), "workshop": (256, 96, 240)}.get(profile.name, (1600, 600, 1200))
@@ -696,7 +708,8 @@ torch.testing.assert_close(plus(beginning, vectors["IMDB"]), dict(imdb_top.state
 print("start + 1 x vector = the fine-tuned model")
 
 # %% [markdown]
-# Both learned to tell praise from blame, on different texts. How far does each carry on the other? We walk along each vector, backwards too.
+# Both models learned to distinguish positive from negative reviews, on different texts. How well does each transfer to
+# the other data set? We vary the coefficient of each vector, also to negative values.
 
 # %%
 scales = [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5]
@@ -721,12 +734,13 @@ plots.show(fig, alt="Validation accuracy on Rotten Tomatoes, left, and on IMDB, 
            "vector of each data set and for their sum. On each data set the line of its own vector is higher at one than at minus one.")  # fmt: skip
 
 # %% [markdown]
-# Three things to see. Follow each vector on the *other* data set: as far as its line rises there, praise in a review is praise in a sentence. Backwards, at
-# negative coefficients, what was learned is taken away: a line near its value at 0 has only lost it, a line well below one half says the
-# **opposite**, and that is knowledge too. And look how steep or flat the lines are around one: that says how finely the
-# coefficient must be chosen. At $\lambda = \frac12$ the sum is the soup of the two models.
+# Look at three things. First, each vector on the *other* data set: as far as its line rises there, what it learned
+# transfers. Second, negative coefficients, which remove what was learned: a line near its value at 0 shows that the
+# model has lost it, a line well below one half means that the model predicts the **opposite**. Third, how steep the
+# lines are around one: this shows how carefully you have to choose the coefficient. At $\lambda = \frac12$ the sum is
+# the soup of the two models.
 #
-# Is the sum of both better than the vector made for the task? The coefficient of the sum is chosen on the two validation parts.
+# Is the sum of both better than the task's own vector? We choose the coefficient of the sum on the two validation parts.
 
 # %% tags=["nbval-ignore-output"]
 if profile.name != "smoke":
@@ -749,13 +763,14 @@ for task, (_, texts) in tests.items():
         compare(name, own[name][task], own[task][task], texts.blocks)
 
 # %% [markdown]
-# One model that serves both tasks, made without training on both at once: that is what adding is for. Whether it is *better* on
-# a task than the task's own vector, the last column says, and here it rests on one seed only, so be slow to believe it.
+# The sum gives you one model for both tasks without training on both at once. The last column shows whether it is
+# *better* on a task than the task's own vector, but only for one seed, so do not rely on it.
 #
 # ## 9 Cross-model: BERT teaches an LSTM
 #
-# An ensemble joins answers and a soup joins weights of one structure. **Distillation** (notebook 08) carries knowledge into a model of
-# *another* structure: the student learns the teacher's probabilities. It can do so on sentences that nobody has labelled. The teacher is the
+# An ensemble combines predictions, and a soup combines weights of the same architecture. **Distillation** (notebook 08)
+# transfers knowledge to a model of *another* architecture: the student learns the teacher's probabilities. This also
+# works on unlabelled sentences. The teacher is the
 # uniform soup of the first seed; the student is the LSTM of notebook 03.
 
 # %%
@@ -764,11 +779,11 @@ unlabelled = data.evenly(rest, sizes[3])
 unlabelled_pieces = text.encode_wordpieces(unlabelled, tokenizer, max_length=64)
 judge.load_state_dict(uniform[0].weights)
 soft = prediction.predict_proba(judge, layers.hidden_states(model, unlabelled_pieces, layer=border))  # (n, C)
-print("what the teacher says:", soft.shape, soft.dtype)
+print("the teacher's probabilities:", soft.shape, soft.dtype)
 
 # %% [markdown]
-# Two LSTMs, equal but for what they learn from: the labelled sentences alone; or those and the teacher's answers. In the workshop profile
-# both get about the same number of steps.
+# Two LSTMs that differ only in their training data: the labelled sentences alone, or those plus the unlabelled sentences
+# with the teacher's probabilities. In the workshop profile both get about the same number of steps.
 
 # %%
 everyone = [text.basic_english(sentence) for sentence in (*train.texts, *unlabelled.texts)]
@@ -798,8 +813,8 @@ print(header)
 lesson, _ = compare("LSTM: teacher minus alone", taught, alone)
 
 # %% [markdown]
-# The line says what the sentences without labels were worth: they cost nobody's time but the teacher's. The student cannot be expected to reach its
-# teacher. It starts from random word vectors, and so few sentences teach few words.
+# The last line shows how much the unlabelled sentences helped; they need no human labels. Do not expect the student to
+# be as good as its teacher: it starts from random word vectors, and few sentences contain few words.
 
 # %%
 print(claims.check_claim("10 LSTM with a teacher minus alone", lesson.estimate))
@@ -807,12 +822,12 @@ print(claims.check_claim("10 LSTM with a teacher minus alone", lesson.estimate))
 # %% [markdown]
 # ## 10 Classic bug: a soup of strangers
 #
-# Weights may be averaged if the runs share their start, and their task. It is tempting to forget that, since nothing checks it: the shapes fit,
-# and nothing crashes. Two kinds of strangers:
+# You may average weights only if the runs share their start and their task. It is easy to forget this, since nothing
+# checks it: the shapes fit, and nothing crashes. Two ways to get it wrong:
 #
 # * **other heads**: the runs of our seeds, which differ in the head they started from;
-# * **other labels**: somebody else's project called praise class 0. Judged by their own list of classes, as we do here, their model is
-#   as good as ours. The soup of both is judged by our list.
+# * **other labels**: in somebody else's project, positive is class 0. With their own class order, which we use here to
+#   evaluate their model, it is as good as ours. We evaluate the soup of both with our class order.
 
 # %% tags=["nbval-ignore-output"]
 turned = batching.StatesDataset(states.train.hidden_states, 1 - states.train.labels)
@@ -835,12 +850,13 @@ if profile.name != "smoke":
     assert damage["other labels"].estimate < -0.03
 
 # %% [markdown]
-# The difference is that of the soup from the mean of its members. The last line is the worst: what our run added to the weights and what theirs added
-# point in opposite directions. The average takes both away again, and what is left answers about as it did **before training**. Other heads may look
-# harmless here, where only two layers moved and all else was shared. Networks that share nothing do not even keep like units in like
-# places: shuffle the hidden units of a layer and the columns that read them, and every answer stays the same, but the average with
-# the original does not (Ainsworth and others, 2023). In all cases nothing warns you. The guard is cheap: score the
-# soup on validation beside its members, and throw it away if it is worse. That is what the greedy soup does.
+# The difference is the soup minus the mean of its members. The last line is the worst: our run and theirs changed the
+# weights in opposite directions. In the average the two changes cancel, and the soup predicts about as well as **before
+# training**. Other heads may look harmless here, because only two layers were trained and all others are shared.
+# Networks trained from different starts do not even have corresponding units at the same index: permute the hidden units
+# of a layer together with the columns that read them, and all predictions stay the same, but averaging with the original
+# breaks the model (Ainsworth and others, 2023). In all these cases nothing warns you. The check is cheap: compare the
+# soup with its members on validation, and throw it away if it is worse. The greedy soup does this.
 
 # %% tags=["check"]
 checks.quiz("10")
@@ -848,13 +864,19 @@ checks.quiz("10")
 # %% [markdown]
 # ## Summary
 #
-# * A schedule is a factor on the rate. It can follow the step (warm-up, a line, a cosine), the layer, or the validation curve. Each is a few lines.
-# * Compare methods at the same number of sentences, with several seeds, sentence by sentence. "Better" has to survive both kinds of luck.
-# * An ensemble averages answers: any models, at the cost of all of them. Its loss is never above the mean loss of its members.
-# * A soup averages weights: one model's cost, but only runs from one start. Strangers must not be averaged, and nothing warns you.
-# * Task vectors add and subtract what was learned. Distillation carries it into another structure, without labels.
+# * A schedule multiplies the learning rate by a factor. The factor can depend on the step (warm-up, linear, cosine), the
+#   layer, or the validation curve. Each takes a few lines.
+# * Compare methods at the same number of sentences, with several seeds, sentence by sentence. Say "better" only if it
+#   holds for the test sentences and for every seed.
+# * An ensemble averages predictions: of any models, at the cost of all of them. Its loss is never above the mean loss of
+#   its members.
+# * A soup averages weights: at the cost of one model, but only for runs with the same start and the same labels.
+#   Otherwise it breaks, and nothing warns you.
+# * With task vectors you add and subtract what was learned. Distillation transfers it to another architecture, without
+#   labels.
 #
-# **To think about.** The table of section 5 took one rate for all methods, the one that suits the constant rate. Train the constant and the linear
-# schedule with a rate five times as high: which of the two forgives you? What does that say about comparisons in which every method has the same rate?
+# **To think about.** The table of section 5 uses one learning rate for all methods, the best one for the constant
+# schedule. Train the constant and the linear schedule with a learning rate five times as high: which of the two suffers
+# less? What does that mean for comparisons in which every method has the same learning rate?
 #
-# **Next:** notebook 12 leaves classification: the same seven steps find names in sentences and answers in paragraphs.
+# **Next:** notebook 12 goes beyond classification: the same seven steps find names in sentences and answers in paragraphs.

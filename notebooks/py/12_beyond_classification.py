@@ -17,9 +17,10 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/12_beyond_classification.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
-# **What you will be able to do:** fine-tune the same encoder for two tasks that do not end in one class for a text:
-# marking the names in a sentence, and answering a question with a piece of a text. You will align labels with word
-# pieces, score whole names instead of tokens, and say how far a model that was taught by rules goes beyond its rules.
+# **What you will be able to do:** fine-tune the same encoder for two tasks other than text classification: marking the
+# names in a sentence, and answering a question with a span of a text. You will align labels with word pieces, score
+# whole names instead of tokens, and measure how well a model that was trained on labels from rules generalises beyond
+# these rules.
 #
 # **Before you start:** notebook 06 (the seven steps of fine-tuning). **Time:** one hour to read and play; the code takes
 # about two minutes.
@@ -67,29 +68,30 @@ smoke, device = profile.name == "smoke", Accelerator().device
 # %% [markdown]
 # ## 1 Two tasks, one encoder
 #
-# A BERT turns $T$ pieces of text into $T$ states, $S \in \mathbb{R}^{T \times D}$. Notebook 06 used one of them. The
-# tasks of this notebook use all:
+# A BERT turns $T$ tokens into $T$ states, $S \in \mathbb{R}^{T \times D}$. Notebook 06 used one of them. The tasks of
+# this notebook use all:
 #
-# | task | what is asked | head | logits |
+# | task | question | head | logits |
 # |---|---|---|---|
-# | text classification (06) | is this sentence praise? | $C$ rows, on the first state | $C$ |
-# | **<abbr title="序列标注">token classification</abbr>** | which words are the name of a person? | $C$ rows, on every state | $T \times C$ |
+# | text classification (06) | is this sentence positive? | $C$ rows, on the first state | $C$ |
+# | **<abbr title="序列标注">token classification</abbr>** | which words are names of persons? | $C$ rows, on every state | $T \times C$ |
 # | **question answering** | "Who directed it?" Where does the answer start and end? | 2 rows, on every state | $T \times 2$ |
 #
-# Marking names is called **<abbr title="命名实体识别">named entity recognition</abbr>**. Our <abbr title="问答系统">question answering</abbr> is **<abbr title="抽取式">extractive</abbr>**: the answer is cut out of
-# the text, never made up. The seven steps stay: load, data, loss, optimiser, train, validate, use. Step one is the same
-# checkpoint, so we begin with what is new: the data.
+# Marking names is called **<abbr title="命名实体识别">named entity recognition</abbr>**. Our
+# <abbr title="问答系统">question answering</abbr> is **<abbr title="抽取式">extractive</abbr>**: the answer is a span of the
+# text, never generated. The seven steps are the same: load, data, loss, optimiser, train, validate, use. We load the
+# same checkpoint, so we begin with what is new: the data.
 #
 # ## 2 Labels from rules
 #
-# Marking names by hand is slow. There is a cheaper way to thousands of labels that are right most of the time, called
-# **<abbr title="弱监督">weak supervision</abbr>**: write rules that label, train on what they say, and check a sample by hand. Reviews help, for they
-# often say who somebody is:
+# Marking names by hand is slow. With **<abbr title="弱监督">weak supervision</abbr>** you get thousands of mostly correct
+# labels cheaply: write rules that label the text, train on these labels, and check a sample by hand. This works for
+# reviews, because they often say who somebody is:
 #
 # > *directed by* **Anthony Mann** · *starring* **Bill Murray** · Stefan (**Jens Hultén**) · **Danny Glover** *plays* George Knox
 #
-# First the shape of a full name: two to four words with a capital. A middle one may be an initial or a small "de" or
-# "van"; the first must not be one of those that begin sentences.
+# First the shape of a full name: two to four capitalised words. A middle one may be an initial or a lower-case "de" or
+# "van"; the first must not be a common first word of a sentence.
 
 # %%
 not_names = """A Actor Actress After Again All Also Although An And Another Any As At Bad Based Because Before Best Both
@@ -98,16 +100,16 @@ He Her Here His How I If In Is It Its Just King Like Look Lord Many Maybe Meanwh
 Now Of Oh Old On Once One Only Or Other Our Over Perhaps Plus Poor Producer Queen See She Since Sir So Some Star
 Starring Stars Still Such Than Thank That The Their Then There These They This Those Through To Too Two Under Unlike
 Was Watch We Well What When Where While Who Why With Writer Yes You Young Your""".split()  # noqa: SIM905
-word = r"(?:[A-Z]\.|[A-Z](?:[\w-]|'(?!s\b))*[a-z])"  # an initial, or a capital to a small letter
+word = r"(?:[A-Z]\.|[A-Z](?:[\w-]|'(?!s\b))*[a-z])"  # an initial, or from a capital to a lower-case letter
 middle = rf"(?: (?:{word}|de|di|la|van|von))?(?: {word})?"
 NAME = re.compile(rf"(?=[A-Z])\b(?!(?:{'|'.join(not_names)})\b){word}{middle} (?!\w\.){word}\b(?!-)")
 for trial in ("directed by Anthony Mann.", "Cecil B. DeMille's epic", "The Blob", "As Hagar, Ellen Burstyn"):
     print(f"{trial:26} {NAME.findall(trial)}")
 
 # %% [markdown]
-# Then the **triggers**, the words beside a name that give it away. We split them in two. The *seen* ones choose the
-# sentences to train on, the *held-out* ones choose sentences for the test. A model that has only learned to look for
-# "starring" must fail there.
+# Then the **triggers**: words next to a name that identify it as a person. We split them into two groups. With the
+# *seen* triggers we select the training sentences, with the *held-out* ones the test sentences. A model that has only
+# learned to look for "starring" must fail there.
 
 # %%
 TAGS, WORD = ("O", "B-PER", "I-PER"), re.compile(r"\w+|[^\w\s]")
@@ -143,8 +145,8 @@ for start, end, trigger in find_mentions(example):
     print(f"{example[start:end]:12} trigger: {trigger!r}")
 
 # %% [markdown]
-# The reviews and their parts are those of notebook 02: many blocks of neighbouring reviews with gaps, so that no film
-# stands in two parts. Each sentence with something like a name becomes a row.
+# The reviews and their split are those of notebook 02: many blocks of neighbouring reviews with gaps, so that no film is
+# in two parts. Each sentence with something like a name becomes a row.
 
 
 # %%
@@ -165,18 +167,19 @@ print({part: f"{len(rows):,} sentences" for part, rows in found.items()})
 
 # %% [markdown]
 # "Something like a name" is also a title (*Pulp Fiction*) or a place (*Hong Kong*). It counts as the **name of a
-# person**, real or invented, if a trigger stood beside it *somewhere* in the reviews, or if its first word is a first
-# name: the first word of three such names.
+# person**, real or fictional, if it occurs next to a trigger *somewhere* in the reviews, or if its first word is a first
+# name, that is, the first word of at least three such names.
 
 # %%
 known = {row["text"][a:b] for rows in found.values() for row in rows for a, b, trigger in row["mentions"] if trigger}
 first_names = {first for first, times in Counter(name.split()[0] for name in known).items() if times >= 3}
-print(f"{len(known):,} names beside a trigger, {len(first_names)} first names")
+print(f"{len(known):,} names next to a trigger, {len(first_names)} first names")
 
 # %% [markdown]
-# Now the tags, in the format of CoNLL-2003, the data set by which taggers are compared: a list of words and a list of
-# tags of the same length. They are **<abbr title="BIO 标注">BIO</abbr>** tags: `B-PER` for the first word of a name, `I-PER` for each further word, `O`
-# for everything else. With B and I two names that touch stay two.
+# Now the tags, in the format of CoNLL-2003, the standard benchmark for named entity recognition: a list of words and a
+# list of tags of the same length. They are **<abbr title="BIO 标注">BIO</abbr>** tags: `B-PER` for the first word of a
+# name, `I-PER` for each further word, `O`
+# for everything else. Since names start with B, two adjacent names remain two.
 
 
 # %%
@@ -202,7 +205,7 @@ print(" ".join(f"{token}/{TAGS[tag]}" for token, tag in zip(row["tokens"], row["
 
 # %% [markdown]
 # Four groups of sentences, by the triggers in them: only seen ones; only held-out ones; a name, but no trigger at all;
-# and the rest, which we leave alone.
+# and the rest, which we do not use.
 
 
 # %%
@@ -224,8 +227,8 @@ def pick(part: str, group: str, size: int) -> list[dict]:
 
 
 # %% [markdown]
-# A few hundred sentences to train on, and three groups to test. Control characters, leftovers of wrong encodings, would
-# be a word for us and nothing for the tokenizer, so sentences that hold one are left out.
+# A few hundred sentences for training, and three groups for testing. We drop sentences with control characters (from
+# wrong encodings), since we would count them as words and the tokenizer ignores them.
 
 # %%
 train_rows, validation_rows = pick("train", "seen", 500), pick("validation", "seen", 60)
@@ -239,8 +242,8 @@ for name, rows in {"training": train_rows, "validation": validation_rows, **test
 #
 # ### Check the labels by hand
 #
-# Weak labels are worth what a check says they are worth. Here are twenty test sentences, ten of each group without seen
-# triggers; brackets are what the rules say. Read them: do you agree?
+# How good are the weak labels? You only know after checking a sample. Here are twenty test sentences, ten of each group
+# without seen triggers; brackets show the labels from the rules. Read them: do you agree?
 
 
 # %%
@@ -255,8 +258,8 @@ sample = spread(tests["held-out"], 20) + spread(tests["no trigger"], 20)
 print(*(marked(row["tokens"], row["ner_tags"]) for row in sample[::2]), sep="\n")
 
 # %% [markdown]
-# To count names we need them back from their tags. That is the other half of BIO. The last line counts what a reader of
-# these twenty sentences wrote down: marked names that are no persons, and full names of persons that were not marked.
+# To count names we have to decode them from the tags. The last line counts the errors that a reader found in these
+# twenty sentences: marked names that are not persons, and full names of persons that are not marked.
 
 
 # %%
@@ -278,24 +281,26 @@ said = [" ".join(row["tokens"][i:j]) for row in sample[::2] for i, j in entities
 print(f"{len(said)} names in {len(sample[::2])} sentences: {len(no_person)} is no person, {len(missed)} person was missed")
 
 # %% [markdown]
-# Good, for weak labels, on the word of one reader and twenty sentences. The wrong one is a title. A rule makes such an
-# error again and again, and a model that learns from the rule will learn it too.
+# This is good for weak labels, though it is only one reader and twenty sentences. The false positive is a film title. A
+# rule makes such an error again and again, and a model trained on its labels will learn it too.
 #
 # ## 3 From words to pieces
 #
-# The tags belong to words. The model reads word pieces. Which piece gets the tag?
+# The tags belong to words, but the model reads word pieces. Which piece gets the tag?
 
 # %%
 tokenizer = pretrained.load_tokenizer()
 print([tokenizer.tokenize(token) for token in ("Penelope", "Cruz", "Muñoz", "Weissmuller")])
 
 # %% [markdown]
-# A word may be one piece or several, and accents and capitals are gone: this tokenizer is **<abbr title="不区分大小写">uncased</abbr>**, so our model never
-# sees a capital letter. Remember that when it is compared with a rule that sees little else.
+# A word may be one piece or several, and accents and capitals are gone: this tokenizer is
+# **<abbr title="不区分大小写">uncased</abbr>**, so our model never sees a capital letter. Remember this when we compare it
+# with a rule that uses little else.
 #
-# The usual answer: the **first piece** of a word carries its tag. All other places, `[CLS]`, `[SEP]` and padding too,
-# carry $-100$, which the loss leaves out. By hand with the **<abbr title="字符偏移">offsets</abbr>** of the pieces (where in the sentence does each
-# start and end?), then with the tokenizer's account of which word each piece came from:
+# The usual answer: the **first piece** of a word gets its tag. All other positions, also `[CLS]`, `[SEP]` and padding,
+# get the label $-100$, which the loss ignores. First by hand with the **<abbr title="字符偏移">offsets</abbr>** of the
+# pieces (where each starts and ends in the sentence), then with the tokenizer's `word_ids`, the word that each piece
+# belongs to:
 
 
 # %%
@@ -320,7 +325,7 @@ assert all(labels_by_hand(row) == one["labels"].tolist() for row, one in zip(tra
 print(tokenizer.convert_ids_to_tokens(examples[0]["input_ids"][:9]), examples[0]["labels"][:9].tolist())
 
 # %% [markdown]
-# Two ways, the same labels in every training sentence. In a batch the labels are padded with $-100$:
+# Both ways give the same labels in every training sentence. In a batch we pad the labels with $-100$:
 
 
 # %%
@@ -337,10 +342,10 @@ batch = {name: tensor.to(device) for name, tensor in collate(examples[:4]).items
 print({name: tuple(tensor.shape) for name, tensor in batch.items()})
 
 # %% [markdown]
-# **Exercise 12.1 (complete): a label for every piece.** The other usual choice gives a label to *every* piece of a word.
-# Write `piece_labels`. It takes `words`, which names the word of each piece (`None` for `[CLS]`, `[SEP]` and padding),
-# and `tags`, one for each word (0 for O, 1 for B, 2 for I), and returns one label for each piece: $-100$ where there is
-# no word; the tag of the word on its first piece; and on further pieces the same tag, but I in place of B, for a name
+# **Exercise 12.1 (complete): a label for every piece.** The other common choice gives a label to *every* piece of a
+# word. Write `piece_labels`. It takes `words`, the word index of each piece (`None` for `[CLS]`, `[SEP]` and padding),
+# and `tags`, one for each word (0 for O, 1 for B, 2 for I), and returns one label for each piece: $-100$ if there is no
+# word; the tag of the word for its first piece; and for further pieces the same tag, but I instead of B, since a name
 # begins only once. Example: words `[None, 0, 1, 1, 2, None]` with tags `[0, 1, 0]` give `[-100, 0, 1, 2, 0, -100]`.
 
 
@@ -371,7 +376,7 @@ checks.check("12.1", piece_labels, mine=False)  # the same check, on the solutio
 # %% [markdown]
 # ## 4 The loss: cross-entropy over tokens
 #
-# With logits $Z \in \mathbb{R}^{T \times C}$ and labels $y$, only the places $M = \{t : y_t \ne -100\}$ count:
+# With logits $Z \in \mathbb{R}^{T \times C}$ and labels $y$, only the positions $M = \{t : y_t \ne -100\}$ count:
 #
 # $$L = -\frac{1}{|M|} \sum_{t \in M} \log \frac{e^{Z_{t, y_t}}}{\sum_c e^{Z_{t,c}}}$$
 
@@ -392,24 +397,24 @@ with torch.no_grad():
 scored = batch["labels"] != -100  # (B, T)
 Z, y = output.logits[scored], batch["labels"][scored]  # (|M|, C), (|M|,)
 by_hand = (Z.exp().sum(dim=1).log() - Z.gather(1, y[:, None])[:, 0]).mean()
-cross_entropy = torch.nn.functional.cross_entropy  # leaves out labels of -100: ignore_index=-100
+cross_entropy = torch.nn.functional.cross_entropy  # ignores labels of -100: ignore_index=-100
 torch.testing.assert_close(by_hand, cross_entropy(output.logits.flatten(0, 1), batch["labels"].flatten()))
 torch.testing.assert_close(by_hand, output.loss)
 print("by hand = torch = transformers")
 
 # %% [markdown]
-# `load` freezes the word embeddings and the three lower layers: with a few hundred sentences there is little to teach
-# them, and a step takes two thirds of the time. The head is new, so the untrained loss should be near $\log 3$, that of a
-# die with three sides:
+# `load` freezes the word embeddings and the three lower layers: with a few hundred sentences they would learn little,
+# and a step takes two thirds of the time. The head is new, so the untrained loss should be near $\log 3$, the loss of
+# random guessing among three classes:
 
 # %% tags=["nbval-ignore-output"]
-print(f"untrained loss {output.loss:.2f} nats, log 3 = {np.log(3):.2f}")
+print(f"untrained loss {output.loss:.2f}, log 3 = {np.log(3):.2f}")
 
 # %% [markdown]
 # ## 5 Train
 #
-# The optimiser is AdamW with warm-up, as in notebook 06. `training.fit` knows one label for each text, so here is the
-# loop once more. It takes any model that returns its own `loss`, and will train the question answering too.
+# The optimiser is AdamW with warm-up, as in notebook 06. `training.fit` supports only one label for each text, so here
+# is the loop once more. It works with any model that returns its own `loss`, and we will use it for question answering too.
 
 
 # %%
@@ -441,20 +446,20 @@ def fine_tune(model, examples, validate, *, num_epochs=1 if smoke else 3, learni
 
 
 # %% [markdown]
-# To validate we need predictions, one tag for each word, and a score. **Not the accuracy over words**, and here is why. A
-# model that says O to every word and finds no name at all has:
+# To validate we need predictions, one tag for each word, and a metric. **Do not use the accuracy over words**. Here is
+# why. A model that predicts O for every word and finds no name at all has:
 
 # %%
 tags = np.concatenate([row["ner_tags"] for row in tests["held-out"]])
 print(f"always O: accuracy {np.mean(tags == 0):.3f}, names found 0 of {np.sum(tags == 1)}")
 
 # %% [markdown]
-# What counts is whole names. A predicted name is right if its first and its last word are right. With $TP$ right ones
-# among $P$ predicted and $G$ given:
+# Whole names count. A predicted name is correct if its first and its last word are correct. With $TP$ correct names, $P$
+# predicted names and $G$ names in the labels:
 #
 # $$\text{precision} = \frac{TP}{P}, \qquad \text{recall} = \frac{TP}{G}, \qquad F_1 = \frac{2\, TP}{P + G}$$
 #
-# Check it by eye on two names, one found, one cut short:
+# Check it by eye on two names, one found, one with a wrong end:
 
 
 # %%
@@ -474,7 +479,7 @@ precision, recall, f1 = scores_of([count(predicted, given)])
 print(f"accuracy {np.mean(np.equal(predicted, given)):.3f}, precision {precision}, recall {recall}, F1 {f1}")
 
 # %% [markdown]
-# Five of six words are right, and one of two names.
+# Five of six words are correct, but only one of two names.
 
 
 # %%
@@ -499,9 +504,9 @@ def count_all(predictions: list[list[int]], rows: list[dict]) -> list[tuple[int,
 
 
 # %% [markdown]
-# **Exercise 12.2 (debug): two names that touch.** `names_of` takes the tags of a sentence (0 for O, 1 for B, 2 for I) and
-# should return a list with each name as (first word, word after the last), in order; each name here begins with a B. It works
-# on most sentences. Find out on which it does not, and mend it.
+# **Exercise 12.2 (debug): two adjacent names.** `names_of` takes the tags of a sentence (0 for O, 1 for B, 2 for I) and
+# should return a list with each name as (first word, word after the last), in order; each name here begins with a B. It
+# works for most sentences. Find out for which it fails, and fix it.
 
 
 # %% tags=["exercise"]
@@ -537,7 +542,7 @@ def names_of(tags):
 checks.check("12.2", names_of, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
-# Now train; expect about half a minute.
+# Now we train; this takes about half a minute.
 
 # %% tags=["nbval-ignore-output"]
 f1_on_validation = lambda model: scores_of(count_all(predict_tags(model, validation_rows), validation_rows))[2]  # noqa: E731
@@ -545,11 +550,11 @@ validation_f1 = fine_tune(tagger, examples, f1_on_validation)
 print("validation F1 after each epoch:", *(f"{score:.3f}" for score in validation_f1))
 
 # %% [markdown]
-# ## 6 Test, against honest rivals
+# ## 6 Test, against fair baselines
 #
-# The rival is **the shape**: every run of capitalised words that `NAME` matches. (The labels were chosen among such runs,
-# so its recall is perfect by construction. Only its precision is news.) A third way joins the two: **shape and model**, a
-# run of that shape in which the model tags at least one word.
+# The baseline is **the shape**: every sequence of capitalised words that `NAME` matches. (The labels were selected among
+# such matches, so its recall is perfect by construction. Only its precision is informative.) A third method combines the
+# two: **shape and model**, a match in which the model tags at least one word.
 
 
 # %%
@@ -562,8 +567,8 @@ def by_shape(row: dict, predicted: list[int] | None = None) -> list[int]:
 
 
 # %% [markdown]
-# An interval for $F_1$ needs the counts, not a mean over sentences: draw whole blocks, add up their $TP$, $P$ and $G$,
-# and take $F_1$ of the sums.
+# For an interval of $F_1$ we need the counts, not a mean over sentences: resample whole blocks, add up their $TP$, $P$
+# and $G$, and compute $F_1$ from the sums.
 
 
 # %%
@@ -602,7 +607,7 @@ for ax, group in zip(axes, ("seen", "held-out"), strict=True):
     plots.bars_with_intervals(ax, {n: f1_interval(c, tests[group]) for n, c in counts[group].items()}, unit="F1")
     ax.set_title(f"Sentences with {group} triggers")
 plots.show(fig, alt="F1 with 95 percent intervals of three ways to mark names, left on sentences with seen triggers, right on those with "
-           "held-out triggers, where the encoder alone lies lowest and has the widest interval.")  # fmt: skip
+           "held-out triggers, where the encoder alone is lowest and has the widest interval.")  # fmt: skip
 
 # %%
 if not smoke:
@@ -611,33 +616,35 @@ for group in ("seen", "held-out"):
     print(claims.check_claim(f"12 F1 of names, {group} triggers", scores_of(counts[group]["fine-tuned encoder"])[2]))
 
 # %% [markdown]
-# The model has learned more than to look for "starring": it finds most of the names beside triggers that it never met,
-# and of those beside none. But where triggers are new, **the shape alone beats it**: a rule that sees capitals against an
-# encoder that sees none. (The labels favour the shape. Still, of the two it would be the honest choice for ordinary
-# print.) Better than the model alone is the pair: the shape knows where a name ends, the model which shapes are persons.
-# The pair's precision is far above that of the shape; whether its $F_1$ is higher too, the intervals tell.
+# The model has learned more than to look for "starring": it finds most of the names next to triggers that it has never
+# seen, and most of those without a trigger. But with new triggers, **the shape alone beats it**: the rule sees capitals,
+# the encoder does not. (The labels favour the shape. Still, for ordinary text with capitals you should choose the rule.)
+# The combination is better than the model alone: the shape finds where a name ends, the model decides which shapes are
+# persons. The combination has a far higher precision than the shape; look at the intervals to see whether its $F_1$ is
+# higher too.
 #
 # ### When the capitals are gone
 #
-# Search queries, chats and the output of a speech recogniser have no capitals. For the model nothing changes, it reads
-# the very same pieces:
+# Search queries, chats and the output of speech recognition have no capitals. For the model nothing changes, it reads
+# exactly the same pieces:
 
 # %%
 for row in tests["held-out"]:
     small = row | {"tokens": [token.lower() for token in row["tokens"]]}
     assert torch.equal(encode(small)["input_ids"], encode(row)["input_ids"])
 marks = sum(len(NAME.findall(row["text"].lower())) for row in tests["held-out"])
-print(f"in small letters: same input for the model, so the same names; the shape marks {marks}")
+print(f"in lower case: same input for the model, so the same names; the shape marks {marks}")
 
 # %% [markdown]
-# That is one reason to train a model on the output of a rule: it can do without what the rule needs. With capitals in the
-# text, take a **<abbr title="区分大小写">cased</abbr>** checkpoint, such as `bert-base-cased`, which sees both.
+# This is one reason to train a model on the output of a rule: it does not need the features that the rule needs. If your
+# text has capitals, use a **<abbr title="区分大小写">cased</abbr>** checkpoint, such as `bert-base-cased`, which
+# distinguishes upper and lower case.
 #
-# ## 7 Classic bug: tags and pieces side by side
+# ## 7 Classic bug: tags and words out of step
 #
-# The predictions are a list, the words are a list, so why not lay one beside the other? Because after the first word that
-# is cut in pieces every tag belongs to an earlier place. Nothing crashes. The same model, the same predictions, read
-# without the alignment (only `[CLS]` was thought of):
+# The predictions are a list, the words are a list, so why not simply zip them? Because after the first word that is
+# split into pieces, every tag is shifted. Nothing crashes. Here are the same predictions of the same model, read without
+# the alignment (only `[CLS]` is skipped):
 
 
 # %%
@@ -657,13 +664,13 @@ for name, (accuracy, f1) in damage.items():
     print(f"{name}: accuracy over words {accuracy:.3f}, F1 of names {f1:.3f}")
 
 # %% [markdown]
-# The accuracy over words still looks respectable, about that of always O; the $F_1$ of names has collapsed. The guard is
-# the assertion of section 3: compute the alignment in two ways, and compare.
+# The accuracy over words still looks good, about that of always O; the $F_1$ of names has collapsed. You find this bug
+# with the assertion of section 3: compute the alignment in two ways, and compare.
 
 # %%
 if not smoke:
     assert damage["first pieces"][1] - damage["side by side"][1] > 0.1
-print("side by side, more than 10 points of F1 are lost" if not smoke else "not measured here")
+print("without the alignment, more than 10 points of F1 are lost" if not smoke else "not measured here")
 
 # %% [markdown]
 # ## 8 The other task: answering questions
@@ -672,7 +679,7 @@ print("side by side, more than 10 points of F1 are lost" if not smoke else "not 
 #
 # The triggers answer questions too: *directed by* **X** answers "Who directed it?"; *Stefan (* **X** *)* answers "Who
 # plays Stefan?". The rows get the format of SQuAD, the data set that made the task popular: question, context, and the
-# answer with its place. Only sentences with two names or more are asked about, or there would be no choice.
+# answer with its position. We only use sentences with at least two names; with one name there would be no choice.
 
 # %%
 ABOUT_FILM = dict.fromkeys(("directed by ", "director ", "direction of ", "direction by "), "Who directed it?")
@@ -693,7 +700,7 @@ def question_about(sentence: str, start: int, end: int, trigger: str) -> str | N
 
 
 # %% [markdown]
-# The answer is the name, with the place where it starts:
+# The answer is the name, with the position where it starts:
 
 
 # %%
@@ -718,14 +725,14 @@ for group, rows in test_questions.items():
     print(f"{group}: {len(rows)}, such as {rows[0]['question']}\n   {rows[0]['context']}")
 
 # %% [markdown]
-# The test is hard in a special way. Beside all seen triggers about a character the actor stands **behind** the character,
-# *Stefan (* **X** *)*; beside the held-out ones **before** it, **X** *as Stefan*.
+# The test is hard in a special way. With all seen triggers about a character, the actor comes **after** the character,
+# *Stefan (* **X** *)*; with the held-out ones **before** it, **X** *as Stefan*.
 #
-# ### From places in a text to pieces
+# ### From positions in a text to pieces
 #
-# Question and context are read together: `[CLS]` question `[SEP]` context `[SEP]`. A second list, `token_type_ids`, says
-# which is which. The answer becomes two numbers, the pieces where it starts and ends. By hand with the offsets, then with
-# the tokenizer's own function:
+# The model reads question and context together: `[CLS]` question `[SEP]` context `[SEP]`. A second list,
+# `token_type_ids`, distinguishes the two. The answer becomes two numbers, the positions of its first and last piece.
+# First with the tokenizer's own function, then by hand with the offsets:
 
 
 # %%
@@ -752,13 +759,14 @@ def places_by_hand(row: dict) -> list[int]:
 question_examples = [encode_question(row) for row in train_questions]
 for row, one in zip(train_questions, question_examples, strict=True):
     assert places_by_hand(row) == [one["start_positions"].item(), one["end_positions"].item()]
-print(f"by hand = tokenizer, in {len(question_examples)} questions")
+print(f"by hand = tokenizer, for {len(question_examples)} questions")
 
 # %% [markdown]
 # ### Loss
 #
-# Two choices among $T$ places, so two cross-entropies, one over the start logits $u \in \mathbb{R}^T$ and one over the
-# end logits $v \in \mathbb{R}^T$, and their mean. With $a$ and $b$ the first and the last piece of the answer:
+# The model makes two choices among $T$ positions, so the loss is the mean of two cross-entropies, one over the start
+# logits $u \in \mathbb{R}^T$ and one over the end logits $v \in \mathbb{R}^T$. With $a$ and $b$ the first and the last
+# piece of the answer:
 #
 # $$L = \frac{1}{2} \left( -\log \frac{e^{u_a}}{\sum_t e^{u_t}} - \log \frac{e^{v_b}}{\sum_t e^{v_t}} \right)$$
 
@@ -774,9 +782,9 @@ print("start logits", tuple(output.start_logits.shape), " by hand = transformers
 # %% [markdown]
 # ### The best span
 #
-# The likeliest start and the likeliest end need not fit: the end may stand before the start, or in the question. So we
-# look for the best **pair** that can be an answer: $a \le b$, both in the context, at most twelve pieces long. Naive,
-# with two loops, then all pairs at once:
+# The most likely start and the most likely end need not fit together: the end may be before the start, or in the
+# question. So we search for the best valid **pair**: $a \le b$, both in the context, at most twelve pieces long. First
+# naively with two loops, then all pairs at once:
 
 
 # %%
@@ -819,8 +827,9 @@ def answer(question: str, context: str) -> str:
 # %% [markdown]
 # ### Scores
 #
-# **<abbr title="完全匹配">Exact match</abbr>** asks whether the answer is the given one, once case, punctuation and articles are levelled. **Token <abbr title="F1 值">F1</abbr>**
-# gives credit for a part of it: the $F_1$ of the words that both share. Both are those of SQuAD.
+# **<abbr title="完全匹配">Exact match</abbr>** checks whether the answer equals the labelled one after normalising case,
+# punctuation and articles. **Token <abbr title="F1 值">F1</abbr>** gives partial credit: the $F_1$ of the words that both
+# share. Both are the metrics of SQuAD.
 
 
 # %%
@@ -855,7 +864,8 @@ def answers_to(rows: list[dict]) -> list[str]:
 # %% [markdown]
 # ### Train
 #
-# The loop of section 5, one epoch longer and with a higher rate, since there are fewer examples. Expect the better part of a minute.
+# The loop of section 5, one epoch longer and with a higher learning rate, since there are fewer examples. It takes
+# almost a minute.
 
 # %% tags=["nbval-ignore-output"]
 exact_match = lambda model: exact(answers_to(validation_questions), validation_questions).mean()  # noqa: E731
@@ -863,10 +873,10 @@ validation_exact = fine_tune(answerer, question_examples, exact_match, num_epoch
 print("validation exact match after each epoch:", *(f"{score:.3f}" for score in validation_exact))
 
 # %% [markdown]
-# ### Test, against honest rivals
+# ### Test, against fair baselines
 #
-# Two rules again: the **first name** in the context, and the name **nearest** to what is asked about: the character, or
-# "direct", or "writ".
+# Two rules again: the **first name** in the context, and the name **nearest** to the key word of the question: the
+# character, or "direct", or "writ".
 
 
 # %%
@@ -899,7 +909,7 @@ for group, rows in test_questions.items():
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 3))
 plots.bars_with_intervals(ax, exact_scores, unit="exact match")
-ax.set_title("The encoder answers best where it was trained")
+ax.set_title("The encoder answers best on the triggers of its training data")
 plots.show(fig, alt="Exact match with 95 percent intervals of two rules and the fine-tuned encoder, on questions from seen and from held-out "
            "triggers; the encoder is much lower on held-out ones.")  # fmt: skip
 answered = {group: scores["fine-tuned encoder"].mean() for group, scores in right.items()}
@@ -907,10 +917,10 @@ assert smoke or answered["seen"] > 0.6
 print(claims.check_claim("12 exact match lost where triggers are new", answered["seen"] - answered["held-out"]))
 
 # %% [markdown]
-# Had we tested on the seen triggers only, we would have gone home content: there the encoder comes close to the rule
-# **nearest name**, with some seeds closer than with others. Where triggers are new it falls far behind that rule, which hardly minds: a good
-# part of what it had learned was how the seen sentences are built. What does it answer when it is asked who plays a
-# character, and is wrong?
+# If we had tested on the seen triggers only, we would have been satisfied: there the encoder is close to the rule
+# **nearest name**, with some seeds closer than with others. With new triggers it is far worse than that rule, whose
+# accuracy hardly changes: a large part of what the encoder learned is the structure of the seen sentences. What does it
+# answer when the question is who plays a character, and it is wrong?
 
 # %% tags=["nbval-ignore-output"]
 kinds, rows = Counter(), test_questions["held-out"]
@@ -919,19 +929,19 @@ for row, reply, ok in zip(
 ):
     if row["question"].startswith("Who plays"):
         behind = row["context"].find(reply) > row["context"].find(row["question"][10:-1])
-        kinds["right" if ok else "wrong, behind the character" if behind else "wrong, elsewhere"] += 1
+        kinds["right" if ok else "wrong, after the character" if behind else "wrong, elsewhere"] += 1
 print(dict(kinds))
 
 # %% [markdown]
-# In training the answer always stood behind the character. A wrong answer that stands there too looks like a
-# **<abbr title="捷径">shortcut</abbr>**: a *place* was learned where a relation was meant. Compare the counts: if most wrong answers stand
-# elsewhere, the place alone does not explain the loss, and sentences built in a new way confuse the model as such. Some only take in too much:
-# hence the gap between token F1 and exact match. More sentences of the same kind would not teach the relation. Other kinds can; so
-# can a checkpoint that was trained on SQuAD before.
+# In training the answer was always after the character. A wrong answer that is also after the character looks like a
+# **<abbr title="捷径">shortcut</abbr>**: the model learned a *position* instead of a relation. Compare the counts: if most
+# wrong answers are elsewhere, the position alone does not explain the drop, and sentences with a new structure confuse
+# the model in general. Some answers are only too long: hence the gap between token F1 and exact match. More sentences of
+# the same kind would not teach the relation. Other kinds can, and so can a checkpoint that was fine-tuned on SQuAD before.
 #
 # ## 9 Use it
 #
-# Both models take any sentence. Write your own between the quotation marks:
+# You can give both models any sentence. Write your own between the quotation marks:
 
 
 # %%
@@ -946,13 +956,14 @@ for question in ("Who directed it?", "Who plays Jim Lovell?", "Who wrote the mus
     print(f"{question:24}{answer(question, example)}")
 
 # %% [markdown]
-# Nothing in the sentence says who wrote the music, but the model knows one way to answer: it must choose a span. Whatever
-# is not in the labels is not in the model. SQuAD 2.0 adds questions without an answer, for which the span is `[CLS]`.
+# The sentence does not say who wrote the music, but the model always chooses a span. It was never trained on questions
+# without an answer, so it cannot say "no answer". SQuAD 2.0 adds such questions; their span is `[CLS]`.
 
 # %% [markdown]
 # **Exercise 12.3 (complete): an answer, or none.** Write `span_or_none`. It takes the start logits and the end logits of
-# $T$ pieces, two lists of numbers, of which place 0 is `[CLS]`. Return the best pair `(a, b)` with $1 \le a \le b$, or
-# `(0, 0)` if the sum of the two logits at `[CLS]` is larger than that of the best pair (on a tie either will do). Example: `start=[0, 3, 1, 0]` and
+# $T$ pieces, two lists of numbers; position 0 is `[CLS]`. Return the best pair `(a, b)` with $1 \le a \le b$, or
+# `(0, 0)` if the sum of the two logits at `[CLS]` is larger than that of the best pair (on a tie, both answers are
+# accepted). Example: `start=[0, 3, 1, 0]` and
 # `end=[0, 0, 2, 1]` give `(1, 2)`, with the sum 5.
 
 
@@ -980,7 +991,8 @@ def span_or_none(start, end):
 checks.check("12.3", span_or_none, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
-# The tagger is saved as any other model, and `transformers` has a pipeline for it. Does it mark the same places as we do?
+# You save the tagger like any other model, and `transformers` has a pipeline for it. Does the pipeline mark the same
+# names as our code?
 
 # %%
 tagger.config.id2label = dict(enumerate(TAGS))
@@ -998,9 +1010,9 @@ print("the saved model marks the same names")
 # %% [markdown]
 # ### The same code on the data sets of the hub
 #
-# Our rows have the formats of two famous data sets, written by people and not by rules: CoNLL-2003 (news; its tags 1 and
-# 2 are persons) and SQuAD (Wikipedia). With a network, these lines give rows that `encode` and `encode_question` take as
-# they come. Nothing in this course needs them.
+# Our rows have the formats of two famous data sets, labelled by people and not by rules: CoNLL-2003 (news; its tags 1
+# and 2 are persons) and SQuAD (Wikipedia). If you are online, these lines give rows that you can pass to `encode` and
+# `encode_question` unchanged. Nothing in this course needs them.
 #
 # ```python
 # import datasets
@@ -1011,8 +1023,8 @@ print("the saved model marks the same names")
 # train_questions = list(datasets.load_dataset("rajpurkar/squad", split="train[:500]", revision=revision))
 # ```
 #
-# Paragraphs of Wikipedia can be longer than the window of a model. The tokenizer then cuts the context into pieces that
-# overlap (`truncation="only_second"`, `stride`, `return_overflowing_tokens`).
+# Paragraphs of Wikipedia can be longer than a model's maximum length. The tokenizer can then split the context into
+# overlapping chunks (`truncation="only_second"`, `stride`, `return_overflowing_tokens`).
 #
 # ## Quiz
 #
@@ -1024,15 +1036,18 @@ checks.quiz("12")
 # %% [markdown]
 # ## Summary
 #
-# * A task is a head, a loss and a way to score. The encoder, the optimiser and the loop stay.
-# * Words have labels, models read pieces: the first piece carries the label, the rest is $-100$. Compute the alignment in two ways and compare.
-# * Score what you want: whole names, whole answers. Accuracy over words praises a model that finds nothing.
-# * An answer is a pair of places; search the best pair that is allowed.
-# * Ask a rule first: where triggers were new, rules of a few lines did better than the encoder.
-# * Rules make many labels for little. Check a sample by hand, and test on sentences that *other* rules found: that is where shortcuts show.
+# * A task is a head, a loss and a metric. The encoder, the optimiser and the loop stay the same.
+# * Words have labels, models read pieces: the first piece gets the label, all others $-100$. Compute the alignment in
+#   two ways and compare.
+# * Choose a metric that measures what you want: whole names, whole answers. The accuracy over words is high even for a
+#   model that finds nothing.
+# * An answer is a pair of positions; search for the best valid pair.
+# * Try a rule first: with new triggers, rules of a few lines were better than the encoder.
+# * Rules give you many labels cheaply. Check a sample by hand, and test on sentences that *other* rules found: there you
+#   see shortcuts.
 #
-# **To think about.** The models were taught by rules and lose against rules. When is it worth training a model on the
-# output of a rule, if you have the rule? And which sixty questions would you add to the training part, to mend the
-# shortcut of section 8?
+# **To think about.** The models were trained on the output of rules and are worse than rules. When is it worth training
+# a model on the output of a rule, if you have the rule? And which sixty questions would you add to the training part, to
+# fix the shortcut of section 8?
 #
-# **Next:** [notebook 13](13_your_own_data.ipynb) goes all the way with a table of your own.
+# **Next:** [notebook 13](13_your_own_data.ipynb) goes through all steps with a table of your own.

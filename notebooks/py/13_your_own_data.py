@@ -17,8 +17,8 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/13_your_own_data.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
-# **What you will be able to do:** take a table as it arrives, find and count what is wrong with it, split it without leaks,
-# fine-tune a model on it, judge that model honestly, and hand it over in a folder with a card that says what it is worth.
+# **What you will be able to do:** take a raw table, find and count its faults, split it without leakage, fine-tune a
+# model on it, evaluate the model honestly, and hand it over in a folder with a model card that says how good it is.
 #
 # **Before you start:** notebooks 02 (splits, baselines) and 06 (fine-tuning).
 # **Time:** 50 minutes to read and play; the code takes about two and a half minutes.
@@ -81,9 +81,9 @@ folder.mkdir(parents=True)
 # %% [markdown]
 # ## 1 A table as it arrives
 #
-# Real tables come from spreadsheets, web forms and colleagues. So that you know what to expect, this notebook makes one:
-# single sentences of real film reviews, seven in ten of them positive, as the reviews of a shop often lean to one side. Then
-# it plants the faults that tables have, and counts them, so that we can check whether all are found.
+# Real tables come from spreadsheets, web forms and colleagues. To show what to expect, this notebook makes one: single
+# sentences of real film reviews, seven in ten of them positive, since real reviews are often imbalanced. Then it adds
+# typical faults and counts them, so that we can check whether we find all of them.
 
 # %%
 rng = np.random.default_rng(0)
@@ -105,8 +105,8 @@ for i in range(60, 72):
     rows[i] = (rows[i][0], "Positive " if i % 2 else "POSITIVE")
 
 # %% [markdown]
-# Two more faults live below the cells: three lines where somebody typed a comma without quotation marks, and the **byte
-# order mark** that Excel puts before the first letter when it saves "CSV UTF-8".
+# Two more faults are in the file itself: three lines where somebody typed a comma without quotation marks, and the
+# **byte order mark** that Excel writes before the first letter when it saves "CSV UTF-8".
 
 # %%
 buffer = io.StringIO(newline="")
@@ -118,9 +118,9 @@ path.write_text(lines, encoding="utf-8-sig", newline="")
 print(path.name, f"{path.stat().st_size:,} bytes, beginning with", path.read_bytes()[:20])
 
 # %% [markdown]
-# `\xef\xbb\xbf` is the mark. A program that does not expect it reads a first column called `\ufeffreview`, and reports that
-# there is no column `review`, which looks right on every screen. Encodings fail in a second way: a file may be in another
-# one altogether. The same four letters, written in one encoding and read in another:
+# `\xef\xbb\xbf` is the mark. A program that does not expect it reads a first column called `\ufeffreview`, and reports
+# that there is no column `review`, although the name looks correct on every screen. There is a second problem with
+# encodings: the file may use a different one. Here are the same four letters, written in one encoding and read in another:
 
 # %%
 word = "café"
@@ -128,12 +128,12 @@ print("cp1252 read as UTF-8: ", word.encode("cp1252").decode("utf-8", errors="re
 print("UTF-8 read as cp1252: ", word.encode("utf-8").decode("cp1252"))
 
 # %% [markdown]
-# None of these is an error to the computer if you tell it to go on. `Ã©` and `�` in your texts are the traces.
+# Neither raises an error if you tell Python to ignore it. If you see `Ã©` or `�` in your texts, the encoding was wrong.
 #
 # ## 2 Look before you train: counting by hand
 #
-# Most faults can be found with a `Counter` and a rule for when two texts count as **the same**: when they agree after
-# case and spaces are levelled.
+# You can find most faults with a `Counter` and a rule for when two texts count as **the same**: if they are equal after
+# normalising case and spaces.
 
 
 # %%
@@ -155,9 +155,9 @@ by_hand["conflicting labels"] = sum(level(review) in clash for review, _ in whol
 print(dict(by_hand))
 
 # %% [markdown]
-# Five sentences came with both labels, in ten rows. Which label is right? Nobody can tell from the table, so neither can
-# be used. `intake.read_table` looks for these and more. It **drops nothing in silence**: what cannot be used is set aside
-# with its line and its reason, and what can be used but should be known is said.
+# Five sentences have both labels, in ten rows. Which label is correct? You cannot know from the table, so we use
+# neither. `intake.read_table` looks for these faults and more. It **drops nothing silently**: rows that cannot be used
+# are set aside with their line number and the reason, and other faults are reported.
 
 # %%
 table = intake.read_table(path, text_column="review", label_column="sentiment")
@@ -167,20 +167,20 @@ assert all(found[kind] >= len(added) for kind, added in planted.items())
 print(table.report())
 
 # %% [markdown]
-# By hand and by the package the counts agree, and every planted fault is there. The class `mixed` has gone: with two
-# texts it cannot stand in a training, a validation and a test part. Either collect more of it or do without it, but decide.
+# Our counts and those of the package agree, and every fault that we added is found. The class `mixed` is gone: two texts
+# are too few for a training, a validation and a test part. Either collect more of it or drop it, but decide.
 #
-# One row for each reason; `table.set_aside` has them all, to be mended in the file and read again:
+# One row for each reason; `table.set_aside` contains all of them, so that you can fix the file and read it again:
 
 # %%
 set_aside = table.set_aside.assign(text=table.set_aside["text"].str[:42])
 print(set_aside.groupby("reason").head(1).to_string(index=False))
 
 # %% [markdown]
-# ## 3 What is in the rest
+# ## 3 What the rest contains
 #
-# Two questions before any model. Which score does no thought at all give? And how many texts lose their end if we keep
-# $T$ word pieces of each?
+# Two questions before any model. What is the accuracy of always predicting the majority class? And how many texts are
+# truncated if we keep $T$ word pieces of each?
 
 # %%
 reviews, max_length = table.reviews, profile.sentences_max_length
@@ -192,25 +192,27 @@ axes[0].set(xlabel="usable rows", title="Seven in ten are positive")
 axes[1].hist(lengths, bins=range(0, lengths.max() + 3, 3), color=plots.COLOURS[0])
 axes[1].axvline(max_length, color="black", linestyle=":")
 axes[1].set(xlabel="word pieces in a text (T)", ylabel="texts")
-axes[1].set_title("Few texts are cut at the dotted line")
+axes[1].set_title("Few texts are truncated at the dotted line")
 plots.show(fig, alt="Left: bars of usable rows, about 300 negative and 700 positive. Right: histogram of word pieces in a text, mostly "
-           "between 10 and 50, with a dotted line at the limit where longer texts are cut.")  # fmt: skip
+           "between 10 and 50, with a dotted line at the limit where longer texts are truncated.")  # fmt: skip
 
 # %%
 (cut,) = intake.truncated_texts(reviews, tokenizer, max_length=max_length)
 assert cut.number == (lengths > max_length).sum()
 share = np.bincount(reviews.labels).max() / len(reviews)
-print(f"always 'positive' is right in {share:.1%} of the rows")
+print(f"always 'positive' is correct in {share:.1%} of the rows")
 print(f"{cut.number} of {len(reviews):,} texts {cut.sentence}")
 
 # %% [markdown]
-# Few texts lose their end, so the limit is no worry here. The bars on the left are one: an accuracy of 0.70 would mean that the
-# model has learned nothing. On such data look at **macro F1** as well: the mean over classes of $F_1 = 2\,TP / (2\,TP + FP + FN)$, in which the small class counts as much as the large one.
+# Few texts are truncated, so the limit is no problem here. The class imbalance on the left is one: a model with an
+# accuracy of 0.70 may have learned nothing. For such data look at **macro F1** as well: the mean over classes of
+# $F_1 = 2\,TP / (2\,TP + FP + FN)$, in which the small class counts as much as the large one.
 
 # %% [markdown]
-# **Exercise 13.1 (complete): macro F1 by hand.** Write `my_macro_f1(counts)`. In: counts, int $(C, C)$, the row is the true class and the column the
-# predicted one. Out: macro F1, a number. For example, who always answers the second class on 30 texts of the first and 70 of the second has
-# `counts = [[0, 30], [0, 70]]` and a macro F1 of $\tfrac12 (0 + \tfrac{140}{170}) = 0.41$.
+# **Exercise 13.1 (complete): macro F1 by hand.** Write `my_macro_f1(counts)`. In: counts, int $(C, C)$, the row is the
+# true class and the column the predicted one. Out: macro F1, a number. For example, if you always predict the second
+# class for 30 texts of the first class and 70 of the second, you get `counts = [[0, 30], [0, 70]]` and a macro F1 of
+# $\tfrac12 (0 + \tfrac{140}{170}) = 0.41$.
 
 
 # %% tags=["exercise"]
@@ -236,8 +238,9 @@ checks.check("13.1", my_macro_f1, mine=False)  # the same check, on the solution
 # %% [markdown]
 # ## 4 Split, with copies on one side
 #
-# The parts must be alike (each class with the same share in all three: a **stratified** split) and must not know each other (a sentence and
-# its copy on one side). By hand: level the texts, shuffle the *different* texts of each class, cut the list at 70 and 85 %.
+# The parts must have the same class distribution (a **stratified** split) and must not overlap (a sentence and its
+# copies are in the same part). By hand: normalise the texts, shuffle the *different* texts of each class, and split the
+# list at 70 and 85 %.
 
 # %%
 keys = np.array([level(review) for review in reviews.texts])
@@ -258,16 +261,17 @@ for number, (name, dealt) in enumerate(splits._asdict().items()):
 sides = [{level(review) for review in part.texts} for part in splits]
 assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
 assert all(abs(part.labels.mean() - reviews.labels.mean()) < 0.03 for part in splits)
-print("no text stands in two parts, and the classes have the same shares")
+print("no text is in two parts, and the classes have the same shares")
 
 # %% [markdown]
-# `split_table` deals out whole **blocks**: copies of a text or, where you name a `group_column`, all texts of one film,
-# customer or author. Ask what your rows have in common *before* you split: notebook 02 showed what forgetting the films does to a score.
+# `split_table` splits by whole **blocks**: copies of a text or, if you give a `group_column`, all texts of one film,
+# customer or author. Ask what your rows have in common *before* you split: notebook 02 showed how a score changes if you
+# ignore the films.
 #
 # ## 5 Fine-tune
 #
-# The seven steps of notebook 06. The word embeddings and the two lowest layers stay frozen: with a few hundred sentences there
-# is little to teach them, and a step is shorter. Expect half a minute.
+# The seven steps of notebook 06. The word embeddings and the two lowest layers stay frozen: with a few hundred sentences
+# they would learn little, and a step is faster. This takes half a minute.
 
 # %%
 model = pretrained.load_classifier(num_classes=len(reviews.class_names), seed=seed).to(device)
@@ -280,19 +284,20 @@ print(f"frozen {frozen:,} of {layers.count_parameters(model).total:,} parameters
 # %% [markdown]
 # ### How many minutes will it take?
 #
-# Nearly all of the time goes into products of matrices, and those can be counted before you start. A matrix with $P$ entries
-# costs $2P$ operations for each token on the way forward, a product and a sum for each entry. On the way back it costs $4P$:
-# half for the gradient that travels on, half for its own. From here on $P$ counts the entries of the matrices of all $L$ layers
-# together. If all layers, of width $D$, are trained, a step over $B$ texts of $T$ tokens takes about
+# Nearly all of the time is spent in matrix products, and you can count their operations before you start. A matrix with
+# $P$ entries costs $2P$ operations per token in the forward pass, a product and a sum for each entry. In the backward
+# pass it costs $4P$: half for the gradient of its inputs, half for the gradient of its weights. From here on $P$ counts
+# the entries of the matrices of all $L$ layers together. If all layers, of width $D$, are trained, a step over $B$ texts
+# of $T$ tokens takes about
 #
 # $$F = B\,T\,\big(6\,P + 12\,L\,D\,T\big) \;\text{operations}, \qquad \text{seconds} = \frac{F}{R} .$$
 #
-# The second term is attention. $R$ is the rate at which training steps go through operations on this machine:
-# `cost.step_rate` times three steps of 32 x 32 tokens. By hand and by the package:
+# The second term is attention. $R$ is the number of operations per second that this machine reaches in training steps:
+# `cost.step_rate` times three steps of 32 x 32 tokens. By hand and with the package:
 
 # %%
 whole = pretrained.load_classifier(seed=seed).to(device)
-layers.freeze_below(whole, 0)  # the table of word pieces stays
+layers.freeze_below(whole, 0)  # the embeddings stay frozen
 matrices = [m.weight for m in whole.bert.encoder.modules() if isinstance(m, torch.nn.Linear)]
 B, T, L, D = 8, 32, whole.config.num_hidden_layers, whole.config.hidden_size
 P = sum(matrix.numel() for matrix in matrices)
@@ -302,7 +307,7 @@ assert np.isclose(operations, packaged_count)
 print(f"P = {P:,}: a step over {B} x {T} tokens takes {operations / 1e9:.1f} billion operations")
 
 # %% [markdown]
-# Is it true? We change one thing at a time, the tokens, the texts or the layers, and time real steps.
+# Is this estimate correct? We vary one thing at a time, the tokens, the texts or the layers, and time real steps.
 
 
 # %%
@@ -338,30 +343,31 @@ print(f"{cost.gemm_rate() / 1e9:.0f} billion in one product of two large matrice
 # %%
 fig, ax = plt.subplots(figsize=(5.6, 3.6))
 line = np.geomspace(min(p[0] for ps in timed.values() for p in ps), max(p[0] for ps in timed.values() for p in ps), 2)
-ax.plot(line, line, color="black", linewidth=0.8, label="as foretold")
+ax.plot(line, line, color="black", linewidth=0.8, label="as predicted")
 ax.fill_between(line, 0.7 * line, 1.3 * line, color="black", alpha=0.1, label="within 30 %")
 for i, (what, pairs) in enumerate(timed.items()):
     ax.plot(*zip(*pairs, strict=True), plots.MARKERS[i], color=plots.COLOURS[i], label=f"more {what}")
-ax.set(xscale="log", yscale="log", xlabel="foretold seconds of a step", ylabel="measured seconds")
-ax.set_title("Counting operations foretells the time")
+ax.set(xscale="log", yscale="log", xlabel="predicted seconds of a step", ylabel="measured seconds")
+ax.set_title("Counting operations predicts the time")
 for axis in (ax.xaxis, ax.yaxis):
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
 ax.legend()
-plots.show(fig, alt="Measured against foretold seconds of a training step on log axes, for three series in which tokens, texts or layers "
+plots.show(fig, alt="Measured against predicted seconds of a training step on log axes, for three series in which tokens, texts or layers "
            "grow. The points follow the diagonal, most of them inside a grey band of plus and minus 30 percent.")  # fmt: skip
 
 # %% [markdown]
-# Twice the texts or twice the layers cost twice the time; twice the tokens a little more than that, by the attention term.
-# Steps over very few tokens can lie above the line, because starting a product takes time too. A step stays below the rate of one
-# large product, since its products are smaller and GELU, norms and sums stand between them; the faster a processor multiplies,
-# the more of a step they are. For our run, with two frozen layers:
+# Twice the texts or twice the layers take twice the time; twice the tokens a little more than that, because of the
+# attention term. Steps over very few tokens can be above the line, because starting a product takes time too. A training
+# step reaches fewer operations per second than one large product, since its products are smaller and there are GELU,
+# norms and sums between them; the faster a processor multiplies, the larger their share of a step. For our run, with two
+# frozen layers:
 
 # %% tags=["nbval-ignore-output"]
 batches = batching.make_batches(encoded[0].lengths, batch_size=config.batch_size)
 run_count = config.num_epochs * cost.count_flops(model, encoded[0].lengths, batches, trains=True)
 foretold = run_count / rate
-print(f"foretold for {config.num_epochs} epochs: {foretold:.0f} s, validation left out")
+print(f"predicted for {config.num_epochs} epochs: {foretold:.0f} s, without validation")
 
 # %% tags=["nbval-ignore-output"]
 panel = explorers.TrainingPanel()
@@ -369,13 +375,14 @@ display(panel.view)
 history = training.fit(model, encoded[0], encoded[1], config, on_step=panel)
 best = max(record.validation_accuracy for record in history.records)
 print(f"validation accuracy: untrained {untrained.accuracy:.3f}, best epoch {best:.3f}")
-print(f"foretold {foretold:.0f} s, took {history.seconds:.0f} s with validation")
+print(f"predicted {foretold:.0f} s, took {history.seconds:.0f} s with validation")
 
 # %% [markdown]
-# ## 6 Judge it, beside rivals, with intervals
+# ## 6 Evaluate it beside baselines, with intervals
 #
-# `report.judge` scores three models on the test part: always the commonest class, TF-IDF with logistic regression trained on the
-# same training part, and ours. Intervals come from drawing blocks with replacement. For macro F1 by hand:
+# `report.judge` evaluates three models on the test part: always the majority class, TF-IDF with logistic regression
+# trained on the same training part, and ours. Intervals come from resampling blocks with replacement (bootstrap). For
+# macro F1 by hand:
 
 # %%
 run = Run(table, splits, model, tokenizer, "embedded", max_length, config, history)
@@ -391,7 +398,7 @@ low, high = np.quantile(draws, [0.025, 0.975])
 packaged = judgement.macro_f1[report.TUNED]
 assert np.isclose(packaged.estimate, f1_score(test.labels, predictions, average="macro"))
 assert abs(packaged.low - low) < 0.04 and abs(packaged.high - high) < 0.04
-print("macro F1 and its interval: by hand = packaged, within the luck of drawing")
+print("macro F1 and its interval: by hand = packaged, up to random resampling")
 
 # %% tags=["nbval-ignore-output"]
 print(judgement.report())
@@ -402,16 +409,16 @@ plots.bars_with_intervals(axes[0], judgement.accuracy)
 plots.bars_with_intervals(axes[1], judgement.macro_f1, unit="macro F1")
 axes[1].set_yticklabels([])
 axes[0].set_title(f"{len(test)} test texts leave wide intervals")
-axes[1].set_title("Macro F1 exposes the lazy answer")
-plots.show(fig, alt="Accuracy, left, and macro F1, right, with wide 95 percent intervals for three models; always answering the commonest class has "
+axes[1].set_title("Macro F1 exposes the majority baseline")
+plots.show(fig, alt="Accuracy, left, and macro F1, right, with wide 95 percent intervals for three models; always predicting the majority class has "
            "about 0.7 accuracy and a macro F1 of about 0.4.")  # fmt: skip
 
 # %% [markdown]
-# Read the verdict under the table, not the second digit after the point. With a test part of this size an interval is more
-# than ten points wide. Where two of them overlap, look at the gain on the same texts. Its interval need not be narrower than
-# theirs, but it answers the question, since the luck that hits both models cancels. And when it holds zero, the honest answer is that *this
-# test cannot tell*. An interval shrinks with the root of the
-# number of test texts: four times the texts, half the width.
+# Read the verdict under the table, not the second digit after the point. With a test part of this size an interval is
+# more than ten points wide. If two of them overlap, look at the gain on the same texts. Its interval need not be
+# narrower, but it answers the question, since the noise that both models share cancels. And if it contains zero, the
+# honest answer is that *this test part is too small to decide*. The width of an interval shrinks with the square root of
+# the number of test texts: four times the texts, half the width.
 
 # %% [markdown]
 # **Exercise 13.2 (predict): half the width.** On 150 test texts your interval is 12 points wide. How many test texts would make it 6 points wide?
@@ -448,8 +455,8 @@ checks.check("13.3", my_report, mine=False)  # the same check, on the solution a
 
 
 # %% [markdown]
-# **Does the interval hold?** In life you never learn. Here we may look, since our file was cut from a larger set: over a
-# thousand fresh sentences, mixed seven to three as in the table.
+# **Does the interval contain the true accuracy?** In practice you cannot check this. Here we can, since our file is a
+# sample of a larger set: we use over a thousand fresh sentences, with the same class shares as in the table.
 
 # %%
 source = data.load_splits("rotten_tomatoes", test_size=200 if smoke else None).test
@@ -462,7 +469,7 @@ print(f"{len(fresh):,} fresh sentences, {fresh.labels.mean():.1%} positive")
 # %% tags=["nbval-ignore-output"]
 promised = judgement.accuracy[report.TUNED]
 inside = "inside" if promised.low <= fresh_result.accuracy <= promised.high else "outside"
-print(f"promised {promised}; on fresh sentences {fresh_result.accuracy:.3f}, which is {inside}")
+print(f"test part {promised}; on fresh sentences {fresh_result.accuracy:.3f}, which is {inside}")
 
 # %%
 majority = max(fresh.labels.mean(), 1 - fresh.labels.mean())
@@ -471,8 +478,8 @@ if not smoke:
 print(claims.check_claim("13 accuracy on fresh sentences, 1,000 rows", fresh_result.accuracy))
 
 # %% [markdown]
-# A 95 % interval is wrong once in twenty times, so one look proves little. But it is a promise that can be checked, and a bare number is
-# not.
+# A 95 % interval misses the true value once in twenty times, so one comparison proves little. But you can check an
+# interval; a single number without one cannot be checked.
 #
 # ## 7 Read the errors
 
@@ -482,7 +489,7 @@ counts = confusion_matrix(test.labels, predictions, labels=range(len(reviews.cla
 plots.confusion_matrix(ax, counts, reviews.class_names)
 ax.set_title("Where the test texts end up")
 plots.show(fig, alt="Table of true class against predicted class on the test part, two by two, with the number of texts in each cell; most "
-           "stand on the diagonal, and the positive row holds more than the negative one.")  # fmt: skip
+           "are on the diagonal, and the positive row contains more than the negative one.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 for name, row in zip(reviews.class_names, counts, strict=True):
@@ -490,8 +497,8 @@ for name, row in zip(reviews.class_names, counts, strict=True):
     print(f"{name}: {right} of {row.sum()} found ({right / row.sum():.0%})")
 
 # %% [markdown]
-# Compare the two rows: on a lopsided table a model can miss much of the rare class and keep a good accuracy. Then read what
-# the model is sure of and wrong about. Each line is a question to you: is the label right?
+# Compare the two rows: on imbalanced data a model can miss much of the rare class and still have a good accuracy. Then
+# read the most confident errors of the model. For each line, ask yourself: is the label correct?
 
 # %% tags=["nbval-ignore-output"]
 mistakes = report.confident_mistakes(run, judgement)
@@ -500,11 +507,13 @@ for mistake in mistakes[:4].itertuples():
     print(f"labelled {mistake.label}:\n   {mistake.text}")
 
 # %% [markdown]
-# The line numbers lead back to the file. Mend a wrong label there, never in the notebook. But these are test texts: who mends only labels
-# that disagree with the model flatters it. Read as many of its right answers too, or take a new test part.
+# The line numbers refer to the file. Fix a wrong label there, never in the notebook. But these are test texts: if you
+# fix only labels that disagree with the model, its score becomes too good. Read the same number of its correct
+# predictions too, or use a new test part.
 
 # %% [markdown]
-# **Exercise 13.4 (complete): weights for a lopsided table.** If the rare class is missed too often, its texts can be made to count more in the loss. With
+# **Exercise 13.4 (complete): weights for imbalanced classes.** If the model misses the rare class too often, give its
+# texts a larger weight in the loss. With
 # $n$ texts, $C$ classes and $n_c$ texts of class $c$, the usual weight is $w_c = n / (C\, n_c)$. Write `my_class_weights(labels, num_classes)`. In: labels, int
 # $(n,)$. Out: the weights, float $(C,)$. For example, labels 0, 0, 0, 1 give 0.67 and 2.
 
@@ -532,8 +541,9 @@ checks.check("13.4", my_class_weights, mine=False)  # the same check, on the sol
 # %% [markdown]
 # ## 8 Hand it over: a folder with a card
 #
-# A model without a description is a riddle. `save_run` writes the weights as `safetensors`, the tokenizer with its limit, and a
-# **model card** in the hub's format: what it was trained on, how well it does and against whom, what it is not for.
+# Nobody can use a model without a description. `save_run` writes the weights as `safetensors`, the tokenizer with its
+# maximum length, and a **model card** in the hub's format: what the model was trained on, how good it is compared with
+# the baselines, and what it is not for.
 
 # %%
 home = save_run(run, judgement, folder / "film-sentences")
@@ -545,8 +555,8 @@ start = card.index("## How good it is")
 print(card[start : start + 900])
 
 # %% [markdown]
-# The folder is written under another name and renamed when it is complete, so a folder with the right name is a whole one. It is never
-# overwritten:
+# The folder is written under a temporary name and renamed at the end, so a folder with the final name is always
+# complete. It is never overwritten:
 
 # %%
 try:
@@ -555,7 +565,7 @@ except FileExistsError as error:
     print(error)
 
 # %% [markdown]
-# Does the folder hold what we judged? Ask a program that knows nothing of this course.
+# Does the folder contain the model that we evaluated? We check with plain `transformers`, without code of this course.
 
 # %%
 from transformers import pipeline
@@ -572,17 +582,17 @@ print("plain transformers gives the same probabilities, up to rounding")
 # %% [markdown]
 # ### The same from the shell
 #
-# The same steps in one command, for your own file. It freezes the word embeddings only and has defaults of its own for epochs, rate and
-# length (`course finetune --help`), so its numbers differ from ours:
+# The same steps in one command, for your own file. It freezes only the word embeddings and has its own defaults for
+# epochs, learning rate and maximum length (`course finetune --help`), so its numbers differ from ours:
 #
 # ```
 # course finetune reviews.csv --text-column review --label-column sentiment --out film-sentences
 # ```
 #
 # It prints the report of section 2 and a rough estimate of the minutes, trains with a progress bar, and ends with the verdict and the folder.
-# Ctrl+C ends the training early: the best weights so far are kept, judged and saved, and the card says that the run was stopped. If
-# the machine dies, `film-sentences.unfinished` holds the best epoch, and the next run names it instead of writing over it.
-# A slip of the finger costs one line:
+# Ctrl+C ends the training early: the best weights so far are kept, evaluated and saved, and the card says that the run
+# was stopped. If the machine crashes, `film-sentences.unfinished` contains the best epoch, and the next run tells you
+# about it instead of overwriting it. If you mistype a column name, you get one line that tells you:
 
 
 # %%
@@ -595,7 +605,8 @@ def shell(*arguments: str) -> str:
 print(shell("finetune", str(path), "--text-column", "reveiw", "--label-column", "sentiment"))
 
 # %% [markdown]
-# And `course predict` lets the model answer, for a text or for a whole file (`course predict FOLDER new.csv --text-column review`):
+# And `course predict` gives predictions for a text or for a whole file
+# (`course predict FOLDER new.csv --text-column review`):
 
 # %% tags=["nbval-ignore-output"]
 asked = ("--text", "a warm and funny film .", "--text", "two hours i will never get back .")
@@ -604,10 +615,10 @@ print(shell("predict", home.as_posix(), *asked))
 # %% [markdown]
 # ## 9 Classic bug: copies on both sides of the split
 #
-# Tables collect copies: a form sent twice, two exports joined, one review posted under ten products. A random split puts
-# some of them on both sides, and the test becomes a memory test. How much does it flatter? We copy 400 of our sentences twice, shout one
-# copy and space the other, and split ten times: at random, and with copies together. The model is the linear one, which
-# trains in a second; the truth is known from the fresh sentences.
+# Tables contain copies: a form sent twice, two merged exports, one review posted under ten products. A random split puts
+# some of them on both sides, and then the test rewards memorising. By how much is the score too high? We copy 400 of our
+# sentences twice, one copy in capitals and one with double spaces, and split ten times: at random, and with copies
+# together. We use the linear model, which trains in a second; the fresh sentences give the true accuracy.
 
 # %%
 _, plain = np.unique(keys, return_index=True)  # one row of each text
@@ -643,7 +654,7 @@ for number in range(num_splits):
 scores = {name: np.array(values) for name, values in scores.items()}  # (splits, 2): own test, fresh
 
 # %% [markdown]
-# Each dot below is one split. The circles are what a report would have said, the squares what it is worth.
+# Each dot below is one split. The circles show the accuracy that you would report, the squares the true one.
 
 # %%
 fig, ax = plt.subplots(figsize=(7.5, 2.6))
@@ -656,7 +667,7 @@ for values, lift, mark, colour, name in (
     ax.plot(values.ravel(), heights.ravel() + lift, mark, color=colour, label=name)
 ax.set_yticks(range(len(scores)), list(scores))
 ax.set(ylim=(1.6, -0.6), xlabel="accuracy")
-ax.set_title("Scattered copies promise what fresh sentences do not keep")
+ax.set_title("With scattered copies the test accuracy is far too high")
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plots.show(fig, alt="Accuracy of the linear model for ten splits of two kinds. With copies together, the model's own test part and fresh sentences "
            "agree roughly; with copies scattered, its own test part scores far higher than the fresh sentences.")  # fmt: skip
@@ -670,13 +681,13 @@ for name, values in scores.items():
     print(f"{name:16}: own test part {own_mean:.3f}, fresh sentences {fresh_mean:.3f}")
 
 # %% [markdown]
-# Nothing crashes, the curves look fine, and the number is simply not true. The guard is the assertion of section 4. It costs a
-# line.
+# Nothing crashes, the curves look fine, and the number is simply wrong. The assertion of section 4 catches this bug, in
+# one line.
 
 # %% [markdown]
-# **Exercise 13.5 (debug): copies on both sides.** `two_parts(texts, seed)` deals out rows: four fifths to train on, the rest to test on. In: a list of texts. Out: two
-# lists of row numbers. Each row must come out once, and a text and its copies (those that `level` of section 2 makes the same) on one side. This one
-# splits at random. Mend it.
+# **Exercise 13.5 (debug): copies on both sides.** `two_parts(texts, seed)` splits rows: four fifths for training, the
+# rest for testing. In: a list of texts. Out: two lists of row numbers. Each row must be in exactly one list, and a text
+# and its copies (those that are equal after `level` of section 2) in the same list. This version splits at random. Fix it.
 
 
 # %% tags=["exercise"]
@@ -709,23 +720,25 @@ checks.check("13.5", two_parts, mine=False)  # the same check, on the solution a
 # **Before training**
 #
 # 1. Where do the rows come from, and what do they share: a film, a customer, an author, a day? That is your `group_column`.
-# 2. Who gave the labels, and would a second person agree? Label fifty texts again yourself. Your agreement is the ceiling.
+# 2. Who labelled the texts, and would a second person agree? Label fifty texts again yourself. Your agreement is the
+#   upper limit for a model.
 # 3. Read the report of faults and `table.set_aside` (from the shell: `set_aside.csv`, after the run). Is one class set aside more often than another?
-# 4. Read ten texts of each class. Does something give the label away that will not be there tomorrow: a signature, a date, a name?
-# 5. What does the commonest class score? What does TF-IDF?
+# 4. Read ten texts of each class. Does something reveal the label that will not be there in new texts: a signature, a
+#   date, a name?
+# 5. What is the score of the majority class? And of TF-IDF?
 #
 # **Before believing a number**
 #
-# 6. Was the test part used for any choice? Then it has become a validation part: get a new one.
-# 7. Does the interval of the *gain* leave out zero? If not, you do not know.
+# 6. Did you use the test part for any choice? Then it has become a validation part: get a new one.
+# 7. Does the interval of the *gain* exclude zero? If not, you do not know which model is better.
 # 8. Is the score of each class good enough, or only that of the large one?
-# 9. Have you read the surest mistakes, and were they the model's or the labels'?
-# 10. Will tomorrow's texts look like these? Test on the newest ones, not on a random share.
+# 9. Have you read the most confident errors? Is the model wrong or the label?
+# 10. Will future texts look like these? Test on the newest ones, not on a random sample.
 #
 # **Before handing it over**
 #
-# 11. Does another program load the folder and give the same answers?
-# 12. Does the card say what the model is *not* for? Are private texts gone from it?
+# 11. Can another program load the folder, and does it give the same predictions?
+# 12. Does the card say what the model is *not* for? Have you removed private texts from it?
 
 # %% [markdown]
 # ## Quiz
@@ -739,13 +752,14 @@ checks.quiz("13")
 # %% [markdown]
 # ## Summary
 #
-# * A table is guilty until counted: encodings, empty cells, copies, contradictions, spellings, tiny classes. Nothing is dropped in
-#   silence.
-# * Copies and groups stay on one side of the split; classes keep their shares.
-# * A model is judged beside the commonest class and a linear model, with intervals; "this test cannot tell" is a result.
-# * What you hand over is a folder that loads anywhere, with a card that says what it is worth.
+# * Do not trust a table before you have counted its faults: encodings, empty cells, copies, conflicting labels,
+#   spellings, tiny classes. Drop nothing silently.
+# * Keep copies and groups on one side of the split, and the class shares equal.
+# * Compare a model with the majority class and a linear model, with intervals; "this test part is too small to decide"
+#   is a result.
+# * Hand over a folder that loads anywhere, with a card that says how good the model is.
 #
-# **To think about.** Your linear model and your fine-tuned one cannot be told apart on 150 test texts. You may label 500 more texts. Would you add them to
-# the training part or to the test part? What would each choice teach you?
+# **To think about.** You cannot distinguish your linear model from your fine-tuned one on 150 test texts. You may label
+# 500 more texts. Would you add them to the training part or to the test part? What would you learn from each choice?
 #
-# **Next:** your own table. `course finetune --help` shows what can be set, and notebook 06 what happens inside.
+# **Next:** your own table. `course finetune --help` shows all options, and notebook 06 shows what happens inside.

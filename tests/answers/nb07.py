@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 07 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 07 that people give: right ones, and wrong ones with a part of their message."""
 
 import math
 
@@ -30,10 +30,10 @@ RIGHT = {
 }
 WRONG = {
     "07.1": [
-        (lambda u, low, high: (1 - u) * low + u * high, "a plain scale"),
-        (lambda u, low, high: np.interp(u, [0, 1], np.log10([low, high])), "the logarithm of the rate"),
+        (lambda u, low, high: (1 - u) * low + u * high, "a linear scale"),
+        (lambda u, low, high: np.interp(u, [0, 1], np.log10([low, high])), "the logarithm of the learning rate"),
         (lambda u, low, high: low * 10**u, "one power of ten"),
-        (lambda u, low, high: 10 ** np.interp(u, [0, 1], np.log10([high, low])), "turned round"),
+        (lambda u, low, high: 10 ** np.interp(u, [0, 1], np.log10([high, low])), "swapped"),
         (lambda u, low, high: np.random.default_rng(0).uniform(low, high), "should give"),
     ],
     "07.2": [(0.0016, "the head's own"), (0.0002, "layer 1"), (0.0008, "the top layer"), (0.4, "is not it")],
@@ -45,7 +45,7 @@ WRONG = {
     ],
     "07.4": [
         (lambda validation, test: (test.index(max(test)), max(test)), "as it was given"),
-        (lambda validation, test: max((v, i) for i, v in enumerate(validation))[::-1], "the number flatters"),
+        (lambda validation, test: max((v, i) for i, v in enumerate(validation))[::-1], "too optimistic"),
         (lambda validation, test: (int(np.argmax(validation)), max(test)), "whichever trial"),
         (lambda validation, test: test[int(np.argmax(validation))], "the accuracy alone"),
         (lambda validation, test: (0, test[0]), "should give"),

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 08 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 08 that people give: right ones, and wrong ones with a part of their message."""
 
 import torch
 
@@ -39,7 +39,7 @@ WRONG = {
         (lambda W, A, B, alpha: W + alpha / A.numel() * B @ A, "should give"),
         (lambda W, A, B, alpha: W + A @ B, "should give"),
     ],
-    "08.2": [(384 * 1536, "stays frozen"), (8 * 1536, "There is A and B"), (384 + 1536, "one direction"), (8, "is not it")],
+    "08.2": [(384 * 1536, "stays frozen"), (8 * 1536, "There are two: A and B"), (384 + 1536, "rank one"), (8, "is not it")],
     "08.3": [
         (lambda weight: torch.round(weight * 127 / weight.abs().max()) * weight.abs().max() / 127, "as it was given"),
         (lambda weight: (weight / (s := weight.abs().amax(dim=0) / 127)).round() * s, "a scale for each column"),

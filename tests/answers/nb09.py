@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 09 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 09 that people give: right ones, and wrong ones with a part of their message."""
 
 import math
 
@@ -55,7 +55,7 @@ RIGHT = {
     "09.3": [split_first, copies_dropped],
 }
 WRONG = {
-    "09.1": [(0.75 * 0.25 / 16, "the variance of the mean"), (0.0625, "one sentence moves"), (0.5, "is not it")],
+    "09.1": [(0.75 * 0.25 / 16, "the variance of the mean"), (0.0625, "one sentence changes"), (0.5, "is not it")],
     "09.2": [
         (nb09.by_argmax, "whether or not it reaches the threshold"),
         (nb09.transposed, "rows and columns are exchanged"),

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 10 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 10 that people give: right ones, and wrong ones with a part of their message."""
 
 import numpy as np
 import torch
@@ -52,13 +52,13 @@ RIGHT = {
 }
 WRONG = {
     "10.1": [
-        (lambda losses, patience: int(np.argmin(losses)) + 1, "never sees what comes later"),
+        (lambda losses, patience: int(np.argmin(losses)) + 1, "never sees the later losses"),
         (lambda losses, patience: kept_by_loop(losses, patience) - 1, "counted from 0"),
         (kept_at_the_end, "the check at which it stops"),
         (lambda losses, patience: kept_by_loop(losses, patience - 1), "too impatient by one"),
         (lambda losses, patience: min(losses), "should give"),
     ],
-    "10.2": [((0.45, 0), "the middle one"), ((0.33333, 0), "share of votes"), ((0.6, 0), "what class"), (0.6, "is not it")],
+    "10.2": [((0.45, 0), "the median"), ((0.33333, 0), "share of votes"), ((0.6, 0), "which class"), (0.6, "is not it")],
     "10.3": [
         (lambda weights: {key: sum(one[key] for one in weights) for key in weights[0]}, "A soup is their mean"),
         (lambda weights: {key: (weights[0][key] + weights[-1][key]) / 2 for key in weights[0]}, "should give"),

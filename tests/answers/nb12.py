@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 12 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 12 that people give: right ones, and wrong ones with a part of their message."""
 
 import itertools
 
@@ -80,13 +80,13 @@ RIGHT = {
 WRONG = {
     "12.1": [
         (lambda words, tags: [-100 if w is None else tags[w] for w in words], "begins three names"),
-        (lambda words, tags: ([-100, *tags] + [-100] * len(words))[: len(words)], "slip after the first word"),
-        (labels_zero_everywhere_else, "They get -100"),
+        (lambda words, tags: ([-100, *tags] + [-100] * len(words))[: len(words)], "shifted after the first word"),
+        (labels_zero_everywhere_else, "Give them -100"),
         (lambda words, tags: tags, "should give"),
     ],
     "12.3": [
-        (lambda start, end: (np.argmax(start), np.argmax(end)), "each for itself"),
-        (lambda start, end: (1 + np.argmax(start[1:]), 1 + np.argmax(end[1:])), "stands before its start"),
+        (lambda start, end: (np.argmax(start), np.argmax(end)), "chosen independently"),
+        (lambda start, end: (1 + np.argmax(start[1:]), 1 + np.argmax(end[1:])), "the end can be before the start"),
         (lambda start, end: (0, 0), "should give [1, 2]"),
         (lambda start, end: start + end, "should give"),
     ],

@@ -1,4 +1,4 @@
-"""Answers to the exercises of notebook 13 that people give: right ones, and wrong ones with words of what they are told."""
+"""Answers to the exercises of notebook 13 that people give: right ones, and wrong ones with a part of their message."""
 
 import random
 from collections import defaultdict
@@ -97,7 +97,7 @@ WRONG = {
         (lambda counts: np.mean(np.diag(counts) / counts.sum(1)), "the mean recall"),
         (
             lambda counts: np.mean(np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))),
-            "the hits count twice",
+            "the TP count twice",
         ),
         (lambda counts: 2 * np.diag(counts) / (counts.sum(0) + counts.sum(1)), "Take their mean"),
         (lambda counts: np.mean(np.diag(counts) / (counts.sum(0) + counts.sum(1))), "should give"),
@@ -113,7 +113,7 @@ WRONG = {
         (parts_row_by_row, "as it was given"),
         (parts_of_exact_copies, "only exact copies"),
         (parts_without_case, "copies with other spaces"),
-        (parts_that_drop, "copies were thrown away"),
+        (parts_that_drop, "copies were dropped"),
         (lambda texts, seed: (list(range(len(texts))), []), "nothing is left to test on"),
         (parts_of_first_rows, "the same text on both sides"),
         (lambda texts, seed: texts[:3], "yours"),
