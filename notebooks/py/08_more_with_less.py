@@ -44,7 +44,22 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from course_utils import batching, claims, cost, data, device, evaluation, layers, models, plots, prediction, pretrained, profiles, text, training
+from course_utils import (
+    batching,
+    claims,
+    cost,
+    data,
+    device,
+    evaluation,
+    layers,
+    models,
+    plots,
+    prediction,
+    pretrained,
+    profiles,
+    text,
+    training,
+)
 from course_utils.exercises import checks
 
 plots.use_style()

@@ -48,7 +48,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from course_utils import batching, claims, data, evaluation, layers, models, plots, prediction, pretrained, profiles, text, training
+from course_utils import (
+    batching,
+    claims,
+    data,
+    evaluation,
+    layers,
+    models,
+    plots,
+    prediction,
+    pretrained,
+    profiles,
+    text,
+    training,
+)
 from course_utils.exercises import checks
 
 plots.use_style()
