@@ -1,11 +1,11 @@
-"""Measure the bands that training claims are held to, and keep them in course_utils/claims.json.
+"""Measure the tolerances (bands) that training claims are held to in tests, and keep them in course_utils/claims.json.
 
-    python -m bench.bands 03 06              run these notebooks for seeds 0 to 4 and make their bands
+    python -m bench.bands 03 06              run these notebooks for seeds 0 to 4 and make their tolerances
     python -m bench.bands 03 --seeds 5 6 7   more seeds, added to those measured before
 
 Every `claims.check_claim(name, value)` that a notebook reaches is recorded, seed by seed, in
-bench/results/band_values.jsonl; a band is made from all values of a claim (`make_band`). The seconds that
-`claims.compare_run` is told are recorded too, and kept where the run had the machine to itself (one job).
+bench/results/band_values.jsonl; a tolerance is made from all values of a claim (`make_band`). The seconds that
+`claims.compare_run` gets are recorded too, and kept if the run had the machine to itself (one job).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def forget(runs: list[tuple[str, int]]) -> None:
 
 
 def forget_times(runs: list[tuple[str, int]]) -> None:
-    """Drop the seconds of runs that shared the cores: nobody who has a machine to themselves would see them."""
+    """Drop the seconds of runs that shared the cores: on an idle machine they would be shorter."""
     lines = recorded()
     for line in lines:
         if is_of(line, runs):
@@ -94,14 +94,14 @@ def make_band(values: list[float], *, smallest: float = 0.005) -> tuple[float, f
 
 
 def make() -> None:
-    """Write claims.json from the recorded values; a claim with fewer than five seeds gets no band."""
+    """Write claims.json from the recorded values; a claim with fewer than five seeds gets no tolerance."""
     claims: dict[str, dict[int, dict]] = defaultdict(lambda: defaultdict(dict))
     for line in recorded():
         claims[line["name"]][line["seed"]] |= line
     bands = {}
     for name, by_seed in sorted(claims.items()):
         if len(by_seed) < 5:
-            print(f"{name}: only {len(by_seed)} seeds, no band")
+            print(f"{name}: only {len(by_seed)} seeds, no tolerance")
             continue
         seeds = sorted(by_seed)
         values = [round(by_seed[seed]["value"], 4) for seed in seeds]
@@ -117,7 +117,7 @@ def make() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="*", help="numbers, such as 03 06; none only makes the bands anew")
+    parser.add_argument("notebooks", nargs="*", help="numbers, such as 03 06; none only makes the tolerances anew")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; the cores are shared among them")
     options = parser.parse_args()

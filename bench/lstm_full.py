@@ -25,21 +25,21 @@ from course_utils import data, models, prediction, text, training
 from course_utils.device import hardware
 
 RESULT = records.RESULTS / "lstm_full.json"
-MAX_TOKENS, SIZE = 400, 64
+MAX_LENGTH, SIZE = 400, 64
 NETWORK: dict[str, Any] = {"bidirectional": True, "dropout": 0.4, "word_dropout": 0.4}
-SETTINGS: dict[str, Any] = {"num_epochs": 8, "learning_rate": 2e-3, "batch_size": 64}
-ASKED = {"max_tokens": MAX_TOKENS, "vector_size": SIZE, **NETWORK, **SETTINGS}
+CONFIG: dict[str, Any] = {"num_epochs": 8, "learning_rate": 2e-3, "batch_size": 64}
+ASKED = {"max_tokens": MAX_LENGTH, "vector_size": SIZE, **NETWORK, **CONFIG}
 
 
 def run(seed: int) -> dict:
     """Return the seconds of a training run, its validation accuracies, and which test reviews it gets right."""
-    (train, validation, test), vocab_size = records.encoded_reviews(MAX_TOKENS)
+    (train, validation, test), vocab_size = records.encoded_reviews(MAX_LENGTH)
     started = time.perf_counter()
     vectors = text.ppmi_vectors(train, vocab_size=vocab_size, size=SIZE, seed=seed)
     torch.manual_seed(seed)
     model = models.LSTMClassifier(vocab_size, embedding_size=SIZE, vectors=vectors, **NETWORK)
     history = training.fit(
-        model, train, validation, training.TrainingConfig(seed=seed, **SETTINGS), on_progress=lambda _: None
+        model, train, validation, training.TrainingConfig(seed=seed, **CONFIG), on_step=lambda history: None
     )
     seconds = time.perf_counter() - started
     correct = (prediction.evaluate(model, test).predictions == test.labels).astype(int)
@@ -62,7 +62,7 @@ def main() -> None:
     splits = data.load_splits("imdb")
     correct, blocks = np.mean([each["correct"] for each in runs], axis=0), splits.test.blocks  # (test reviews,)
     record = {
-        "train_reviews": len(splits.train), "max_tokens": MAX_TOKENS, **NETWORK, **SETTINGS, "seeds": len(runs),
+        "train_reviews": len(splits.train), "max_tokens": MAX_LENGTH, **NETWORK, **CONFIG, "seeds": len(runs),
         "accuracy": [round(float(np.mean(each["correct"])), 4) for each in runs],
         "mean": records.interval(correct, blocks),
         "over_word_counts": records.interval(correct - word_counts(splits), blocks),

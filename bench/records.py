@@ -31,11 +31,11 @@ def write(path: Path, record: dict[str, Any]) -> None:
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def encoded_reviews(max_tokens: int) -> tuple[list[batching.TokenDataset], int]:
-    """Return train, validation and test as the last `max_tokens` words of each review, and the vocabulary's size."""
+def encoded_reviews(max_length: int) -> tuple[list[batching.TokenDataset], int]:
+    """Return train, validation and test as the last `max_length` words of each review, and the vocabulary's size."""
     splits = data.load_splits("imdb")
     words = text.Vocabulary.from_tokens(text.basic_english(review) for review in splits.train.texts)
-    return [text.encode_words(part, words, max_length=max_tokens, keep="last") for part in splits], len(words)
+    return [text.encode_words(part, words, max_length=max_length, keep="last") for part in splits], len(words)
 
 
 def finished_runs(description: str | None, folder: str, asked: dict[str, Any], run: Callable[[int], dict]) -> list[dict]:

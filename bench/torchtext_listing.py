@@ -3,8 +3,8 @@
     python -m bench.torchtext_listing time       seconds of an epoch, both sides in turn (five minutes or so)
     python -m bench.torchtext_listing accuracy   test accuracy after equal epochs on equal reviews (ten minutes or so)
 
-Both sides train on the same reviews, with the same loop. The listing runs in the torchtext kernel: batches of 64
-whole reviews of like length, two layers, hidden size 256, Adam at 0.001, mended only where it cannot run, reads
+Both sides train on the same reviews, with the same step, on the CPU. The listing runs in the torchtext kernel: batches of 64
+whole reviews of similar length, two layers, hidden size 256, Adam at 0.001, fixed only where it cannot run, reads
 padding or leaves its vectors unused. The course's side is notebook 03. Both start from word vectors made from the
 training reviews, of 100 numbers (in place of glove.6B.100d) and of 64. Results: bench/results/torchtext_listing.json.
 """
@@ -28,14 +28,14 @@ import torch
 from torch import nn
 
 from bench import records
-from course_utils import batching, data, models, prediction, text, training
+from course_utils import batching, data, device, models, prediction, text, training
 from course_utils.doctor import torchtext_python
 from course_utils.evaluation import block_interval, difference_interval
 
 RESULT = records.RESULTS / "torchtext_listing.json"
-EPOCHS, COURSE_TOKENS = 2, 200  # as notebook 03 in the workshop profile
+EPOCHS, COURSE_LENGTH = 2, 200  # as notebook 03 in the workshop profile
 ACCURACY_REVIEWS = 4_000  # both sides learn from these, so that the listing is done in minutes
-COURSE_SETTINGS = training.TrainingConfig(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64)
+COURSE_CONFIG = training.TrainingConfig(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64)
 SIDES = ("listing", "course")
 TIMED = {"listing": 11, "course": 55}  # batches of an epoch that are timed, spread evenly over the lengths
 
@@ -75,12 +75,12 @@ def prepare(name: str) -> Side:
     if name == "course":
         words = text.Vocabulary.from_tokens(text.basic_english(review) for review in splits.train.texts)
         train, test = (
-            text.encode_words(part, words, max_length=COURSE_TOKENS, keep="last") for part in (splits.train, splits.test)
+            text.encode_words(part, words, max_length=COURSE_LENGTH, keep="last") for part in (splits.train, splits.test)
         )
         vectors = text.ppmi_vectors(train, vocab_size=len(words), size=64)
         model: nn.Module = models.LSTMClassifier(len(words), vectors=vectors)
-        optimizer = training.make_optimizer(model, COURSE_SETTINGS)
-        return Side(model, optimizer, train, test, splits.test.blocks, COURSE_SETTINGS.batch_size)
+        optimizer = training.make_optimizer(model, COURSE_CONFIG)
+        return Side(model, optimizer, train, test, splits.test.blocks, COURSE_CONFIG.batch_size)
     from torchtext.data import get_tokenizer
     from torchtext.vocab import build_vocab_from_iterator
 
@@ -100,18 +100,31 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "threads": str(torch.get_num_threads())}
 
 
+def train_step(side: Side, train: batching.TokenDataset, indices: np.ndarray) -> None:
+    """Train a side on one batch, as `training.fit` does: Accelerate is not in the torchtext kernel."""
+    side.model.train()
+    batch = batching.collate([train[index] for index in indices])
+    with device.autocast(torch.device("cpu")):
+        logits = side.model(batch["input_ids"], batch["attention_mask"])
+    loss = nn.functional.cross_entropy(logits.float(), batch["labels"])
+    loss.backward()
+    nn.utils.clip_grad_norm_(side.model.parameters(), COURSE_CONFIG.max_grad_norm)
+    side.optimizer.step()
+    side.optimizer.zero_grad()
+
+
 def time_worker(name: str) -> int:
     """Prepare a side; then, for each line of input, train on the timed batches and print their seconds."""
     side = prepare(name)
     batches = batching.make_batches(side.train.lengths, batch_size=side.batch_size)
     chosen = [batches[i] for i in np.linspace(0, len(batches) - 1, TIMED[name]).round().astype(int)]
-    places = [sum(len(b) * int(side.train.lengths[b].max()) for b in group) for group in (batches, chosen)]
-    print(json.dumps({"batches": len(batches), "places": places, **versions()}), flush=True)
+    tokens = [sum(len(b) * int(side.train.lengths[b].max()) for b in group) for group in (batches, chosen)]
+    print(json.dumps({"batches": len(batches), "tokens": tokens, **versions()}), flush=True)
     for _ in sys.stdin:
         seconds = []
         for batch in chosen:
             started = time.perf_counter()
-            training.train_one_epoch(side.model, side.train, side.optimizer, batches=[batch])
+            train_step(side, side.train, batch)
             seconds.append(time.perf_counter() - started)
         print(json.dumps(seconds), flush=True)
     return 0
@@ -127,14 +140,15 @@ def train_worker(name: str) -> int:
         for _ in range(EPOCHS)
         for batch in batching.make_batches(train.lengths, batch_size=side.batch_size, generator=generator)
     ]
-    warmup_steps = int(COURSE_SETTINGS.warmup_fraction * len(batches))
+    schedule = None
+    if name == "course":  # as training.fit has it; the listing keeps its learning rate
+        ratio = COURSE_CONFIG.warmup_ratio
+        schedule = training.linear_schedule(side.optimizer, num_steps=len(batches), warmup_ratio=ratio)
     started = time.perf_counter()
-    for step, batch in enumerate(batches):
-        if name == "course":  # as training.fit does: warm-up, then down to zero
-            factor = training.rate_factor(step, num_steps=len(batches), warmup_steps=warmup_steps)
-            for group in side.optimizer.param_groups:
-                group["lr"] = COURSE_SETTINGS.learning_rate * factor
-        training.train_one_epoch(side.model, train, side.optimizer, batches=[batch])
+    for batch in batches:
+        train_step(side, train, batch)
+        if schedule:
+            schedule.step()
     seconds = time.perf_counter() - started
     answers = prediction.predict_logits(side.model, side.test).argmax(dim=1).numpy()
     correct = (answers == side.test.labels).astype(int)
@@ -174,8 +188,10 @@ def measure_time(rounds: int) -> dict:
         worker.wait()
     record: dict = {}
     for name in SIDES:
-        every, timed = facts[name].pop("places")
-        epochs = [total * every / timed for total in totals[name]]  # a step's time grows with its places
+        every, timed = facts[name].pop("tokens")
+        epochs = [
+            total * every / timed for total in totals[name]
+        ]  # the time of a step grows with its tokens, padding included
         record[name] = {**facts[name], "timed_batches": TIMED[name], "places_an_epoch": every,
                         "epoch_seconds": round(statistics.median(epochs), 1),
                         "epoch_seconds_of_rounds": [round(epoch, 1) for epoch in epochs]}  # fmt: skip

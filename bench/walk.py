@@ -3,10 +3,9 @@
     python -m bench.walk          the notebooks that fine-tune at length (a quarter of an hour)
     python -m bench.walk 06 08    these
 
-"Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model, a last layer that computes
-every token, AdamW in many small kernels.
-Frozen layers and their caches stay, since they are what the notebooks teach. Claims are not checked in the run that is
-off. The results hold for an idle machine.
+"Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model, and models as transformers
+makes them (`COURSE_PLAIN_MODELS=1`). Frozen layers and their caches stay, since they are what the notebooks teach. Claims
+are not checked in the run that is off. The results hold for an idle machine.
 """
 
 from __future__ import annotations
@@ -24,16 +23,14 @@ from course_utils import device
 from tools import notebooks
 
 OFF = """\
-import dataclasses
-from course_utils import pretrained, runtime, text, training
+import os
+import torch
+from course_utils import batching, device, pretrained
 
-device.has_fast_bfloat16 = pretrained.has_fast_bfloat16 = lambda: False
+os.environ["COURSE_PLAIN_MODELS"] = "1"
+device.has_fast_bfloat16 = torch.cuda.is_bf16_supported = lambda: False
 batching.make_batches.__kwdefaults__["bucketed"] = False
-pretrained.last_layer = training.last_layer = lambda model: None
 pretrained.load_classifier.__kwdefaults__["dropout"] = 0.1
-choices = {field.name: field.default for field in dataclasses.fields(training.TrainingConfig)}
-choices |= {"bucketed": False, "fused": False}
-training.TrainingConfig.__init__.__defaults__ = tuple(choices.values())
 """
 
 

@@ -19,21 +19,21 @@ from course_utils import data, models, prediction, text, training
 from course_utils.device import hardware
 
 RESULT = records.RESULTS / "word_vectors.json"
-TRAIN_SIZE, MAX_TOKENS, SIZE, EPOCHS = 4_000, 200, 64, 3
-ASKED = {"train_reviews": TRAIN_SIZE, "max_tokens": MAX_TOKENS, "vector_size": SIZE, "epochs": EPOCHS}
+TRAIN_SIZE, MAX_LENGTH, SIZE, EPOCHS = 4_000, 200, 64, 3
+ASKED = {"train_reviews": TRAIN_SIZE, "max_tokens": MAX_LENGTH, "vector_size": SIZE, "epochs": EPOCHS}
 
 
 def run(seed: int) -> dict[str, list[int]]:
     """Return, with and without vectors, which test reviews a model trained with this seed gets right."""
-    (train, validation, test), vocab_size = records.encoded_reviews(MAX_TOKENS)
+    (train, validation, test), vocab_size = records.encoded_reviews(MAX_LENGTH)
     vectors = text.ppmi_vectors(train, vocab_size=vocab_size, size=SIZE, seed=seed)
     few = train.take(np.linspace(0, len(train) - 1, TRAIN_SIZE).round().astype(int))
     correct = {}
     for name, start in (("with vectors", vectors), ("without", None)):
         torch.manual_seed(seed)
         model = models.LSTMClassifier(vocab_size, embedding_size=SIZE, vectors=start)
-        settings = training.TrainingConfig(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64, seed=seed)
-        training.fit(model, few, validation, settings, on_progress=lambda progress: None)
+        config = training.TrainingConfig(num_epochs=EPOCHS, learning_rate=3e-3, batch_size=64, seed=seed)
+        training.fit(model, few, validation, config, on_step=lambda history: None)
         predictions = prediction.evaluate(model, test).predictions
         correct[name] = (predictions == test.labels).astype(int).tolist()
         print(f"seed {seed}, {name}: {np.mean(correct[name]):.4f}", flush=True)

@@ -1,6 +1,7 @@
-"""`course bench`: sides in turn, medians and ranges by hand, one file that grows, and the table made from it."""
+"""`course bench`: sides in turn, medians and ranges by hand, one file, the table made from it; before and after."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import make_encoded, make_reviews
+from helpers import make_encoded, make_reviews, weights
 
-from bench import speed, walk
-from course_utils import cost, prediction
+from bench import before_after, comparisons, course_runs, other_runs, speed, walk
+from bench.jobs import Job
+from course_utils import batching, cost, models, prediction, pretrained, text, training
 from tools import times as tool
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +25,7 @@ class Clock:
     def __init__(self, monkeypatch) -> None:
         self.now, self.ran = 0.0, []
         monkeypatch.setattr(speed.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(speed, "import_what_fit_needs", lambda: None)
         monkeypatch.setattr(cost, "gemm_rate", lambda: 1e9)
         monkeypatch.setattr(cost, "step_rate", lambda model: 5e8)
 
@@ -35,7 +38,7 @@ class Clock:
                 self.ran.append((name, seed))
                 return 700
 
-            return speed.Job(run, flops=flops)
+            return Job(run, flops=flops)
 
         return speed.Side(name, f"{name} differs", prepare)
 
@@ -51,7 +54,7 @@ def two_sides(clock):
 
 
 @pytest.mark.slow
-def test_sides_run_in_turn_with_the_seed_of_the_round_and_the_order_turns_round(clock):
+def test_sides_run_in_turn_with_the_seed_of_the_round_and_the_order_is_reversed(clock):
     speed.measure(two_sides(clock), 3)
     ours, theirs = "ours", "theirs"
     assert clock.ran == [(ours, 0), (theirs, 0), (theirs, 1), (ours, 1), (ours, 2), (theirs, 2)]
@@ -81,7 +84,7 @@ def test_trained_models_are_scored_and_compared_over_blocks(clock, monkeypatch):
     sides = [clock.side("ours", [1.0]), clock.side("theirs", [1.0])]
     for number, side in enumerate(sides):
         prepare = side.prepare
-        sides[number] = speed.Side(side.name, "", lambda seed, p=prepare: speed.Job(p(seed).run, model=object()))
+        sides[number] = speed.Side(side.name, "", lambda seed, p=prepare: Job(p(seed).run, model=object()))
     comparison = speed.Comparison("How well?", "", sides, 1, 1, test=(test, blocks))
     ours, theirs = speed.record(comparison, *speed.measure(comparison, 1))["sides"]
     assert ours["accuracy"]["estimate"] == 1 and theirs["accuracy"]["estimate"] == 0.5
@@ -143,27 +146,73 @@ def test_the_table_contains_what_was_measured(clock, monkeypatch, tmp_path):
 # --- the sides themselves
 
 
+@pytest.mark.parametrize("config", [{}, {"learning_rate": 1e-2, "max_grad_norm": 0.1, "seed": 3}])
+def test_the_loop_of_the_ablation_is_the_loop_of_fit(config):
+    dataset, trained = make_encoded(10), []
+    config = training.TrainingConfig(num_epochs=1, batch_size=4, **config)
+    loader = batching.make_loader(dataset, batch_size=4, seed=config.seed)
+    ways = (
+        lambda model: training.fit(model, dataset, dataset.take(np.arange(1)), config, on_step=lambda history: None),
+        lambda model: course_runs.train_on_batches(model, loader, config),
+    )
+    for train in ways:
+        torch.manual_seed(1)
+        model = models.LSTMClassifier(12, embedding_size=4, hidden_size=5)
+        before = weights(model)
+        train(model)
+        trained.append(weights(model))
+        assert not torch.equal(before, trained[-1])
+    assert torch.equal(*trained)
+
+
+def test_models_are_plain_within_the_block_only(monkeypatch):
+    asked = lambda: os.environ.get("COURSE_PLAIN_MODELS")  # noqa: E731
+    for outside in (None, "0"):
+        if outside:
+            monkeypatch.setenv("COURSE_PLAIN_MODELS", outside)
+        with pytest.raises(KeyError), course_runs.plain_models():
+            assert asked() == "1"
+            raise KeyError
+        assert asked() == outside
+
+
 @pytest.mark.slow
 def test_an_epoch_of_ours_and_of_the_trainer_read_every_token_and_the_trainer_pads_more():
-    encoded, _ = speed.wordpieces("rotten_tomatoes", 40, 32)
+    dataset, _ = comparisons.wordpieces("rotten_tomatoes", 40, 32)
     jobs = {
-        "ours": speed.course_run(encoded)(0),
-        "grouped": speed.trainer_run(encoded, strategy="group_by_length")(0),
-        "random": speed.trainer_run(encoded, strategy="random")(0),
+        "ours": course_runs.course_run(dataset)(0),
+        "grouped": other_runs.trainer_run(dataset, strategy="group_by_length")(0),
+        "random": other_runs.trainer_run(dataset, strategy="random")(0),
+        "shuffled": course_runs.shuffled_run(dataset)(0),
+        "cached": course_runs.cached_run(dataset, frozen=4, first_epoch=True)(0),
     }
     before = {name: job.model.classifier.weight.detach().clone() for name, job in jobs.items()}
-    places = {name: job.run() for name, job in jobs.items()}
-    assert encoded.lengths.sum() <= places["ours"] <= places["grouped"] <= places["random"]
+    tokens = {name: job.run() for name, job in jobs.items()}
+    assert dataset.lengths.sum() <= tokens["ours"] <= tokens["grouped"] <= tokens["random"]
+    assert tokens["ours"] == tokens["cached"] < tokens["shuffled"]
     assert all((job.model.classifier.weight != before[name]).any() for name, job in jobs.items())
-    assert jobs["ours"].flops > 6 * 10.6e6 * encoded.lengths.sum()
+    assert jobs["ours"].flops > 6 * 10.6e6 * dataset.lengths.sum()
+
+
+@pytest.mark.slow
+def test_each_choice_of_a_run_reaches_its_model():
+    dataset, _ = comparisons.wordpieces("rotten_tomatoes", 2, 8)
+    run = course_runs.course_run
+    default, plain, frozen, dropout = (
+        run(dataset, **choice)(0).model for choice in ({}, {"plain": True}, {"frozen": 4}, {"dropout": 0.1})
+    )
+    assert default.bert.embeddings._forward_hooks and not plain.bert.embeddings._forward_hooks
+    trained = [layer.output.dense.weight.requires_grad for layer in frozen.bert.encoder.layer]
+    assert trained == [False] * 4 + [True] * 2
+    assert (dropout.dropout.p, default.dropout.p) == (0.1, 0)
 
 
 @pytest.mark.slow
 def test_both_ways_of_prediction_compute_what_they_say():
     reviews = make_reviews("Good.", "A long and rather dull evening.", "Bad.", "Not one moment of it is true.")
-    ours, theirs = speed.course_prediction(reviews, 16)(0), speed.pipeline_prediction(reviews, 16)(0)
-    tokens = speed.text.encode_wordpieces(reviews, speed.pretrained.load_tokenizer(), max_length=16).lengths
-    assert ours.run() == theirs.run() == 4 * tokens.max()
+    ours, theirs = course_runs.course_prediction(reviews, 16)(0), other_runs.pipeline_prediction(reviews, 16)(0)
+    lengths = text.encode_wordpieces(reviews, pretrained.load_tokenizer(), max_length=16).lengths
+    assert ours.run() == theirs.run() == 4 * lengths.max()
 
 
 @pytest.mark.slow
@@ -181,16 +230,79 @@ def test_a_quick_run_of_everything_that_is_not_long_gives_a_whole_record(tmp_pat
 @pytest.mark.slow
 def test_the_walk_with_every_choice_off_has_every_choice_off():
     ask = """
-import numpy, torch
-chosen = training.TrainingConfig(num_epochs=3)
-assert (chosen.num_epochs, chosen.batch_size, chosen.bucketed, chosen.fused) == (3, 32, False, False)
+import numpy
+from course_utils import prediction
 assert device.choose_precision(torch.device("cpu")) == torch.float32
+assert device.make_accelerator().mixed_precision == "no"
 model = pretrained.load_classifier()
 assert model.config.hidden_dropout_prob == 0.1 and model.config._attn_implementation == "sdpa"
-assert batching.make_batches(numpy.array([5, 1, 3]), batch_size=3)[0].tolist() == [0, 1, 2]
-places = []
-model.bert.encoder.layer[-1].register_forward_hook(lambda layer, inputs, states: places.append(states.shape[1]))
-prediction.predict_logits(model, batching.TokenDataset((numpy.array([101, 102, 103]),), numpy.array([0])))
-assert places == [3]
+assert not model.bert.embeddings._forward_hooks
+dataset = batching.TokenDataset(tuple(numpy.ones(length, dtype=int) for length in (5, 1, 3)))
+assert next(iter(batching.make_loader(dataset, batch_size=2)))["attention_mask"].sum(dim=1).tolist() == [5, 1]
 """
-    subprocess.run([sys.executable, "-c", walk.OFF + ask], check=True)
+    subprocess.run([sys.executable, "-c", walk.OFF + ask], check=True, cwd=ROOT)
+
+
+# --- before and after
+
+
+def fake_course(folder: Path, *, new: bool, length: str = "3") -> Path:
+    """Write a course of a few lines, whose texts are numbers, that says what it was asked for; return its folder."""
+    package = folder / "course_utils"
+    package.mkdir(parents=True)
+    argument, called = ("max_length", "on_step") if new else ("max_tokens", "on_progress")
+    predict = "def predict_proba(model, dataset):\n    print('predicts', len(dataset))\n"
+    training = f"""
+from dataclasses import dataclass
+@dataclass
+class {"TrainingConfig" if new else "Settings"}:
+    num_epochs: int; learning_rate: float; batch_size: int; seed: int
+def fit(model, train, validation, config, *, {called}):
+    print("trains", len(train), len(validation), config.seed)
+"""
+    files = {
+        "__init__": "",
+        "data": "from types import SimpleNamespace\nload_splits = lambda s: SimpleNamespace(train=range(9), test=range(5))\n"
+        "evenly = lambda texts, count: texts[:count]\n",
+        "pretrained": "load_tokenizer = load_classifier = lambda seed=0: None\n",
+        "text": f"""
+import numpy as np
+class Texts(list):
+    take = lambda self, indices: Texts(self[i] for i in indices)
+    input_ids = property(list)
+encode_wordpieces = lambda texts, tokenizer, *, {argument}: Texts(np.arange({length}) for _ in texts)
+""",
+        "training": training + ("" if new else predict),
+    } | ({"prediction": predict} if new else {})
+    for name, content in files.items():
+        (package / f"{name}.py").write_text(content)
+    return folder
+
+
+TWO_TASKS = {"tune": ("a", "train", 7, 5, "train"), "answer": ("b", "test", 4, 5, "predict")}
+
+
+def test_an_old_and_a_new_course_are_asked_for_the_same_in_turn(tmp_path, capfd):
+    folders = {"before": fake_course(tmp_path / "old", new=False), "after": fake_course(tmp_path / "new", new=True)}
+    seconds = before_after.run_tasks(folders, 1, TWO_TASKS)
+    assert list(seconds) == ["tune", "answer"]
+    assert list(seconds["tune"]) == ["after", "before"] and list(seconds["answer"]) == ["before", "after"]
+    assert all(0 < value < 60 for task in seconds.values() for value in task.values())
+    said = capfd.readouterr().err.splitlines()
+    assert sorted(said) == sorted(["trains 7 1 1", "predicts 4"] * 4)  # a first run and the one that is timed, twice
+
+
+def test_sides_that_read_other_texts_are_not_compared(tmp_path):
+    folders = {
+        "before": fake_course(tmp_path / "old", new=False),
+        "after": fake_course(tmp_path / "new", new=True, length="4"),
+    }
+    with pytest.raises(RuntimeError, match="do not read the same texts"):
+        before_after.run_tasks(folders, 0, TWO_TASKS)
+
+
+def test_ratios_are_taken_within_rounds():
+    rounds = [{"before": 2.0, "after": 1.0}, {"before": 4.0, "after": 6.0}, {"before": 10.0, "after": 9.0}]
+    kept = before_after.record({"tune": rounds})["tune"]
+    assert kept["after_over_before"] == {"median": 0.9, "low": 0.5, "high": 1.5}
+    assert kept["before"] == {"median": 4, "low": 2, "high": 10}
