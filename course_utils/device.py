@@ -133,7 +133,8 @@ def prepare_for_bfloat16(model):
     """
     if os.environ.get("COURSE_PLAIN_MODELS"):
         return model
-    if (embeddings := getattr(model.base_model, "embeddings", None)) is not None:
+    embeddings = getattr(model.base_model, "embeddings", None)
+    if embeddings is not None and _lower_output not in embeddings._forward_hooks.values():
         embeddings.register_forward_hook(_lower_output)
     if model.config._attn_implementation == "sdpa" and choose_device().type == "cpu" and has_fast_bfloat16():
         from transformers import AttentionInterface
