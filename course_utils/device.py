@@ -79,9 +79,17 @@ def make_accelerator(*, mixed_precision: str | None = None, gradient_accumulatio
 
 
 def release(accelerator: Accelerator, model: nn.Module) -> nn.Module:
-    """Return the model as it was before `accelerator.prepare`: its own class's forward, without mixed precision."""
-    model = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    vars(model).pop("forward", None)  # Accelerate leaves a copy of the class's method on the instance
+    """Return the model as it was before `accelerator.prepare`: its own forward, without mixed precision.
+
+    Accelerate marks a model that it has prepared and leaves it alone the next time, so the mark goes too: otherwise a
+    second run would compute in float32, whatever its `mixed_precision`.
+    """
+    model = accelerator.unwrap_model(model)
+    vars(model).pop("_is_accelerate_prepared", None)
+    if original := vars(model).pop("_original_forward", None):  # kept by Accelerate while `forward` is in reduced precision
+        del model.forward
+        if getattr(original, "__func__", None) is not type(model).forward:  # one that somebody set on this model
+            model.forward = original
     return model
 
 
@@ -125,7 +133,8 @@ def prepare_for_bfloat16(model):
     """
     if os.environ.get("COURSE_PLAIN_MODELS"):
         return model
-    if (embeddings := getattr(model.base_model, "embeddings", None)) is not None:
+    embeddings = getattr(model.base_model, "embeddings", None)
+    if embeddings is not None and _lower_output not in embeddings._forward_hooks.values():
         embeddings.register_forward_hook(_lower_output)
     if model.config._attn_implementation == "sdpa" and choose_device().type == "cpu" and has_fast_bfloat16():
         from transformers import AttentionInterface

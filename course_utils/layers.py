@@ -120,7 +120,9 @@ def add_adapters(classifier, *, size: int = 16, seed: int = 0) -> int:
     freeze_below(classifier, len(layers))
     for layer in layers:
         for sublayer in (layer.attention.output, layer.output):
-            sublayer.dense = nn.Sequential(sublayer.dense, Adapter(sublayer.dense.out_features, size))
+            dense = sublayer.dense
+            with dense.weight.device:  # a model may be on a GPU already
+                sublayer.dense = nn.Sequential(dense, Adapter(dense.out_features, size))
             sublayer.LayerNorm.requires_grad_(True)
     return count_parameters(classifier).trainable
 

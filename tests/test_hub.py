@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     AutoTokenizer.from_pretrained(pretrained.checkpoint_path()).save_pretrained(folder / "models" / MODEL)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     BertForMaskedLM(BertConfig(vocab_size=30_522, **sizes)).save_pretrained(folder / "models" / MODEL)
+    (folder / "models" / "stanfordnlp" / "glove").mkdir(parents=True)
     (folder / "datasets" / DATA / "data").mkdir(parents=True)
     pd.DataFrame(ROWS).to_csv(folder / "datasets" / DATA / "data" / "train.csv", index=False)
     (folder / "datasets" / DATA / "README.md").write_text("---\nlicense: mit\n---\nFour rows.\n")
@@ -105,3 +107,23 @@ def test_without_a_network_one_line_names_the_embedded_reviews(tmp_path: Path) -
     ran = fetch(impatient + REVIEWS, address="http://127.0.0.1:9", cache=tmp_path)
     assert ran.returncode != 0
     assert "ConnectionError: Could not fetch" in ran.stderr and "data.load_splits('imdb')" in ran.stderr
+
+
+GLOVE = """
+import hashlib
+from pathlib import Path
+from course_utils import text
+text.GLOVE_SHA256 = hashlib.sha256(b"cat 1 2 3\\n").hexdigest()
+print(text.load_vectors(text.glove_file(Path(KEPT)))[0])
+"""
+
+
+@pytest.mark.parametrize("hub", ["a" * 40], indirect=True)
+def test_word_vectors_come_from_the_hub(hub: Hub, tmp_path: Path) -> None:
+    with zipfile.ZipFile(hub.folder / "models" / "stanfordnlp" / "glove" / "glove.6B.zip", "w") as zipped:
+        zipped.writestr("glove.6B.100d.txt", "cat 1 2 3\n")
+    code = GLOVE.replace("KEPT", repr(str(tmp_path / "kept")))
+    ran = fetch(code, address=hub.address, cache=tmp_path)
+    assert ran.returncode == 0, ran.stderr[-1500:]
+    assert ran.stdout.strip().endswith("['cat']") and (tmp_path / "kept" / "glove.6B.100d.txt").exists()
+    assert any(line.endswith("/resolve/main/glove.6B.zip") for line in hub.requests)

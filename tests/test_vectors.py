@@ -1,10 +1,15 @@
 """Word vectors: files read or refused, and vectors made from texts (for torchtext's own answers see test_torchtext)."""
 
+import hashlib
+import zipfile
+
 import numpy as np
 import pytest
 import torch
 
-from course_utils.text import PAD, UNKNOWN, EncodedTexts, Vocabulary, load_vectors, ppmi_vectors, vectors_for
+from course_utils import text
+from course_utils.batching import TokenDataset
+from course_utils.text import PAD, UNKNOWN, Vocabulary, load_vectors, ppmi_vectors, vectors_for
 
 
 def written(folder, content: bytes):
@@ -22,8 +27,8 @@ def test_words_and_numbers_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no vectors"),
-        (b"400000 100\n", "holds no vectors"),
+        (b"", "There are no vectors in vectors.txt"),
+        (b"400000 100\n", "There are no vectors in vectors.txt"),
         (b"a 1 2 3\nb 1 2\n", r"line 2 \(word b'b'\): 2 numbers, where 3 are expected"),
         (b"a 1 2 3\nb 1 2 3 4\n", "line 2 .* 4 numbers, where 3"),
         (b"a 1 2 3\n\nb 1 2 3\n", "line 2 .* 0 numbers"),
@@ -51,7 +56,7 @@ def test_each_token_gets_its_last_vector_or_zeros():
     torch.testing.assert_close(found, torch.tensor([[0.0, 0], [0, 0], [2, 2], [0, 0], [3, 3]]))
 
 
-def test_ppmi_puts_words_of_like_company_together():
+def test_ppmi_puts_words_in_similar_company_together():
     rng = np.random.default_rng(0)
     # ids 2 and 3 stand only beside 6 to 8, ids 4 and 5 only beside 9 to 11
     groups = ((2, 3), range(6, 9)), ((4, 5), range(9, 12))
@@ -59,9 +64,93 @@ def test_ppmi_puts_words_of_like_company_together():
     for _ in range(400):
         words, company = groups[rng.integers(2)]
         texts.append(np.array([rng.choice(list(company)), rng.choice(words), rng.choice(list(company))]))
-    vectors = ppmi_vectors(EncodedTexts(tuple(texts), np.zeros(len(texts), np.int64)), vocab_size=12, size=2)
+    vectors = ppmi_vectors(TokenDataset(tuple(texts)), vocab_size=12, size=2)
     assert vectors.shape == (12, 2) and vectors.dtype == torch.float32
     near = torch.nn.functional.cosine_similarity(vectors[2], vectors[3], dim=0)
     far = torch.nn.functional.cosine_similarity(vectors[2], vectors[4], dim=0)
     assert near > 0.9 and far < 0.5
     assert vectors[:2].abs().max() < 1e-3
+
+
+def naive_ppmi_gram(texts, vocab_size, window):
+    """Return PPMI-based similarities U S U^T of all words by loops and a full decomposition."""
+    counts = np.zeros((vocab_size, vocab_size))
+    for ids in texts:
+        for i, word in enumerate(ids):
+            for j in range(max(0, i - window), min(len(ids), i + window + 1)):
+                if i != j and word > 1 and ids[j] > 1:
+                    counts[word, ids[j]] += 1
+    smoothed = counts.sum(0) ** 0.75
+    with np.errstate(divide="ignore", invalid="ignore"):
+        joint = counts / counts.sum()
+        alone = (counts.sum(1) / counts.sum())[:, None] * (smoothed / smoothed.sum())
+        ppmi = np.nan_to_num(np.maximum(np.log(joint / alone), 0), posinf=0)
+    u, s, _ = np.linalg.svd(ppmi)
+    return (u * s) @ u.T
+
+
+def test_ppmi_vectors_equal_a_naive_dense_computation():
+    rng = np.random.default_rng(0)
+    texts = tuple(rng.integers(0, 9, size=rng.integers(1, 12)).astype(np.int64) for _ in range(60))
+    vectors = ppmi_vectors(TokenDataset(texts), vocab_size=9, size=9, window=3).numpy()
+    ours, naive = vectors @ vectors.T, naive_ppmi_gram(texts, 9, 3)
+    np.testing.assert_allclose(ours / np.trace(ours), naive / np.trace(naive), atol=2e-5)
+    assert vectors[2:].std() == pytest.approx(0.3, rel=1e-3)
+
+
+# --- GloVe, from a hub that is not there
+
+GLOVE = b"the 0.1 0.2 0.3\ncat 1 2 3\n"
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Stands in for the hub: notes what it is asked for, and puts an archive into the folder or fails as asked."""
+    asked: list = []
+
+    def download(repository, name, *, local_dir):
+        asked.append((repository, name))
+        if isinstance(asked[0], OSError):
+            raise asked.pop(0)
+        local_dir.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(local_dir / name, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr("glove.6B.50d.txt", b"other")
+            zipped.writestr("glove.6B.100d.txt", GLOVE)
+        return str(local_dir / name)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr(text, "GLOVE_SHA256", hashlib.sha256(GLOVE).hexdigest())
+    return asked
+
+
+def test_glove_is_fetched_once_unpacked_and_checked(tmp_path, hub, capsys):
+    folder = tmp_path / "new"
+    for _ in range(2):
+        assert load_vectors(text.glove_file(folder))[0] == ["the", "cat"]
+    assert hub == [("stanfordnlp/glove", "glove.6B.zip")] and "862 MB, once" in capsys.readouterr().out
+    assert [file.name for file in folder.iterdir()] == ["glove.6B.100d.txt"]  # the archive has gone
+
+
+def test_half_unpacked_vectors_are_never_used(tmp_path, hub, monkeypatch):
+    def fail(source, target, length):
+        target.write(source.read(5))
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+        patch.setattr("shutil.copyfileobj", fail)
+        text.glove_file(tmp_path)
+    assert not (tmp_path / "glove.6B.100d.txt").exists()
+    assert load_vectors(text.glove_file(tmp_path))[0] == ["the", "cat"]
+
+
+def test_vectors_that_are_not_the_published_ones_are_refused(tmp_path, hub):
+    (tmp_path / "glove.6B.100d.txt").write_bytes(GLOVE[:-1])
+    with pytest.raises(ValueError, match=r"damaged or altered.*Delete .*glove.6B.100d.txt and run this again"):
+        text.glove_file(tmp_path)
+
+
+def test_without_the_hub_one_sentence_names_vectors_that_need_none(tmp_path, hub):
+    hub.append(OSError("no route"))
+    with pytest.raises(ConnectionError, match=r"Could not fetch stanfordnlp/glove \(OSError\).*text\.ppmi_vectors"):
+        text.glove_file(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,106 @@
+"""The doctor: everything is looked at, every problem has a remedy, and the minutes it estimates follow the work there is."""
+
+from importlib import metadata
+
+import pytest
+import torch
+from helpers import batch_of
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_utils import batching, cost, data, doctor, files, layers, pretrained, profiles, text
+
+PLAIN = {"Python", "torch", "transformers", "ipywidgets", "device", "cores", "memory", "disk", "notebook 06"}
+
+
+def by_topic() -> dict[str, doctor.Finding]:
+    return {finding.topic: finding for finding in doctor.examine()}
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """Return a list: what the next looks find as the rate of training steps, instead of measuring it."""
+    given: list[float] = []
+    monkeypatch.setattr(cost, "step_rate", lambda model: given[-1])
+    return given
+
+
+def test_the_doctor_looks_at_everything(rates):
+    rates.append(200e9)
+    found = by_topic()
+    assert PLAIN | {"reviews", "checkpoint", "profile", "torchtext"} <= set(found)
+    assert found["torch"].detail == metadata.version("torch")
+    assert found["reviews"].detail.startswith("verified") and found["checkpoint"].detail.startswith("verified")
+    assert all(finding.remedy for finding in found.values() if not finding.ok)
+
+
+def test_the_doctor_names_the_remedy_of_each_problem(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    def damaged(package, name):
+        raise ValueError(f"{name} is damaged")
+
+    monkeypatch.setenv("COURSE_PROFILE", "fast")
+    monkeypatch.setattr(metadata, "version", missing)
+    monkeypatch.setattr(files.PackagedFiles, "verify", damaged)
+    found = by_topic()
+    for topic in ("torch", "transformers", "ipywidgets", "reviews", "checkpoint", "profile", "notebook 06"):
+        assert not found[topic].ok and found[topic].remedy, topic
+    assert data.PACKAGE.pinned in found["reviews"].remedy
+    assert pretrained.PACKAGE.pinned in found["checkpoint"].remedy
+    assert "fast" in found["profile"].detail
+
+
+def test_minutes_of_notebook_06_follow_from_the_rate_of_training_steps(monkeypatch):
+    details, frozen = [], []
+    for rate in (100e9, 400e9):
+        monkeypatch.setattr(
+            cost, "step_rate", lambda model, rate=rate: frozen.append(layers.count_parameters(model)) or rate
+        )
+        details.append(by_topic()["notebook 06"].detail)
+    trained, predicted, flops = doctor.NOTEBOOK_06
+    minutes = [round((3 * trained * 2 + predicted) * flops / rate / 60) for rate in (100e9, 400e9)]
+    assert minutes[0] > 2 * minutes[1] > 0
+    assert details[0] == f"about {minutes[0]} min in the workshop profile (training at 100 GFLOP/s)"
+    assert details[1].startswith(f"about {minutes[1]} min ")
+    assert {counts.total - counts.trainable for counts in frozen} == {11_918_592}  # as in 06: without the embeddings
+
+
+@pytest.mark.slow
+def test_the_work_of_notebook_06_is_what_its_data_and_model_ask_for():
+    tokenizer, model, profile = pretrained.load_tokenizer(), pretrained.load_classifier(), profiles.get_profile("workshop")
+    size = {"train": 32, "predict": 256, "random": 64}  # texts in a batch of the loop, of predict_logits, of section 9
+    tokens: dict[tuple[str, str], int] = {}
+    for name, part in data.load_splits("rotten_tomatoes")._asdict().items():
+        encoded = text.encode_wordpieces(part, tokenizer, max_length=profile.sentences_max_length)
+        for kind, batch_size in size.items():
+            limits = {"batch_size": batch_size, "max_batch_tokens": 4_096 if kind == "predict" else None}
+            batches = batching.make_batches(
+                encoded.lengths, bucketed=kind != "random", generator=profiles.set_seed(0), **limits
+            )
+            tokens[name, kind] = sum(len(batch) * int(encoded.lengths[batch].max()) for batch in batches)
+    trained, predicted, flops = doctor.NOTEBOOK_06
+    assert trained == pytest.approx(tokens["train", "train"], rel=0.02)
+    # features of train and test; validation before training and after each epoch; the test set by predict_proba, and in
+    # random batches with and without the mask
+    asked = tokens["train", "predict"] + (1 + profile.bert_epochs) * tokens["validation", "predict"]
+    asked += 2 * tokens["test", "predict"] + 2 * tokens["test", "random"]
+    assert predicted == pytest.approx(asked, rel=0.02)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.set_attn_implementation("eager")
+        batch = batch_of(encoded, range(64))
+        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    assert flops == pytest.approx(counter.get_total_flops() / batch["input_ids"].numel(), rel=0.03)
+
+
+def test_a_torchtext_kernel_whose_environment_is_gone_is_a_finding(monkeypatch, tmp_path):
+    import types
+
+    from jupyter_client import kernelspec
+
+    spec = types.SimpleNamespace(argv=[str(tmp_path / "python")])
+    monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", lambda self, name: spec)
+    with pytest.raises(FileNotFoundError, match=r"is registered, but .*python is gone"):
+        doctor.torchtext_python()
+    (tmp_path / "python").touch()
+    assert doctor.torchtext_python() == tmp_path / "python"
