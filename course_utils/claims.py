@@ -14,7 +14,7 @@ from .profiles import get_profile, get_seed
 
 
 class OutsideToleranceError(AssertionError):
-    """A trained claim does not hold: the value lies outside the tolerance measured for it."""
+    """A trained claim failed: the value is outside the tolerance measured for it."""
 
 
 def _stored() -> dict:

@@ -52,7 +52,7 @@ class Splits(NamedTuple):
 
 @dataclass(frozen=True)
 class BlockLayout:
-    """How each run of `period` neighbouring rows of one label is cut: validation, test, the rest for
+    """How each run of `period` neighbouring rows of one label is divided: validation, test, the rest for
     training, and `gap` rows thrown away at every border so that no film is on both sides."""
 
     period: int
@@ -83,7 +83,7 @@ def load_reviews(source: str) -> Reviews:
         source: "imdb" (25,000 long reviews) or "rotten_tomatoes" (8,530 single sentences).
 
     Raises:
-        ValueError: unknown source, or a damaged file (the message holds the repair).
+        ValueError: unknown source, or a damaged file (the message contains the repair).
     """
     if source not in LAYOUTS:
         raise ValueError(f"There is no source {source!r}. Choose one of: {', '.join(LAYOUTS)}.")

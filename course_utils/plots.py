@@ -1,6 +1,6 @@
 """Figures of the course: functions that draw on an `ax` and return it, and `show`, which adds alt text.
 
-Colours are Okabe and Ito's palette (2008), told apart with every kind of colour vision; lines differ in
+Colours are Okabe and Ito's palette (2008), which people with every kind of colour vision can distinguish; lines differ in
 dash and marker as well. Figures have a white ground of their own, so dark themes show them unchanged.
 """
 
@@ -184,7 +184,7 @@ def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:
     axes[0].plot(range(1, len(losses) + 1), smooth(losses), color=COLOURS[0], linestyle="-", label="mean of last 20")
     ends = [record.step for record in history.records]
     axes[0].plot(ends, [record.validation_loss for record in history.records], "s--", color=COLOURS[1], label="validation")
-    axes[0].set(xlabel="step", ylabel="loss (nats)")
+    axes[0].set(xlabel="step", ylabel="loss")
     axes[0].legend()
     epochs = [record.epoch for record in history.records]
     axes[1].plot(epochs, [record.validation_accuracy for record in history.records], "s--", color=COLOURS[1])

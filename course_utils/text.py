@@ -157,7 +157,7 @@ def glove_file(folder: Path | None = None) -> Path:
 def load_vectors(path: str | Path) -> tuple[list[str], torch.Tensor]:
     """Return the words and float32 (V, D) vectors of a file in GloVe text format, as `torchtext.vocab.Vectors` does.
 
-    A line is a word and D numbers with one space between; only a line feed ends it, so a word may hold any
+    A line is a word and D numbers with one space between; only a line feed ends it, so a word may contain any
     other character (GloVe has words with U+0085 and no-break spaces). A first line of two fields, "V D", is a
     header. Words that are not UTF-8 are left out; a word that occurs twice is kept twice.
 
