@@ -11,7 +11,7 @@ import pytest
 import torch
 from helpers import make_encoded, make_reviews, weights
 
-from bench import before_after, comparisons, course_runs, other_runs, speed, walk
+from bench import before_after, comparisons, course_runs, other_runs, speed, torchtext_listing, walk
 from bench.jobs import Job
 from course_utils import batching, cost, models, prediction, pretrained, text, training
 from tools import times as tool
@@ -69,7 +69,7 @@ def test_medians_ranges_and_ratios_within_rounds_by_hand(clock):
     assert theirs["times_first"] == {"median": 2, "low": 1, "high": 3}  # 4 / 2, 4 / 4, 9 / 3
     assert (ours["tokens_per_second"], ours["texts_per_second"], ours["places"]) == (200, 10, 700)
     assert ours["share_of_gemm"] == {"median": 0.333, "low": 0.25, "high": 0.5}  # 1 second at the rate of products
-    assert ours["foretold_over_measured"] == {"median": 0.667, "low": 0.5, "high": 1}  # 2 seconds foretold
+    assert ours["foretold_over_measured"] == {"median": 0.667, "low": 0.5, "high": 1}  # 2 seconds predicted
     assert "share_of_gemm" not in theirs and kept["gemm_gflops"]["median"] == 1
     assert {"hardware", "precision", "torch", "transformers", "commit", "date"} <= set(kept["measured"])
 
@@ -165,6 +165,24 @@ def test_the_loop_of_the_ablation_is_the_loop_of_fit(config):
     assert torch.equal(*trained)
 
 
+def test_a_step_of_the_listing_is_a_step_of_fit():
+    dataset, trained = make_encoded(6), []
+    config = training.TrainingConfig(num_epochs=1, batch_size=6, learning_rate=3e-3)
+    for name in ("listing", "fit"):
+        torch.manual_seed(1)
+        model = models.LSTMClassifier(12, embedding_size=4, hidden_size=5, dropout=0)
+        if name == "fit":  # one batch, so no warm-up
+            training.fit(model, dataset, dataset.take(np.arange(1)), config, on_step=lambda history: None)
+        else:
+            optimizer = training.make_optimizer(model, config)
+            side = torchtext_listing.Side(model, optimizer, dataset, dataset, np.arange(6), 6)
+            (indices,) = batching.LengthBucketSampler(dataset.lengths, batch_size=6, seed=0)
+            torchtext_listing.train_step(side, dataset, np.array(indices))
+        trained.append(weights(model))
+    torch.testing.assert_close(*trained)
+    assert trained[0].abs().max() > 0
+
+
 def test_models_are_plain_within_the_block_only(monkeypatch):
     asked = lambda: os.environ.get("COURSE_PLAIN_MODELS")  # noqa: E731
     for outside in (None, "0"):
@@ -178,7 +196,7 @@ def test_models_are_plain_within_the_block_only(monkeypatch):
 
 @pytest.mark.slow
 def test_an_epoch_of_ours_and_of_the_trainer_read_every_token_and_the_trainer_pads_more():
-    dataset, _ = comparisons.wordpieces("rotten_tomatoes", 40, 32)
+    dataset, _ = comparisons.wordpieces("rotten_tomatoes", 70, 32)
     jobs = {
         "ours": course_runs.course_run(dataset)(0),
         "grouped": other_runs.trainer_run(dataset, strategy="group_by_length")(0),
@@ -189,7 +207,7 @@ def test_an_epoch_of_ours_and_of_the_trainer_read_every_token_and_the_trainer_pa
     before = {name: job.model.classifier.weight.detach().clone() for name, job in jobs.items()}
     tokens = {name: job.run() for name, job in jobs.items()}
     assert dataset.lengths.sum() <= tokens["ours"] <= tokens["grouped"] <= tokens["random"]
-    assert tokens["ours"] == tokens["cached"] < tokens["shuffled"]
+    assert tokens["ours"] == tokens["cached"] < min(tokens["random"], tokens["shuffled"])
     assert all((job.model.classifier.weight != before[name]).any() for name, job in jobs.items())
     assert jobs["ours"].flops > 6 * 10.6e6 * dataset.lengths.sum()
 
