@@ -183,3 +183,15 @@ def test_a_refusal_is_shown_as_a_sentence(box):
     view, text, *_ = box
     text.value = "far too long"
     assert said(view) == "This text is too long."
+
+
+# --- buttons of a quiz
+
+
+def test_a_pressed_letter_is_answered_as_text_and_not_as_html():
+    view = explorers.answer_buttons("01.q1", "abc", lambda exercise, letter: f"{exercise}: {letter} < d & no")
+    letters = inside(view, w.ToggleButtons)[0]
+    assert letters.value is None and said(view) == ""
+    for letter in "bc":
+        letters.value = letter
+        assert f"01.q1: {letter} &lt; d &amp; no" in inside(view, w.HTML)[0].value
