@@ -15,9 +15,10 @@ import pytest
 import torch
 from helpers import load
 
-from course_utils import cli, explorers, text
-from course_utils.exercises import checks
-from course_utils.exercises import Case, Exercise, Mistake
+from course_utils import cli, explorers
+from course_utils.exercises import checks, definition
+from course_utils.exercises import progress as record
+from course_utils.exercises.definition import Case, Exercise, Mistake
 
 ANSWERS = Path(__file__).with_name("answers")
 ALL = [exercise for number in checks.numbers() for exercise in checks.exercises(number)]
@@ -367,21 +368,21 @@ def test_what_other_versions_wrote_is_kept(progress):
     solve("01.2")
     document = json.loads(progress.read_text())
     assert document["later"] == 1 and document["exercises"]["77.7"]["more"] == 2
-    assert "77.7" not in checks.completion_report()["exercises"]
+    assert "77.7" not in record.completion_report()["exercises"]
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_does_not_stop_the_check(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "file" / "progress.json"))
     found = says("01.2", -64)
-    assert ": correct" in found and "Progress could not be kept" in found
+    assert ": correct" in found and "Progress could not be saved" in found
 
 
 def test_without_the_setting_progress_lies_in_the_users_folder(monkeypatch):
     import platformdirs
 
     monkeypatch.delenv("COURSE_PROGRESS")
-    assert checks.progress_path().parent == platformdirs.user_data_path("fine-tuning-course", appauthor=False)
+    assert record.progress_path().parent == platformdirs.user_data_path("fine-tuning-course", appauthor=False)
 
 
 def test_the_table_counts_and_says_what_is_next():
@@ -423,7 +424,7 @@ def test_a_report_is_written_and_verified(tmp_path, capsys):
 def test_a_report_that_was_changed_is_not_verified(tmp_path, capsys, change):
     solve("01.1")
     file = tmp_path / "report.json"
-    file.write_text(json.dumps(checks.completion_report() | change))
+    file.write_text(json.dumps(record.completion_report() | change))
     assert cli.main(["progress", "--verify", str(file)]) == 1
     assert ("another edition" in capsys.readouterr().out) is ("edition" in change)
 
@@ -435,13 +436,13 @@ def test_what_is_no_report_is_refused(tmp_path, content):
 
 
 def test_every_definition_is_part_of_the_edition(tmp_path, monkeypatch):
-    before = checks.completion_report()["edition"]
-    for path in checks.FOLDER.glob("*.py"):
+    before = record.completion_report()["edition"]
+    for path in definition.FOLDER.glob("*.py"):
         (tmp_path / path.name).write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    monkeypatch.setattr(checks, "FOLDER", tmp_path)
-    assert checks.completion_report()["edition"] == before  # line ends of another system
+    monkeypatch.setattr(definition, "FOLDER", tmp_path)
+    assert record.completion_report()["edition"] == before  # line ends of another system
     (tmp_path / "nb01.py").write_text((tmp_path / "nb01.py").read_text() + "\n# easier")
-    assert checks.completion_report()["edition"] != before
+    assert record.completion_report()["edition"] != before
 
 
 # --- the quiz
