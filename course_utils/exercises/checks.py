@@ -22,9 +22,8 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
 
 from .definition import Exercise, exercises, numbers
-from .progress import progress_table, record
-
-__all__ = ["check", "exercises", "numbers", "progress_table", "quiz", "respond"]
+from .progress import progress_table as progress_table
+from .progress import record
 
 Outcome = tuple[object, str]  # what one call did: its value in plain Python, and how it failed
 _refused: dict[str, int] = {}  # by id, in this kernel, since the exercise was last solved
@@ -82,9 +81,7 @@ def _judge(exercise: Exercise, answer: object) -> tuple[str, list[str]]:
         right, says = letter == exercise.expected, exercise.options[letter][1]
         return ("solved", [f"correct. {says}"]) if right else ("refused", [f"no. {says}"])
     if callable(answer) == (exercise.kind == "predict"):
-        return "refused", [
-            "give a value, not a function." if callable(answer) else "give the function, without parentheses."
-        ]
+        return "refused", ["give a value, not a function." if callable(answer) else "give the function itself, without ()."]
     outcomes = _run(answer, exercise)
     if all("raises NotImplementedError" in str(outcome) or "ellipsis" in str(outcome) for outcome in outcomes):
         return "empty", ["not attempted yet."]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +37,7 @@ class Exercise:
     id: str  # the notebook and a number, "01.4"; a question of the quiz is "01.q2"
     kind: str
     title: str
-    solution: Callable | str = ""  # the function, or the line `name = value`; a question of the quiz has none
+    solution: Callable | str = ""  # the function, or the line `name = value`; the quiz has none
     given: Callable | None = None
     cases: tuple[Case, ...] = ()
     expected: object = None
@@ -63,29 +61,6 @@ class Exercise:
     def choices(self) -> list[str]:
         """A line for each option."""
         return [f"  {letter}) {text}" for letter, (text, _) in self.options.items()]
-
-    @property
-    def name(self) -> str:
-        """The name in the notebook of what the learner writes."""
-        return self.solution.split(" = ")[0] if isinstance(self.solution, str) else self.solution.__name__
-
-    @property
-    def stub_cell(self) -> str:
-        """The cell that a learner fills in: the function to fix, a function without its body, or `name = ...`."""
-        if self.given:
-            return _source(self.given).replace(f"def {self.given.__name__}(", f"def {self.name}(", 1)
-        if isinstance(self.solution, str):
-            return re.sub(r" = .*?(?=  #|$)", " = ...", self.solution, count=1)
-        return _source(self.solution).splitlines()[0] + "\n    raise NotImplementedError"
-
-    @property
-    def solution_cell(self) -> str:
-        """The collapsed cell with the solution."""
-        return "# @title Solution\n" + (self.solution if isinstance(self.solution, str) else _source(self.solution))
-
-
-def _source(function: Callable) -> str:
-    return inspect.getsource(function).rstrip()
 
 
 def numbers() -> list[str]:

@@ -300,7 +300,7 @@ checks.check("05.2", my_places)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_places = (7, 10)
+my_places = (7, 10)  # (GPT, BERT)
 
 # %% tags=["check"]
 checks.check("05.2", my_places, mine=False)  # the same check, on the solution above
