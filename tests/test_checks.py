@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from course_utils import cli, explorers
 from course_utils.exercises import checks, definition
@@ -325,7 +326,28 @@ def test_tries_are_counted_up_to_the_first_success(progress):
         says("01.2", answer)
     (entry,) = json.loads(progress.read_text())["exercises"].values()
     assert entry["tries"] == 3 and re.fullmatch(r"\d{4}-\d\d-\d\d", entry["solved"])
-    assert [path.name for path in progress.parent.iterdir()] == [progress.name]
+    assert {path.name for path in progress.parent.iterdir()} <= {progress.name, f"{progress.name}.lock"}
+
+
+def test_notebooks_that_record_at_the_same_time_lose_nothing(progress):
+    def tries(number: int) -> None:
+        for i in range(20):
+            record.record(f"{number}.{i}", solved=True)
+
+    threads = [threading.Thread(target=tries, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(json.loads(progress.read_text())["exercises"]) == 80
+
+
+def test_a_lock_that_is_never_given_back_is_said_and_does_not_stop_the_check(progress, monkeypatch):
+    monkeypatch.setattr(record, "FileLock", lambda path, timeout: FileLock(path, timeout=0.01))
+    progress.parent.mkdir()
+    with FileLock(f"{progress}.lock"):
+        found = says("01.2", -64)
+    assert ": correct" in found and "Progress could not be saved" in found and not progress.exists()
 
 
 def test_running_a_whole_notebook_counts_no_try(progress):

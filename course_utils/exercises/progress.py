@@ -8,6 +8,8 @@ import os
 from datetime import date
 from pathlib import Path
 
+from filelock import FileLock
+
 from . import definition
 
 
@@ -41,17 +43,21 @@ def load_progress() -> dict:
 def record(exercise_id: str, *, solved: bool) -> None:
     """Count a try, up to the first that solves the exercise; the file is replaced as a whole or not at all.
 
+    A lock beside the file lets notebooks that run at the same time wait for each other.
+
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or another notebook kept the lock for five seconds.
     """
-    document, path = load_progress(), progress_path()
-    entry = document["exercises"].setdefault(exercise_id, {"tries": 0})
-    if "solved" not in entry:
-        entry |= {"tries": entry["tries"] + 1} | ({"solved": f"{date.today()}"} if solved else {})
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        part.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        part.replace(path)
+    path = progress_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock", timeout=5):
+        document = load_progress()
+        entry = document["exercises"].setdefault(exercise_id, {"tries": 0})
+        if "solved" not in entry:
+            entry |= {"tries": entry["tries"] + 1} | ({"solved": f"{date.today()}"} if solved else {})
+            part = path.with_name(f"{path.name}.part")
+            part.write_text(json.dumps(document, indent=1), encoding="utf-8")
+            part.replace(path)
 
 
 def progress_table() -> str:
