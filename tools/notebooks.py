@@ -34,14 +34,20 @@ KERNELS = {
     "python3": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "torchtext": {"display_name": "torchtext 0.18 (torch 2.3.1)", "language": "python", "name": "torchtext"},
 }
-SETUP = """# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+SETUP = """# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+{repository}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+    pip, pins = [sys.executable, "-m", "pip"], Path(tempfile.mkdtemp(), "versions.txt")
+    pins.write_text(subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True).stdout)
+    install = [*pip, "install", "--quiet", "--constraint", str(pins), "fine-tuning-course @ git+{repository}"]
+    done = subprocess.run(install, capture_output=True, text=True)
+    if done.returncode:
+        print("The course does not fit beside what is installed here; pip says:", done.stderr.strip()[-300:])"""
 BADGE = (
     "[![Open in Colab](../docs/images/colab.svg)]"
     "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"

@@ -23,14 +23,20 @@
 # **Before you start:** notebook 01. **Time:** 50 minutes to read and play; the code takes about a minute.
 
 # %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+    pip, pins = [sys.executable, "-m", "pip"], Path(tempfile.mkdtemp(), "versions.txt")
+    pins.write_text(subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True).stdout)
+    install = [*pip, "install", "--quiet", "--constraint", str(pins), "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"]
+    done = subprocess.run(install, capture_output=True, text=True)
+    if done.returncode:
+        print("The course does not fit beside what is installed here; pip says:", done.stderr.strip()[-300:])
 
 # %%
 from collections import Counter
