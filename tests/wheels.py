@@ -8,12 +8,15 @@ from importlib import metadata
 from pathlib import Path
 
 
-def make_wheel(folder: Path, name: str, version: str = "1.0", source: str = "", program: str = "") -> Path:
+def make_wheel(
+    folder: Path, name: str, version: str = "1.0", source: str = "", *, program: str = "", requires: str = ""
+) -> Path:
     """Write the wheel of a package of one module; `program` names a command that calls the module's `main`."""
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": source,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     if program:
