@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def make_wheel(
-    folder: Path, name: str, version: str = "1.0", source: str = "", *, program: str = "", requires: str = ""
+    folder: Path, name: str, version: str = "1.0", source: str = "", *, program: str = "", requires: tuple[str, ...] = ()
 ) -> Path:
     """Write the wheel of a package of one module; `program` names a command that calls the module's `main`."""
-    needs = f"Requires-Dist: {requires}\n" if requires else ""
+    needs = "".join(f"Requires-Dist: {other}\n" for other in requires)
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": source,

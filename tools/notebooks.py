@@ -38,16 +38,11 @@ SETUP = """# On Colab, Kaggle or Binder this adds the course and changes nothing
 import importlib.util
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 if importlib.util.find_spec("course_utils") is None:
-    pip, pins = [sys.executable, "-m", "pip"], Path(tempfile.mkdtemp(), "versions.txt")
-    pins.write_text(subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True).stdout)
-    install = [*pip, "install", "--quiet", "--constraint", str(pins), "fine-tuning-course @ git+{repository}"]
-    done = subprocess.run(install, capture_output=True, text=True)
-    if done.returncode:
-        print("The course does not fit beside what is installed here; pip says:", done.stderr.strip()[-300:])"""
+    pip, course = f"{{sys.executable}} -m pip", "fine-tuning-course @ git+{repository}"
+    print(subprocess.getoutput(f"{{pip}} list --format=freeze | {{pip}} install --quiet --constraint /dev/stdin '{{course}}'\
+ || echo The course does not fit beside what is installed here."))"""
 BADGE = (
     "[![Open in Colab](../docs/images/colab.svg)]"
     "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"

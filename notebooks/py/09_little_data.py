@@ -29,16 +29,10 @@
 import importlib.util
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 if importlib.util.find_spec("course_utils") is None:
-    pip, pins = [sys.executable, "-m", "pip"], Path(tempfile.mkdtemp(), "versions.txt")
-    pins.write_text(subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True).stdout)
-    install = [*pip, "install", "--quiet", "--constraint", str(pins), "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"]
-    done = subprocess.run(install, capture_output=True, text=True)
-    if done.returncode:
-        print("The course does not fit beside what is installed here; pip says:", done.stderr.strip()[-300:])
+    pip, course = f"{sys.executable} -m pip", "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    print(subprocess.getoutput(f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."))
 
 # %%
 import copy
