@@ -204,9 +204,11 @@ def test_the_floors_are_installed_and_run(tmp_path):
         assert made.returncode == 0, made.stderr
     versions = run_uv("pip", "list", "--python", python, "--format=freeze", folder=tmp_path).stdout.splitlines()
     installed = dict(line.split("==") for line in versions)
-    assert {name: installed[name] for name in declared()} == {name: floor(spec) for name, spec in declared().items()}
+    assert {name: installed[name] for name in declared() if name in COLAB} == {
+        name: COLAB[name] for name in declared() if name in COLAB
+    }
     files = [f"tests/{name}.py" for name in FLOOR_TESTS]
-    run = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    run = [python, "-m", "pytest", "-q", "--disable-warnings", "-p", "no:cacheprovider", *files]
     ran = subprocess.run(run, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
