@@ -37,14 +37,15 @@ KERNELS = {
     "python3": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "torchtext": {"display_name": "torchtext 0.18 (torch 2.3.1)", "language": "python", "name": "torchtext"},
 }
-SETUP = """# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+SETUP = """# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+{repository}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+    pip, course = f"{{sys.executable}} -m pip", "fine-tuning-course @ git+{repository}"
+    print(subprocess.getoutput(f"{{pip}} list --format=freeze | {{pip}} install --quiet --constraint /dev/stdin '{{course}}'\
+ || echo The course does not fit beside what is installed here."))"""
 BADGE = (
     "[![Open in Colab](../docs/images/colab.svg)]"
     "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"
