@@ -188,11 +188,13 @@ def fit(
     (KeyboardInterrupt) ends the run: the best weights are kept, or the present ones if no epoch is complete.
 
     Raises:
-        ValueError: nothing to train on, or every parameter is frozen.
+        ValueError: nothing to train on, no labels, or every parameter is frozen.
         FloatingPointError: the loss became NaN or infinite; the message says what to lower.
     """
     if not (len(train) and len(validation)):
         raise ValueError("fit needs at least one training text and one validation text.")
+    if train.labels is None or validation.labels is None:
+        raise ValueError("These texts have no labels to learn from. Give reviews, or a dataset with labels.")
     torch.manual_seed(config.seed)
     accumulated = config.gradient_accumulation_steps
     accelerator = make_accelerator(mixed_precision=config.mixed_precision, gradient_accumulation_steps=accumulated)

@@ -109,10 +109,10 @@ def test_a_smaller_part_is_spread_evenly():
     assert 0.45 <= small.train.labels.mean() <= 0.55
 
 
-@pytest.mark.parametrize("size", [0, 1, -5, 10])
-def test_an_impossible_size_is_refused_with_the_possible(size):
-    with pytest.raises(ValueError, match=r"between 2 and 9"):
-        data.evenly(make_reviews(*"abcdefghi"), size)
+def test_an_impossible_size_is_refused_with_the_possible():
+    for size in (0, 1, -5, 10):
+        with pytest.raises(ValueError, match=r"between 2 and 9"):
+            data.evenly(make_reviews(*"abcdefghi"), size)
 
 
 def test_the_random_split_has_the_same_sizes_and_no_repeats(splits):

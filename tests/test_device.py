@@ -2,8 +2,8 @@
 
 import copy
 import dataclasses
-import os
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def places(tensors) -> set[str]:
 class Recurrent(nn.Module):
     """Stands in for `nn.LSTM`, whose kernels on a GPU want its driver even for fake tensors."""
 
-    def __init__(self, width: int, hidden_size: int) -> None:
+    def __init__(self, width: int, hidden_size: int, *, batch_first: bool) -> None:
         super().__init__()
         self.hidden_size, self.layer = hidden_size, nn.Linear(width, hidden_size)
 
@@ -103,9 +103,8 @@ class Recurrent(nn.Module):
 
 
 def make_lstm(pooling: str) -> models.LSTMClassifier:
-    model = models.LSTMClassifier(12, hidden_size=8, pooling=pooling, bidirectional=True, word_dropout=0.1)
-    model.lstm, model.lstm_back = Recurrent(64, 8), Recurrent(64, 8)
-    return model
+    with patch.object(nn, "LSTM", Recurrent):
+        return models.LSTMClassifier(12, hidden_size=8, pooling=pooling, bidirectional=True, word_dropout=0.1)
 
 
 CLASSIFIERS = {pooling: partial(make_lstm, pooling) for pooling in models.POOLINGS} | {
@@ -196,27 +195,42 @@ def test_heads_over_tokens_answer_on_the_gpu(fake, head):
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 
 
-@gpu
-@pytest.mark.parametrize("mixed_precision", ["no", "bf16"])
-def test_training_on_a_gpu_has_the_losses_of_the_cpu(tiny_bert, mixed_precision, monkeypatch):
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
-    config = TrainingConfig(2, 1e-3, 4, mixed_precision=mixed_precision)
-    twin = copy.deepcopy(tiny_bert)
-    history = fit(tiny_bert, ENCODED, ENCODED, config, on_step=quiet)
-    assert places(tiny_bert.parameters()) == {"cuda"}
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "make_accelerator", accelerator_on_cpu)
-        on_cpu = fit(twin, ENCODED, ENCODED, dataclasses.replace(config, mixed_precision="no"), on_step=quiet)
-    tolerance = 1e-3 if mixed_precision == "no" else 0.05
-    assert history.step_losses == pytest.approx(on_cpu.step_losses, abs=tolerance)
-
-
-def accelerator_on_cpu(**options):
+@pytest.fixture
+def trained_on_the_cpu(monkeypatch):
+    """Return `fit` on the CPU, in float32, on a machine with a GPU."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=True, **options)
+    def accelerator_on_cpu(**options):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        return Accelerator(cpu=True, **options)
+
+    def run(model, train, validation, config):
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(training, "make_accelerator", accelerator_on_cpu)
+                return fit(model, train, validation, dataclasses.replace(config, mixed_precision="no"), on_step=quiet)
+        finally:
+            AcceleratorState._reset_state(reset_partial_state=True)
+
+    return run
+
+
+def test_the_run_on_the_cpu_that_a_gpu_is_compared_with_is_a_run(tiny_bert, trained_on_the_cpu):
+    twin, config = copy.deepcopy(tiny_bert), TrainingConfig(1, 1e-3, 4, mixed_precision="no")
+    on_cpu = trained_on_the_cpu(twin, ENCODED, ENCODED, config)
+    assert places(twin.parameters()) == {"cpu"}
+    assert on_cpu.step_losses == pytest.approx(fit(tiny_bert, ENCODED, ENCODED, config, on_step=quiet).step_losses, abs=1e-3)
+
+
+@gpu
+@pytest.mark.parametrize(("mixed_precision", "tolerance"), [("no", 1e-3), ("bf16", 0.05), (None, 0.05)])
+def test_training_on_a_gpu_has_the_losses_of_the_cpu(tiny_bert, trained_on_the_cpu, mixed_precision, tolerance):
+    twin, config = copy.deepcopy(tiny_bert), TrainingConfig(2, 1e-3, 4, mixed_precision=mixed_precision)
+    history = fit(tiny_bert, ENCODED, ENCODED, config, on_step=quiet)
+    assert places(tiny_bert.parameters()) == {"cuda"}
+    on_cpu = trained_on_the_cpu(twin, ENCODED, ENCODED, config)
+    assert history.step_losses == pytest.approx(on_cpu.step_losses, abs=tolerance)
 
 
 @gpu
@@ -351,8 +365,8 @@ def test_upper_layers_go_on_in_bfloat16_as_the_whole_model_does(tiny_bert):
 
 
 def test_a_model_is_prepared_once_and_can_be_left_plain(tiny_bert, fast, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setenv("COURSE_PLAIN_MODELS", "1")
+    with monkeypatch.context() as patched:
+        patched.setenv("COURSE_PLAIN_MODELS", "1")
         plain = device.prepare_for_bfloat16(copy.deepcopy(tiny_bert))
     assert not plain.bert.embeddings._forward_hooks and plain.config._attn_implementation == "sdpa"
     twice = device.prepare_for_bfloat16(device.prepare_for_bfloat16(tiny_bert))
@@ -411,7 +425,7 @@ def test_a_forward_of_the_models_own_is_kept(tiny_bert, encoded, mixed_precision
 
 # --- bfloat16 on processors that have it
 
-HAS_BFLOAT16 = os.environ.get("COURSE_TEST_BFLOAT16") or device.has_fast_bfloat16()  # read before conftest's patch
+HAS_BFLOAT16 = device.has_fast_bfloat16()  # read before conftest's patch
 
 
 @pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor has no fast bfloat16")

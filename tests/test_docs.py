@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path for folder in (".", "docs", "bench", "workshop") for path in (ROOT / folder).glob("*.md"))
 GLOSSARY = (ROOT / "docs" / "GLOSSARY.md").read_text(encoding="utf-8")
@@ -12,31 +10,26 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in GLOSSA
 TERMS = [row for row in ROWS if row[0] != "term"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_to_a_file(page):
-    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
-    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
-    assert not missing
+def test_every_relative_link_leads_to_a_file():
+    missing = []
+    for page in PAGES:
+        links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+        missing += [(page.name, link) for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert len(PAGES) > 5 and not missing
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_tool_and_benchmark_that_a_page_names_is_there(page):
-    text = page.read_text(encoding="utf-8")
-    named = re.findall(r"python -m (?:tools|bench)\.[a-z_]+", text)
-    missing = [name for name in named if not (ROOT / name.split()[-1].replace(".", "/")).with_suffix(".py").exists()]
-    assert not missing
-    assert not re.findall(r"python (?:tools|bench)/\w+\.py", text)
-
-
-@pytest.mark.parametrize("row", TERMS, ids=lambda row: row[0])
-def test_a_term_has_a_chinese_name_and_stands_in_the_notebook_it_points_to(row):
-    names, chinese, meaning, notebook = row
-    assert re.search(r"[\u4e00-\u9fff]", chinese) and len(meaning.split()) > 3
-    script = re.search(r"notebooks/(\w+)\.ipynb", notebook)[1]
-    taught = (ROOT / "notebooks" / "py" / f"{script}.py").read_text(encoding="utf-8").lower()
-    words = " ".join(re.sub(r"^# ?", "", line) for line in taught.splitlines())
-    stems = [name.strip().lower().rstrip("s").removesuffix("er") for name in names.split(",")]
-    assert any(stem in words or stem.replace("-", " ") in words for stem in stems), f"{script} never says {names}"
+def test_every_term_has_a_chinese_name_and_stands_in_the_notebook_it_points_to():
+    wrong = []
+    for names, chinese, meaning, notebook in TERMS:
+        if not re.search(r"[\u4e00-\u9fff]", chinese) or len(meaning.split()) < 4:
+            wrong.append(f"{names}: no Chinese name, or hardly a meaning")
+        script = re.search(r"notebooks/(\w+)\.ipynb", notebook)[1]
+        taught = (ROOT / "notebooks" / "py" / f"{script}.py").read_text(encoding="utf-8").lower()
+        words = " ".join(re.sub(r"^# ?", "", line) for line in taught.splitlines())
+        stems = [name.strip().lower().rstrip("s").removesuffix("er") for name in names.split(",")]
+        if not any(stem in words or stem.replace("-", " ") in words for stem in stems):
+            wrong.append(f"{names}: {script} never says it")
+    assert not wrong
 
 
 def test_no_term_is_explained_twice():

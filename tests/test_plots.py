@@ -1,4 +1,4 @@
-"""Figures: what is drawn is the data, colours can be told apart, and no figure goes without alternative text."""
+"""Figures: what is drawn is the data, colours can be distinguished, and no figure goes without alternative text."""
 
 from itertools import combinations
 
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from course_utils import descent, plots, text
-from course_utils.evaluation import Comparison, Interval
+from course_utils import descent, plots
+from course_utils.claims import Comparison
+from course_utils.evaluation import Interval
 from course_utils.training import EpochRecord, History
 
 
@@ -40,7 +41,7 @@ def test_alternative_text_that_says_nothing_is_refused(ax, alt):
         plots.show(ax.figure, alt=alt)
 
 
-# --- telling lines apart
+# --- distinguishing lines
 
 # Full loss of one kind of cone, in linear RGB. Source: Machado, Oliveira and Fernandes, 2009, table 1.
 VISION = {
@@ -162,18 +163,17 @@ def test_words_stand_at_their_points_with_their_group_in_the_legend(ax):
 
 @pytest.mark.parametrize("num_records", [0, 2])
 def test_training_curves_stand_where_they_were_measured(num_records):
-    records = [EpochRecord(i / 2, 0.5, 0.6 - i / 10, 0.7 + i / 10, 1.0, 9, 2 * i) for i in range(1, num_records + 1)]
-    history = History(records, [0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
+    records = [EpochRecord(i, 0.5, 0.6 - i / 10, 0.7 + i / 10, 1.0, 9, 2 * i) for i in range(1, num_records + 1)]
+    history = History(3, 6, records, [0.7, 0.6, 0.5, 0.4, 0.3, 0.2])
     axes = plt.subplots(1, 2)[1]
     assert plots.training_curves(axes, history) is axes
     batches, _, validation = axes[0].lines
     assert batches.get_ydata().tolist() == history.step_losses
     assert validation.get_xydata().tolist() == [[2, 0.5], [4, pytest.approx(0.4)]][:num_records]
-    assert axes[1].lines[0].get_ydata().tolist() == pytest.approx([0.8, 0.9][:num_records])
-    assert "nats" in axes[0].get_ylabel()
+    assert axes[1].lines[0].get_xydata().tolist() == [[1, pytest.approx(0.8)], [2, pytest.approx(0.9)]][:num_records]
 
 
-def test_a_compared_run_stands_above_the_stored_seeds_and_is_told_by_shape_as_well(ax):
+def test_a_compared_run_stands_above_the_stored_seeds_and_differs_in_shape_as_well(ax):
     plots.compared_run(ax, Comparison("words", 0.9, (0.7, 0.8), (0.6, 1.0)))
     seeds, run = ax.lines
     assert list(seeds.get_xdata()) == [0.7, 0.8] and list(run.get_xdata()) == [0.9]

@@ -32,15 +32,15 @@ def test_basic_english_by_hand(sentence, words):
     assert text.basic_english(sentence) == words
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), 3, b"bytes", ["a", "list"]])
-def test_both_ways_refuse_what_is_no_string(value, tokenizer):
-    reviews = make_reviews(value, "fine")
-    vocabulary = Vocabulary((PAD, UNKNOWN, "fine"))
-    name = type(value).__name__
-    with pytest.raises(ValueError, match=rf"must be a string, not {name}"):
-        text.encode_words(reviews, vocabulary, max_length=5)
-    with pytest.raises(ValueError, match=rf"must be a string, not {name}"):
-        text.encode_wordpieces(reviews, tokenizer, max_length=5)
+def test_both_ways_refuse_what_is_no_string(tokenizer):
+    for value in (None, float("nan"), 3, b"bytes", ["a", "list"]):
+        reviews = make_reviews(value, "fine")
+        vocabulary = Vocabulary((PAD, UNKNOWN, "fine"))
+        name = type(value).__name__
+        with pytest.raises(ValueError, match=rf"must be a string, not {name}"):
+            text.encode_words(reviews, vocabulary, max_length=5)
+        with pytest.raises(ValueError, match=rf"must be a string, not {name}"):
+            text.encode_wordpieces(reviews, tokenizer, max_length=5)
 
 
 def test_both_ways_give_blank_texts_the_shortest_real_input(tokenizer):
@@ -76,14 +76,14 @@ def test_emoji_reach_both_ways_as_one_unknown_token(tokenizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("million", ["word " * 200_000, "x" * 1_000_000, "!" * 1_000_000, "é" * 500_000])
-def test_both_ways_truncate_a_text_of_a_megabyte_in_seconds(million, tokenizer):
-    import time
+def test_both_ways_truncate_a_text_of_a_megabyte_in_seconds(tokenizer):
+    for million in ("word " * 200_000, "x" * 1_000_000, "!" * 1_000_000, "é" * 500_000):
+        import time
 
-    started, reviews = time.monotonic(), make_reviews(million)
-    assert text.encode_words(reviews, Vocabulary((PAD, UNKNOWN)), max_length=48).lengths.max() <= 48
-    assert text.encode_wordpieces(reviews, tokenizer, max_length=48).lengths.max() <= 48
-    assert time.monotonic() - started < 30
+        started, reviews = time.monotonic(), make_reviews(million)
+        assert text.encode_words(reviews, Vocabulary((PAD, UNKNOWN)), max_length=48).lengths.max() <= 48
+        assert text.encode_wordpieces(reviews, tokenizer, max_length=48).lengths.max() <= 48
+        assert time.monotonic() - started < 30
 
 
 def test_wordpieces_are_those_of_the_library(tokenizer):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-
+from course_utils import doctor
 
 SIDE = Path(__file__).with_name("torchtext_side.py")
 ROOT = SIDE.parents[1]

@@ -226,6 +226,13 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(encoded):
         assert first != third
 
 
+def test_dropout_acts_in_every_epoch_and_not_in_validation(encoded):
+    model, seen = make_model(dropout=0.5).eval(), []
+    model.register_forward_pre_hook(lambda *_: seen.append(model.training))
+    fit(model, encoded, VALIDATION, dataclasses.replace(CONFIG, num_epochs=3), on_step=quiet)
+    assert seen == [True, True, True, False] * 3
+
+
 def test_frozen_parameters_do_not_move(tiny_bert, encoded):
     tiny_bert.bert.requires_grad_(False)
     before, head = weights(tiny_bert.bert), weights(tiny_bert.classifier)
@@ -316,6 +323,9 @@ def test_nothing_to_train_on_is_refused(encoded):
     nothing = encoded.take(np.array([], dtype=int))
     for parts in ((nothing, VALIDATION), (encoded, nothing)):
         with pytest.raises(ValueError, match=r"at least one training text and one validation text"):
+            fit(make_model(), *parts, CONFIG, on_step=quiet)
+    for parts in ((TokenDataset(encoded.input_ids), VALIDATION), (encoded, TokenDataset(VALIDATION.input_ids))):
+        with pytest.raises(ValueError, match=r"no labels to learn from"):
             fit(make_model(), *parts, CONFIG, on_step=quiet)
     with pytest.raises(ValueError, match=r"Every parameter is frozen"):
         fit(make_model().requires_grad_(False), encoded, VALIDATION, CONFIG, on_step=quiet)

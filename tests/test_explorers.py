@@ -1,4 +1,4 @@
-"""Widgets through their Python side: what a hand does in the browser, and what must change on the page."""
+"""Explorers through their Python side: what a hand does in the browser, and what must change on the page."""
 
 import re
 
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from helpers import make_encoded
 
-from course_utils import explorers, text, training
+from course_utils import explorers, training
+from course_utils.explorers import training_panel
 from course_utils.models import LSTMClassifier
 
 
@@ -74,8 +75,8 @@ def test_sliders_say_what_they_are_and_cover_the_cliff():
 
 
 def run(panel, *, epochs: int = 2) -> training.History:
-    model, settings = LSTMClassifier(12, embedding_size=4, hidden_size=4), training.TrainingConfig(epochs, batch_size=8)
-    return training.fit(model, make_encoded(24), make_encoded(9, seed=1), settings, on_progress=panel)
+    model, config = LSTMClassifier(12, embedding_size=4, hidden_size=4), training.TrainingConfig(epochs, batch_size=8)
+    return training.fit(model, make_encoded(24), make_encoded(9, seed=1), config, on_step=panel)
 
 
 def test_the_panel_shows_a_run_to_its_end():
@@ -91,8 +92,8 @@ def test_the_panel_shows_a_run_to_its_end():
 def test_between_drawings_nothing_is_drawn_but_the_first_and_last_step_are(monkeypatch):
     panel = explorers.TrainingPanel(seconds_between_drawings=1e9)
     drawn = []
-    monkeypatch.setattr(widgets, "as_png", lambda figure: drawn.append(figure) or b"\x89PNG")
-    monkeypatch.setattr(widgets.time, "monotonic", lambda: 5.0)
+    monkeypatch.setattr(training_panel, "as_png", lambda figure: drawn.append(figure) or b"\x89PNG")
+    monkeypatch.setattr(training_panel.time, "monotonic", lambda: 5.0)
     run(panel)
     assert len(drawn) == 2 and "step 6 of 6" in said(panel.view)
 
@@ -101,17 +102,17 @@ def test_slow_drawing_takes_a_twentieth_of_the_time_at_most(monkeypatch):
     clock, drawn = [100.0], []
 
     def draw(figure):
-        widgets.plt.close(figure)
+        training_panel.plt.close(figure)
         drawn.append(clock[0])
         clock[0] += 2.0
         return b"\x89PNG"
 
-    monkeypatch.setattr(widgets, "as_png", draw)
-    monkeypatch.setattr(widgets.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training_panel, "as_png", draw)
+    monkeypatch.setattr(training_panel.time, "monotonic", lambda: clock[0])
     panel = explorers.TrainingPanel(seconds_between_drawings=0)
     for step in range(1, 101):  # a hundred steps of a second
         clock[0] += 1.0
-        panel(training.Progress(1, 1, step, 200, 0.5, 100.0, 10.0, training.History()))
+        panel(training.History(1, 200, step_losses=[0.5] * step, started=-1e6))
     assert drawn == [101.0, 141.0, 181.0]  # two seconds of drawing, then 38 of training
 
 
@@ -119,21 +120,24 @@ def test_the_stop_button_ends_the_run_and_keeps_what_was_learned():
     panel = explorers.TrainingPanel(seconds_between_drawings=0)
     button = inside(panel.view, w.Button)[0]
 
-    def person(progress: training.Progress) -> None:
-        if progress.step == 4:  # in the second epoch
+    def person(history: training.History) -> None:
+        if history.step == 4:  # in the second epoch
             button.click()
-        panel(progress)
+        panel(history)
 
     history = run(person)
     assert history.interrupted and history.best_epoch == 1 and len(history.step_losses) == 4
     assert button.disabled and "stopping" in button.description
 
 
-def test_progress_in_words():
-    progress = training.Progress(2, 3, 40, 120, 0.51234, 12_345.6, 83.7, training.History())
-    assert explorers.progress_sentence(progress) == (
-        "epoch 2 of 3, step 40 of 120, loss 0.512, 12,346 tokens/s, about 1:24 left"
+def test_progress_in_words(monkeypatch):
+    monkeypatch.setattr(training.time, "perf_counter", lambda: 140.0)
+    history = training.History(3, 120, step_losses=[0.9] * 39 + [0.51234], tokens=499_880, started=100.0)
+    assert explorers.progress_sentence(history) == (  # a second a step, 80 steps left
+        "epoch 1 of 3, step 40 of 120, loss 0.512, 12,497 tokens/s, about 1:20 left"
     )
+    history.step_losses.append(0.4)
+    assert "epoch 2 of 3, step 41 of 120" in explorers.progress_sentence(history)
 
 
 # --- the prediction box
@@ -179,3 +183,15 @@ def test_a_refusal_is_shown_as_a_sentence(box):
     view, text, *_ = box
     text.value = "far too long"
     assert said(view) == "This text is too long."
+
+
+# --- buttons of a quiz
+
+
+def test_a_pressed_letter_is_answered_as_text_and_not_as_html():
+    view = explorers.answer_buttons("01.q1", "abc", lambda exercise, letter: f"{exercise}: {letter} < d & no")
+    letters = inside(view, w.ToggleButtons)[0]
+    assert letters.value is None and said(view) == ""
+    for letter in "bc":
+        letters.value = letter
+        assert f"01.q1: {letter} &lt; d &amp; no" in inside(view, w.HTML)[0].value
