@@ -146,15 +146,15 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _progress(options: argparse.Namespace) -> int:
-    from .exercises import checks
+    from .exercises import progress
 
     if options.verify:
-        verified, says = checks.verify_report(json.loads(options.verify.read_text(encoding="utf-8")))
+        verified, says = progress.verify_report(json.loads(options.verify.read_text(encoding="utf-8")))
         print(says)
         return 0 if verified else 1
     if options.export:
-        options.export.write_text(json.dumps(checks.completion_report(), indent=1) + "\n", encoding="utf-8")
-    print(checks.progress_table())
+        options.export.write_text(json.dumps(progress.completion_report(), indent=1) + "\n", encoding="utf-8")
+    print(progress.progress_table())
     return 0
 
 

@@ -1,20 +1,17 @@
 """The offline bundle: what goes into it, for whom, and that start.py installs from it without a network."""
 
-import base64
-import hashlib
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from helpers import load
+from wheels import make_wheel, pin, wheel_of_installed
 
 from tools import bundle
 
@@ -23,34 +20,6 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 HERE = bundle.here()
 MADE_FOR = {"system": HERE.system, "machine": HERE.machine, "python": HERE.python}
-
-
-def make_wheel(folder: Path, name: str, version: str = "1.0", source: str = "") -> Path:
-    """Write the wheel of a package of one module."""
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": source,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    return write_wheel(folder / f"{name}-{version}-py3-none-any.whl", {key: text.encode() for key, text in files.items()})
-
-
-def write_wheel(path: Path, files: dict[str, bytes]) -> Path:
-    """Zip the files of a package with a fresh RECORD."""
-    record = next(name for name in files if name.endswith("/METADATA")).replace("METADATA", "RECORD")
-    sums = {name: base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=") for name, content in files.items()}
-    lines = [f"{name},sha256={sums[name].decode()},{len(content)}" for name, content in files.items()]
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in (files | {record: "\n".join([*lines, f"{record},,"]).encode()}).items():
-            archive.writestr(name, content)
-    return path
-
-
-def pin(path: Path) -> str:
-    """Return the line of a lock for a wheel."""
-    name, version = path.name.split("-")[:2]
-    return f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
 
 
 # --- what a kind of machine needs
@@ -116,7 +85,7 @@ def test_a_bundle_is_not_made_inside_of_the_course(folder, capsys):
 @pytest.fixture
 def start(tmp_path):
     """start.py in a folder of its own, with a bundle for this machine beside it."""
-    for name in ("start.py", "requirements.lock", "pyproject.toml"):
+    for name in ("start.py", "requirements.lock", "requirements-test.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "wheels").mkdir()
     (tmp_path / "wheels" / "made-for.json").write_text(json.dumps(MADE_FOR))
@@ -126,7 +95,8 @@ def start(tmp_path):
 def test_with_wheels_beside_it_no_index_is_asked(start, monkeypatch, tmp_path):
     commands = []
     monkeypatch.setattr(start, "NEEDED_GB", 0)
-    monkeypatch.setattr(start, "make_environment", lambda: os.makedirs(os.path.dirname(start.venv_program("python"))))
+    monkeypatch.setattr(start, "ask", lambda command: (0, ""))
+    os.makedirs(os.path.dirname(start.venv_program("python", start.NEXT)))
     monkeypatch.setattr(start, "attempt", lambda command: commands.append(command) or (0, ""))
     start.set_up()
     uv, lock, course = commands
@@ -135,23 +105,42 @@ def test_with_wheels_beside_it_no_index_is_asked(start, monkeypatch, tmp_path):
     assert "--no-build-isolation" in course
 
 
-def test_a_bundle_elsewhere_can_be_named(start, tmp_path):
-    elsewhere = tmp_path / "stick"
-    (elsewhere / "wheels").mkdir(parents=True)
-    assert start.without_bundle(["setup", "--bundle", str(elsewhere)]) == (["setup"], str(elsewhere / "wheels"))
-    assert start.without_bundle(["--bundle", str(elsewhere / "wheels")]) == ([], str(elsewhere / "wheels"))
-    assert start.without_bundle(["test", "fast"]) == (["test", "fast"], None)
-    with pytest.raises(SystemExit, match=r"no finished bundle of packages in .*stick"):
-        start.main(["setup", "--bundle", str(elsewhere)])
+def test_what_tests_need_may_come_from_the_network_too(start, tmp_path):
+    assert start.from_bundle("test") == ["--find-links", str(tmp_path / "wheels")]
+
+
+@pytest.mark.parametrize("inside", ["", "wheels"])
+def test_a_bundle_elsewhere_can_be_named(start, monkeypatch, tmp_path, inside):
+    wheels = tmp_path / "stick" / inside
+    wheels.mkdir(parents=True)
+    (wheels / "made-for.json").write_text(json.dumps(MADE_FOR))
+    monkeypatch.setattr(start, "set_up", lambda with_tests: None)
+    assert start.main(["setup", "--bundle", str(tmp_path / "stick")]) == 0
+    assert start.from_bundle("lab")[-1] == str(wheels)
+
+
+DAMAGED = ["", "{", "[]", "7", "null", '"wheels"', "[[1, 2]]", '{"system": "Linux"}', json.dumps(MADE_FOR)[:-9], "\x00\xff"]
+
+
+@pytest.mark.parametrize("content", [None, *DAMAGED])
+def test_a_damaged_bundle_ends_in_a_sentence_and_leaves_the_environment(start, tmp_path, content):
+    made_for = tmp_path / "wheels" / "made-for.json"
+    made_for.unlink()
+    if content is not None:
+        made_for.write_text(content, encoding="latin-1")
+    (tmp_path / ".venv").mkdir()
+    for arguments in (["setup"], ["setup", "--bundle", str(tmp_path)]):
+        with pytest.raises(SystemExit, match=r"no finished bundle of packages in .*missing or damaged(?s:.*)What to do: "):
+            start.main(arguments)
+    assert (tmp_path / ".venv").exists() and not (tmp_path / ".next").exists()
 
 
 @pytest.mark.parametrize(("key", "value"), [("system", "Plan9"), ("machine", "arm128"), ("python", "3.10")])
 def test_a_bundle_for_another_machine_is_refused_in_words(start, tmp_path, key, value):
     made_for = tmp_path / "wheels" / "made-for.json"
     made_for.write_text(json.dumps(MADE_FOR | {key: value}))
-    with pytest.raises(SystemExit) as left:
-        start.check_bundle(str(tmp_path / "wheels"))
-    assert value in str(left.value) and MADE_FOR[key] in str(left.value)
+    problem, _ = start.installer.bundle_problem(str(tmp_path / "wheels"))
+    assert value in problem and MADE_FOR[key] in problem
 
 
 @pytest.mark.parametrize(
@@ -159,12 +148,12 @@ def test_a_bundle_for_another_machine_is_refused_in_words(start, tmp_path, key, 
 )
 def test_a_package_that_is_missing_or_damaged_is_no_question_of_the_machine(start, output):
     with pytest.raises(SystemExit) as left:
-        start.explain_failure(output)
+        start.require_success(1, output)
     assert "missing from the bundle" in str(left.value)
 
 
 def test_start_and_the_bundle_name_machines_alike(start, tmp_path):
-    start.check_bundle(str(tmp_path / "wheels"))  # it leaves with a message where they do not
+    assert start.installer.bundle_problem(str(tmp_path / "wheels")) is None
 
 
 def has_namespaces() -> bool:
@@ -178,35 +167,30 @@ def has_namespaces() -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(platform.system() != "Linux" or not has_namespaces(), reason="no network namespaces here")
 def test_a_small_bundle_installs_in_a_namespace_without_a_network(tmp_path):
-    """The real start.py, pip and hashes. The lock has setuptools, two empty packages and a uv that fails."""
+    """The real start.py, pip and hashes. The lock has setuptools, empty packages and a uv that fails."""
     course = tmp_path / "a course"
     wheels = course / "wheels"
+    shutil.copytree(ROOT / "tools", course / "tools")
     wheels.mkdir(parents=True)
-    setuptools = metadata.distribution("setuptools")
-    inside = [file for file in setuptools.files if ".." not in file.parts and "__pycache__" not in file.parts]
-    files = {
-        str(file): file.locate().read_bytes() for file in inside if not re.search(r"RECORD|INSTALLER|REQUESTED", file.name)
-    }
-    made = [write_wheel(wheels / f"setuptools-{setuptools.version}-py3-none-any.whl", files)]
-    made += [make_wheel(wheels, name) for name in ("one", "two")]
+    made = [wheel_of_installed(wheels, "setuptools")]
+    made += [make_wheel(wheels, name) for name in ("torch", "jupyterlab", "one")]
     made += [make_wheel(wheels, "uv", source="raise SystemExit(1)")]  # so that pip has to do it
     (course / "requirements.lock").write_text("".join(map(pin, made)))
     (wheels / "made-for.json").write_text(json.dumps(MADE_FOR))
-    shutil.copy(ROOT / "start.py", course)
     (course / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
         '[project]\nname = "fine-tuning-course"\nversion = "0"\n[tool.setuptools]\npackages = ["course_utils"]\n'
     )
     (course / "course_utils").mkdir()
     (course / "course_utils" / "__init__.py").touch()
-    source = (course / "start.py").read_text().replace("(8, 3, 7) if", "(0.1, 3, 7) if")
+    source = (ROOT / "start.py").read_text().replace("(8, 3) if", "(0.1, 3) if")
     (course / "start.py").write_text(source)
     command = ["unshare", "-rn", sys.executable, "start.py", "setup"]
     done = subprocess.run(command, cwd=course, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no network is needed" in done.stdout
     python = course / ".venv" / "bin" / "python"
-    assert subprocess.run([python, "-c", "import one, two, course_utils"]).returncode == 0
+    assert subprocess.run([python, "-c", "import one, torch, course_utils"]).returncode == 0
 
 
 def test_the_command_hands_over_to_the_tool(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """What stands around the code: declarations that must agree, pages that must not drift, cards that must be true."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,19 +16,20 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from wheels import make_wheel
 
 import course_utils
 import start
 from course_utils import cli, data, layers, pretrained, profiles, text
-from tools import results
+from tools import installer, notebooks, results
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 README, CONTRIBUTING, USAGE = (
     (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "CONTRIBUTING.md", "docs/USAGE.md")
 )
-LOCKS = (ROOT / "requirements.lock", ROOT / "kernels" / "torchtext" / "requirements.lock")
-LOCKED_EXTRAS = ("lab", "hub", "test", "browser")
+LOCKED_EXTRAS = {ROOT / "requirements.lock": ("lab",), ROOT / "requirements-test.lock": ("lab", "onnx", "test", "browser")}
+LOCKS = (*LOCKED_EXTRAS, ROOT / "kernels" / "torchtext" / "requirements.lock")
 
 # What Colab brings (image of 2026-08). The floors of pyproject.toml are these, so that nothing is replaced there.
 COLAB = {
@@ -43,9 +45,10 @@ COLAB = {
     "datasets": "4.0.0",
     "accelerate": "1.14.0",
     "peft": "0.20.0",
+    "protobuf": "5.29.6",
 }
 COLAB_PYTHON = "3.13"
-CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "huggingface_hub": "huggingface-hub"}
 
 
 def declared(*extras: str) -> dict[str, SpecifierSet]:
@@ -55,9 +58,8 @@ def declared(*extras: str) -> dict[str, SpecifierSet]:
 
 
 def floor(specifier: SpecifierSet) -> str:
-    (only,) = specifier
-    assert only.operator in (">=", "=="), specifier
-    return only.version
+    (lowest,) = (part for part in specifier if part.operator in (">=", "=="))
+    return lowest.version
 
 
 def locked(path: Path) -> dict[str, tuple[list[Version], int]]:
@@ -77,7 +79,7 @@ def conda() -> tuple[dict[str, SpecifierSet], list[str]]:
     lines = (ROOT / "environment.yml").read_text().split("dependencies:")[1].splitlines()
     from_conda = [line[4:] for line in lines if re.match(r"  - [^:]*$", line)]
     from_pip = [line.strip()[2:] for line in lines if line.startswith("      - ")]
-    parts = (re.fullmatch(r"([a-z0-9-]+)\s*(.*)", line) for line in from_conda)
+    parts = (re.fullmatch(r"([a-z0-9_-]+)\s*(.*)", line) for line in from_conda)
     return {CONDA_NAMES.get(part[1], part[1]): SpecifierSet(part[2]) for part in parts if part}, from_pip
 
 
@@ -89,9 +91,9 @@ def test_conda_and_pip_ask_for_the_same():
     packaged = {data.PACKAGE.distribution, pretrained.PACKAGE.distribution, "onnxruntime"}  # pip has the newest for all
     assert from_conda.pop("python") == SpecifierSet(PROJECT["requires-python"])
     from_conda.pop("pip")
-    expected = {name: spec for name, spec in declared("lab", "test").items() if name not in packaged}
+    expected = {name: spec for name, spec in declared("lab", "onnx", "test").items() if name not in packaged}
     assert from_conda == expected
-    runtime = f"onnxruntime{declared()['onnxruntime']}"
+    runtime = f"onnxruntime{declared('onnx')['onnxruntime']}"
     assert from_pip == [data.PACKAGE.pinned, pretrained.PACKAGE.pinned, runtime, "-e ."]
 
 
@@ -101,9 +103,15 @@ def test_data_and_checkpoint_are_pinned_as_the_code_expects_them():
         assert str(specs[package.distribution]) == f"=={package.version}"
 
 
-@pytest.mark.parametrize("name", sorted(set(COLAB) & set(declared("hub"))))
-def test_floors_are_what_colab_ships(name):
-    assert floor(declared("hub")[name]) == COLAB[name]
+def test_floors_are_what_colab_ships():
+    floors = {name: floor(specifier) for name, specifier in declared().items() if name in COLAB}
+    assert len(floors) >= 9
+    assert floors == {name: COLAB[name] for name in floors}
+
+
+def test_what_changes_versions_on_colab_or_only_tests_need_is_not_in_the_core():
+    assert not {"onnx", "onnxruntime", "onnxscript", "protobuf", "pytest", "playwright", "jupyterlab"} & set(declared())
+    assert not set(declared("onnx", "test", "browser")) - set(declared()) & set(locked(ROOT / "requirements.lock"))
 
 
 def test_start_accepts_the_declared_pythons():
@@ -122,7 +130,7 @@ def test_the_citation_names_this_version_and_place():
 # --- locks
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_package_of_a_lock_has_hashes_and_no_address(path):
     content = path.read_text()
     assert len(locked(path)) > 30
@@ -130,11 +138,18 @@ def test_every_package_of_a_lock_has_hashes_and_no_address(path):
     assert not re.search(r"\w+://|--index-url|--extra-index|--find-links|--trusted-host|^-e |^\S+ @ ", content, re.MULTILINE)
 
 
-def test_the_lock_holds_what_is_declared_at_versions_that_fit():
-    pinned = locked(LOCKS[0])
-    for name, specifier in declared(*LOCKED_EXTRAS).items():
+@pytest.mark.parametrize("path", LOCKED_EXTRAS, ids=lambda path: path.stem)
+def test_the_lock_holds_what_is_declared_at_versions_that_fit(path):
+    pinned = locked(path)
+    for name, specifier in declared(*LOCKED_EXTRAS[path]).items():
         assert name in pinned, f"{name} is not in the lock: make it again with the command in CONTRIBUTING.md"
         assert all(version in specifier for version in pinned[name][0])
+
+
+def test_the_lock_of_the_tests_only_adds_to_that_of_the_learners():
+    learners, tests = (locked(path) for path in LOCKED_EXTRAS)
+    assert {name: tests[name] for name in learners} == learners
+    assert {"pytest", "onnxruntime", "playwright"} <= set(tests) - set(learners)
 
 
 def test_the_lock_holds_what_builds_the_course():
@@ -142,11 +157,12 @@ def test_the_lock_holds_what_builds_the_course():
     assert all(version in Requirement(build).specifier for version in locked(LOCKS[0])["setuptools"][0])
 
 
-def test_the_documented_command_is_the_one_that_made_the_lock():
-    made_by = LOCKS[0].read_text().splitlines()[1].removeprefix("#").strip()
+@pytest.mark.parametrize("path", LOCKED_EXTRAS, ids=lambda path: path.stem)
+def test_the_documented_command_is_the_one_that_made_the_lock(path):
+    made_by = path.read_text().splitlines()[1].removeprefix("#").strip()
     assert made_by.startswith("uv pip compile ")
     assert made_by in CONTRIBUTING
-    assert all(f"--extra {extra}" in made_by for extra in LOCKED_EXTRAS)
+    assert tuple(re.findall(r"--extra (\w+)", made_by)) == LOCKED_EXTRAS[path]
 
 
 def run_uv(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
@@ -156,17 +172,84 @@ def run_uv(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
-def test_the_floors_resolve_with_what_colab_ships(tmp_path, resolution):
+def test_the_course_fits_beside_what_colab_ships(tmp_path, resolution):
     (tmp_path / "colab.txt").write_text("".join(f"{name}=={version}\n" for name, version in COLAB.items()))
-    command = ["pip", "compile", ROOT / "pyproject.toml", "--extra", "hub", "--constraints", "colab.txt", "--quiet"]
-    tried = run_uv(*map(str, command), "--python-version", COLAB_PYTHON, "--resolution", resolution, folder=tmp_path)
-    if start.has_sign(tried.stderr, start.OFFLINE):
+    command = ["pip", "compile", str(ROOT / "pyproject.toml"), "--constraints", "colab.txt", "--quiet"]
+    tried = run_uv(*command, "--python-version", COLAB_PYTHON, "--resolution", resolution, folder=tmp_path)
+    if installer.has_sign(tried.stderr, installer.OFFLINE):
         pytest.skip("resolving needs a network, and there is none")
     assert tried.returncode == 0, tried.stderr
     found = dict(line.split("==") for line in tried.stdout.splitlines() if re.match(r"[\w.-]+==", line))
-    assert {name: found[name] for name in ("torch", "transformers", "ipywidgets")} == {
-        name: COLAB[name] for name in ("torch", "transformers", "ipywidgets")
+    both = set(found) & set(COLAB)
+    assert {"torch", "transformers", "accelerate", "datasets", "ipywidgets"} <= both
+    assert {name: found[name] for name in both} == {name: COLAB[name] for name in both}
+    assert "protobuf" not in found, "it would have to stay at Colab's version, whatever the next release asks for"
+
+
+FLOOR_TESTS = [
+    name for name in ("test_training", "test_pretrained", "test_device") if (ROOT / "tests" / f"{name}.py").exists()
+]
+
+
+@pytest.mark.slow
+@pytest.mark.floors
+def test_the_floors_are_installed_and_run(tmp_path):
+    """Takes 3 GB and many minutes: pytest -m floors."""
+    environment = tmp_path / "environment"
+    python = start.venv_program("python", environment)
+    base = start.find_python((COLAB_PYTHON,)) or sys.executable
+    lowest = ["--resolution", "lowest-direct", "-r", str(ROOT / "pyproject.toml"), "pytest==9.0.0"]
+    for command in (["venv", "--python", base, str(environment)], ["pip", "install", "--python", python, *lowest]):
+        made = run_uv(*command, folder=tmp_path)
+        assert made.returncode == 0, made.stderr
+    versions = run_uv("pip", "list", "--python", python, "--format=freeze", folder=tmp_path).stdout.splitlines()
+    installed = dict(line.split("==") for line in versions)
+    assert {name: installed[name] for name in declared() if name in COLAB} == {
+        name: COLAB[name] for name in declared() if name in COLAB
     }
+    files = [f"tests/{name}.py" for name in FLOOR_TESTS]
+    run = [python, "-m", "pytest", "-q", "--disable-warnings", "-p", "no:cacheprovider", *files]
+    ran = subprocess.run(run, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
+
+
+# --- the first cell of every notebook, on Colab
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no Colab on Windows")
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_the_first_cell_changes_no_package_that_is_there(tmp_path, version):
+    """For real: a course that asks for release 2 of a package is installed where that is there, and only there."""
+    there, _ = (make_wheel(tmp_path, "there", release) for release in (version, "9.0"))
+    course = make_wheel(tmp_path, "course_utils", requires=("there>=2", "more"))
+    make_wheel(tmp_path, "more")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "runtime"], check=True)
+    python = tmp_path / "runtime" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-index", there], check=True)
+    cell = notebooks.SETUP.format(repository="").replace("fine-tuning-course @ git+", f"course_utils @ {course.as_uri()}")
+    without_index = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    without_index |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    ran = subprocess.run([python, "-c", cell], capture_output=True, text=True, cwd=tmp_path / "runtime", env=without_index)
+    listed = subprocess.run([python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True).stdout
+    assert ran.returncode == 0 and f"there=={version}" in listed, ran.stdout + ran.stderr
+    if version == "2.0":
+        assert ran.stdout == "\n" and "more==1.0" in listed and "course" in listed
+    else:
+        assert ran.stdout.splitlines()[-1] == "The course does not fit beside what is installed here."
+        assert "conflicting dependencies" in ran.stdout, "pip says why"
+        assert "course" not in listed and "more" not in listed, "it is not half installed"
+
+
+def test_the_first_cell_is_short_and_does_nothing_where_the_course_is(monkeypatch):
+    cell = notebooks.SETUP.format(repository=PROJECT["urls"]["Repository"])
+    assert len(cell.splitlines()) <= 15 and f"git+{PROJECT['urls']['Repository']}" in cell
+    for name in ("run", "Popen", "getoutput"):
+        monkeypatch.setattr(subprocess, name, lambda *_, **__: pytest.fail("nothing is to be run"))
+    exec(cell, {})
+
+
+# --- what the wheel holds
 
 
 @pytest.mark.slow

@@ -144,3 +144,42 @@ def test_a_cell_that_fails_fails_the_build_and_nothing_is_kept(course):
     with pytest.raises(Exception, match=r"unknown_name"):
         tool.build(["01"])
     assert not kept(course).exists()
+
+
+EXERCISE = """
+# %% tags=["exercise"]
+def accuracy(predictions, labels):
+    return 1
+
+# %% tags=["check"]
+checks.check("00.1", accuracy)
+
+# %% tags=["solution"]
+def accuracy(predictions, labels):
+    return 2
+
+# %% tags=["check"]
+checks.check("00.1", accuracy, mine=False)  # the same check, on the solution
+"""
+
+
+def test_stub_and_solution_are_written_from_the_definition(course):
+    script(course).write_text(SCRIPT + EXERCISE)
+    assert any("01_first.py differs from the definition of 00.1" in sentence for sentence in tool.differences())
+    write_pair(course)
+    assert tool.differences() == []
+    stub, _, solution, second = tool.read(script(course)).cells[-4:]
+    assert stub.source == "def accuracy(predictions, labels):\n    raise NotImplementedError"
+    assert solution.source.startswith("# @title Solution\ndef accuracy(predictions, labels):\n    return sum(")
+    assert second.source.endswith("# the same check, on the solution")  # other cells stay as they are written
+    written = script(course).read_text()
+    assert stub.source in written and solution.source in written
+    script(course).write_text(written.replace("return sum(", "return 1 * sum("))
+    assert tool.differences()[0].startswith("01_first.py differs from the definition of 00.1: ")
+
+
+@pytest.mark.parametrize("check", ['checks.check("00.9", accuracy)', 'checks.check("77.1", accuracy)', "accuracy"])
+def test_a_stub_whose_exercise_is_not_defined_is_refused(course, check):
+    script(course).write_text(SCRIPT + EXERCISE.replace('checks.check("00.1", accuracy)', check))
+    with pytest.raises(ValueError, match="the check of a defined exercise"):
+        tool.read(script(course))

@@ -2,15 +2,15 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbclient
 import nbformat
 import pytest
 from helpers import load
+
+from tools import torchtext_kernel as kernel
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,108 +29,126 @@ def start(tmp_path, monkeypatch):
         line = " ".join(command)
         module.ran.append(line)
         if "venv" in command:
-            python = Path(module.venv_program("python", module.KERNEL))
+            python = Path(module.venv_program("python", kernel.KERNEL))
             python.parent.mkdir(parents=True)
             python.symlink_to(sys.executable)
         return next(((1, output) for key, output in module.fails.items() if key in line), (0, ""))
 
-    def run(command, **options):
+    def ask(command):
         if command[-1] == "--version":
-            return SimpleNamespace(returncode=0 if module.uv else 1)
-        if command[-1] == "import torchtext":
-            return SimpleNamespace(returncode=int("import" in module.fails), stderr=module.fails.get("import", ""))
-        return subprocess.run(command, **options)
+            return 0 if module.uv else 1, ""
+        assert command[-1] == "import torchtext"
+        return int("import" in module.fails), module.fails.get("import", "")
 
     monkeypatch.setattr(module, "attempt", attempt)
-    monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=run))
-    monkeypatch.setattr(module, "check_folder", lambda *_: None)
-    monkeypatch.setattr(module, "check_torchtext_machine", lambda *_: None)
+    monkeypatch.setattr(module, "ask", ask)
+    monkeypatch.setattr(kernel, "start", module)
+    monkeypatch.setattr(kernel, "KERNEL", str(folder / ".kernels" / "torchtext"))
+    monkeypatch.setattr(kernel, "STAMP", str(folder / ".kernels" / "torchtext" / "installed-from"))
+    monkeypatch.setattr(kernel, "FILES", str(folder / "kernels" / "torchtext"))
+    monkeypatch.setattr(kernel, "LOCK", str(folder / "kernels" / "torchtext" / "requirements.lock"))
+    monkeypatch.setattr(kernel.installer, "folder_problem", lambda *_: None)
+    monkeypatch.setattr(kernel.sys, "platform", "linux")
+    monkeypatch.setattr(kernel.platform, "machine", lambda: "x86_64")
     return module
 
 
 def test_it_makes_an_environment_from_the_lock_and_registers_the_kernel(start):
-    start.set_up_torchtext()
+    kernel.set_up()
     made, from_lock, course = start.ran
-    assert f"uv venv --python {sys.executable if sys.version_info < (3, 13) else ''}" in made
+    assert f"uv venv --python {sys._base_executable if sys.version_info < (3, 13) else ''}" in made
     assert "--require-hashes" in from_lock and from_lock.endswith("requirements.lock")
     assert "--no-deps --no-build-isolation -e" in course
     spec = json.loads(Path(start.VENV, "share/jupyter/kernels/torchtext/kernel.json").read_text(encoding="utf-8"))
     assert spec["argv"] == [
-        start.venv_program("python", start.KERNEL), "-m", "ipykernel_launcher", "-f", "{connection_file}"
+        start.venv_program("python", kernel.KERNEL), "-m", "ipykernel_launcher", "-f", "{connection_file}"
     ]  # fmt: skip
 
 
 def test_what_is_there_is_kept_but_registered_again(start):
-    start.set_up_torchtext()
+    kernel.set_up()
     shutil.rmtree(start.VENV)  # made anew by `start.py`, say
     start.ran.clear()
-    start.set_up_torchtext()
+    kernel.set_up()
     assert start.ran == []
     assert Path(start.VENV, "share/jupyter/kernels/torchtext/kernel.json").exists()
 
 
-def test_a_new_main_environment_finds_the_kernel_again(start, monkeypatch):
-    for step in ("make_environment", "install_packages", "install_course", "write_stamp"):
-        monkeypatch.setattr(start, step, lambda *_: None)
+def test_a_new_main_environment_finds_the_kernel_again(start):
     description = Path(start.VENV, "share/jupyter/kernels/torchtext/kernel.json")
-    start.set_up()
-    assert not description.exists()
-    start.set_up_torchtext()
+    kernel.main(["--register"])
+    assert not description.exists() and start.ran == []
+    kernel.set_up()
     shutil.rmtree(start.VENV)
-    start.set_up()
-    assert description.exists()
+    start.ran.clear()
+    kernel.main(["--register"])
+    assert description.exists() and start.ran == []
+
+
+def test_a_remark_in_the_lock_changes_nothing(start):
+    kernel.set_up()
+    start.ran.clear()
+    with open(kernel.LOCK, "a") as lock:
+        lock.write("\n# another remark\n")
+    kernel.set_up()
+    assert start.ran == []
 
 
 @pytest.mark.parametrize("change", ["lock", "moved", "half made", "python gone"])
 def test_what_is_out_of_date_is_made_anew(start, monkeypatch, change):
-    start.set_up_torchtext()
+    kernel.set_up()
     start.ran.clear()
     if change == "lock":
-        with open(Path(start.KERNEL_FILES, "requirements.lock"), "a") as lock:
-            lock.write("# another\n")
+        with open(kernel.LOCK, "a") as lock:
+            lock.write("another==1.0\n")
     elif change == "moved":
         monkeypatch.setattr(start, "HERE", "/elsewhere")
     elif change == "half made":
-        Path(start.KERNEL, "installed-from").unlink()
+        Path(kernel.KERNEL, "installed-from").unlink()
     else:
-        Path(start.venv_program("python", start.KERNEL)).unlink()
-    start.set_up_torchtext()
+        Path(start.venv_program("python", kernel.KERNEL)).unlink()
+    kernel.set_up()
     assert len(start.ran) == 3
 
 
 def test_without_uv_it_takes_pip(start):
     start.uv = False
-    start.set_up_torchtext()
+    kernel.set_up()
     assert "-m venv" in start.ran[0] and "-m pip install --require-hashes" in start.ran[1]
 
 
 def test_with_python_3_13_alone_it_says_what_to_install(start, monkeypatch):
     start.uv = False
-    monkeypatch.setattr(start, "python_for_torchtext", lambda uv: "3.12" if uv else None)
+    monkeypatch.setattr(kernel, "python_for_torchtext", lambda uv: "3.12" if uv else None)
     with pytest.raises(SystemExit, match=r"needs Python 3\.11 or 3\.12(?s:.*)install Python 3\.12") as left:
-        start.set_up_torchtext()
+        kernel.set_up()
     assert "None" not in str(left.value) and not start.ran
     start.uv, start.fails = True, {"venv --python 3.12": "no network"}  # uv cannot bring one either
     with pytest.raises(SystemExit, match=r"needs Python 3\.11 or 3\.12"):
-        start.set_up_torchtext()
+        kernel.set_up()
 
 
 def test_a_failed_install_names_its_own_folder_and_action(start):
     start.fails = {"--require-hashes": "error: dns error"}
     with pytest.raises(SystemExit, match=r"start\.py torchtext"):
-        start.set_up_torchtext()
+        kernel.set_up()
     start.fails = {"--require-hashes": "something odd"}
-    with pytest.raises(SystemExit, match=r"delete \.kernels"):
-        start.set_up_torchtext()
+    with pytest.raises(SystemExit, match="Installing failed: something odd"):
+        kernel.set_up()
     start.fails = {"import": "Illegal instruction"}
     with pytest.raises(SystemExit, match="does not load: Illegal instruction"):
-        start.set_up_torchtext()
-    assert not Path(start.KERNEL, "installed-from").exists()
+        kernel.set_up()
+    assert not Path(kernel.KERNEL, "installed-from").exists()
 
 
-def test_this_python_comes_first_if_it_fits(start):
-    if sys.version_info < (3, 13):
-        assert Path(start.python_for_torchtext(True)).samefile(sys.executable)
+@pytest.mark.parametrize("found", [None, "/a/python3.12"])
+@pytest.mark.parametrize("uv", [False, True])
+def test_this_python_comes_first_if_it_fits_then_another_then_uv(start, monkeypatch, found, uv):
+    monkeypatch.setattr(start, "find_python", lambda versions: found if versions == ("3.12", "3.11") else None)
+    monkeypatch.setattr(kernel.sys, "version_info", (3, 11, 7))
+    assert kernel.python_for_torchtext(uv) == sys._base_executable
+    monkeypatch.setattr(kernel.sys, "version_info", (3, 13, 0))
+    assert kernel.python_for_torchtext(uv) == (found or ("3.12" if uv else None))
 
 
 @pytest.mark.parametrize(
@@ -145,12 +163,11 @@ def test_this_python_comes_first_if_it_fits(start):
     ],
 )
 def test_machines_without_a_release_are_told(system, machine, there):
-    start = load("start_as_it_is", ROOT / "start.py")
     if there:
-        start.check_torchtext_machine(system, machine)
+        kernel.check_machine(system, machine)
     else:
         with pytest.raises(SystemExit, match=f"not for {system} on {machine}"):
-            start.check_torchtext_machine(system, machine)
+            kernel.check_machine(system, machine)
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from pathlib import Path
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-import start  # what installs from a bundle says what it is made for
+from tools import installer  # what installs from a bundle says what it is made for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -78,7 +78,7 @@ class Target:
 
 def here() -> Target:
     """Return the kind of machine that this is."""
-    return Target(**start.this_machine())
+    return Target(**installer.this_machine())
 
 
 def wanted(lock: str, target: Target) -> dict[str, tuple[str, set[str]]]:
@@ -152,7 +152,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--system", choices=sorted(SYSTEMS), default=here().system)
     parser.add_argument("--machine", choices=("x86_64", "arm64"), default=here().machine)
-    parser.add_argument("--python", choices=("3.11", "3.12", "3.13"), default=here().python)
+    parser.add_argument("--python", choices=("3.11", "3.12", "3.13", "3.14"), default=here().python)
     options = parser.parse_args(arguments)
     target, folder = Target(options.system, options.machine, options.python), options.folder.resolve()
     if target != here() and (target.system, target.machine) not in PLATFORMS:

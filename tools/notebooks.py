@@ -5,7 +5,8 @@
     python -m tools.notebooks check           say whether each pair holds the same sources
     python -m tools.notebooks badges          write the Colab badge and first cell of every notebook
 
-The address in badges comes from one setting: `[project.urls] Repository` in pyproject.toml.
+Stub and solution cells are written from the exercises' definitions, `course_utils/exercises/nbNN.py`; `check` names those
+that differ. The address in badges comes from one setting: `[project.urls] Repository` in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ import nbformat
 import psutil
 from nbclient import NotebookClient
 
+from tools.exercise_cells import defined_cells
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "notebooks" / "py"
 RESULTS = ROOT / "bench" / "results"
@@ -34,14 +37,15 @@ KERNELS = {
     "python3": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "torchtext": {"display_name": "torchtext 0.18 (torch 2.3.1)", "language": "python", "name": "torchtext"},
 }
-SETUP = """# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+SETUP = """# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+{repository}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)"""
+    pip, course = f"{{sys.executable}} -m pip", "fine-tuning-course @ git+{repository}"
+    print(subprocess.getoutput(f"{{pip}} list --format=freeze | {{pip}} install --quiet --constraint /dev/stdin '{{course}}'\
+ || echo The course does not fit beside what is installed here."))"""
 BADGE = (
     "[![Open in Colab](../docs/images/colab.svg)]"
     "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"
@@ -77,8 +81,10 @@ def with_badge(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookN
 
 
 def read(script: Path) -> nbformat.NotebookNode:
-    """Return the notebook of a percent script, with stable cell ids and the kernel that its header names."""
+    """Return the notebook of a percent script, with the cells that are generated, stable ids and its header's kernel."""
     notebook = with_badge(jupytext.read(script, fmt="py:percent"), script.stem)
+    for cell, _, source in defined_cells(notebook):
+        cell.source = source
     kernel = KERNELS[notebook.metadata.get("kernelspec", KERNELS["python3"])["name"]]
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for number, cell in enumerate(notebook.cells):
@@ -205,9 +211,13 @@ def prose(chosen: list[str]) -> None:
 
 
 def differences() -> list[str]:
-    """Return one sentence for each notebook whose cells differ from its percent script."""
+    """Return a sentence for each notebook that differs from its percent script, and each script from its exercises."""
     found = []
     for script in scripts([]):
+        defined = defined_cells(jupytext.read(script, fmt="py:percent"))
+        if changed := sorted({name for cell, name, source in defined if cell.source != source}):
+            command = f"python -m tools.notebooks build {script.stem[:2]}"
+            found.append(f"{script.name} differs from the definition of {', '.join(changed)}: {command}")
         target = ROOT / "notebooks" / f"{script.stem}.ipynb"
         if not target.exists():
             found.append(f"{target.name} is missing: python -m tools.notebooks build {script.stem[:2]}")

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from .. import descent
 from .definition import Case, Exercise, Mistake
 
 LOG3 = np.log(3)  # sigmoid(log 3) = 3/4
@@ -30,11 +31,129 @@ def descends_on_the_mean_gradient(start, learning_rate, num_steps):
     return w
 
 
+# The solutions.
+def my_gradient(w, X, y):
+    probabilities = descent.sigmoid(X @ w)  # (n,)
+    return X.T @ (probabilities - y) / len(y)
+
+
+def momentum_step(w, v, g, learning_rate, momentum):
+    v = momentum * v + g
+    return w - learning_rate * v, v
+
+
+def bare_descent(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        loss = 0.5 * (w**2).sum()
+        loss.backward()
+        with torch.no_grad():
+            w -= learning_rate * w.grad
+        w.grad.zero_()  # this line was missing
+    return w.detach()
+
+
+# Other answers, right and wrong, that test the checks.
+def looped_gradient(w, X, y):
+    total = [0.0] * len(w)
+    for row, label in zip(X, y, strict=True):
+        probability = 1 / (1 + np.exp(-sum(a * b for a, b in zip(row, w, strict=True))))
+        for j, value in enumerate(row):
+            total[j] += (probability - label) * value
+    return [part / len(y) for part in total]
+
+
+def autograd_gradient(w, X, y):
+    parameters = torch.tensor(w, requires_grad=True)
+    logits = torch.tensor(X) @ parameters
+    torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.tensor(y)).backward()
+    return parameters.grad
+
+
+def in_place_gradient(w, X, y):
+    X *= (1 / (1 + np.exp(-X @ w)) - y)[:, None]
+    return X.mean(axis=0)
+
+
+def in_place_momentum(w, v, g, learning_rate, momentum):
+    v *= momentum
+    v += g
+    w -= learning_rate * v
+    return w, v
+
+
+def reset_after(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        (0.5 * (w**2).sum()).backward()
+        with torch.no_grad():
+            w -= learning_rate * w.grad
+        w.grad.zero_()
+    return w.detach()
+
+
+def reset_before(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        w.grad = None
+        (0.5 * (w**2).sum()).backward()
+        w.data -= learning_rate * w.grad
+    return w
+
+
+def asked_anew(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        (gradient,) = torch.autograd.grad(0.5 * (w**2).sum(), w)
+        w = (w - learning_rate * gradient).detach().requires_grad_()
+    return w
+
+
+def reset_between(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        (0.5 * (w**2).sum()).backward()
+        w.grad.zero_()
+        with torch.no_grad():
+            w -= learning_rate * w.grad
+    return w.detach()
+
+
+def reset_once(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    if w.grad is not None:
+        w.grad.zero_()
+    for _ in range(num_steps):
+        (0.5 * (w**2).sum()).backward()
+        with torch.no_grad():
+            w -= learning_rate * w.grad
+    return w.detach()
+
+
+def averaged(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for step in range(num_steps):
+        (0.5 * (w**2).sum()).backward()
+        with torch.no_grad():
+            w -= learning_rate * w.grad / (step + 1)
+    return w.detach()
+
+
+def none_between(start, learning_rate, num_steps):
+    w = torch.tensor(start, requires_grad=True)
+    for _ in range(num_steps):
+        (0.5 * (w**2).sum()).backward()
+        w.grad = None
+        w.data -= learning_rate * w.grad
+    return w
+
+
 EXERCISES = [
     Exercise(
         id="01.1",
         kind="complete",
         title="the gradient of cross-entropy",
+        solution=my_gradient,
         cases=(
             Case(
                 "my_gradient(w=[0, 0], X=[[1, 2]], y=[1])",
@@ -95,11 +214,26 @@ EXERCISES = [
             "X.T @ (probabilities - y) / n, where probabilities = descent.sigmoid(X @ w).",
         ),
         after="Error times input, averaged: the same formula trains the last layer of BERT.",
+        right=(
+            looped_gradient,
+            autograd_gradient,
+            in_place_gradient,
+        ),
+        wrong=(
+            (lambda w, X, y: (sigmoid(X @ w) - y) @ X, "their mean, so divide by n"),
+            (lambda w, X, y: np.mean(X * (y - sigmoid(X @ w))[:, None], axis=0), "the sign is wrong"),
+            (lambda w, X, y: (X @ w - y) @ X / len(X), "The sigmoid is missing"),
+            (lambda w, X, y: 2 * np.mean(X * (sigmoid(X @ w) - y)[:, None], axis=0), "a factor 2"),
+            (lambda w, X, y: X.T @ ((sigmoid(X @ w) - y) * sigmoid(X @ w) * sigmoid(-X @ w)) / len(y), "p (1 - p)"),
+            (lambda w, X, y: [sigmoid(row @ w) - label for row, label in zip(X, y, strict=True)], "one for each example"),
+            (lambda w, X, y: X @ (sigmoid(X @ w) - y), "raises ValueError"),
+        ),
     ),
     Exercise(
         id="01.2",
         kind="predict",
         title="a learning rate ten times as large",
+        solution="after_three_steps = (1 - 10 * 0.5) ** 3",
         expected=-64.0,
         mistakes=(
             Mistake(
@@ -118,11 +252,24 @@ EXERCISES = [
             "the factor is -4, three times.",
         ),
         after="Above the limit the distance grows with every step, and the sign changes: that is the rising curve in the figure.",
+        right=(
+            -64,
+            -64.0,
+            np.float64(-64),
+            torch.tensor(-64.0),
+        ),
+        wrong=(
+            (64, "Look at the sign"),
+            (0.125, "for learning rate 0.05"),
+            (-4, "Two more follow"),
+            (-12, "the same step three times"),
+        ),
     ),
     Exercise(
         id="01.3",
         kind="choice",
         title="why 0.21 rises and 0.19 falls",
+        solution='why_they_part = "c"',
         question="Two learning rates are nearly equal, but one path converges while the other diverges. Why?",
         expected="c",
         options={
@@ -150,6 +297,7 @@ EXERCISES = [
         id="01.4",
         kind="complete",
         title="one step with momentum",
+        solution=momentum_step,
         cases=(
             Case(
                 "momentum_step(w=[1], v=[0], g=[2], learning_rate=0.1, momentum=0.9)",
@@ -207,11 +355,45 @@ EXERCISES = [
             "v = momentum * v + g, then w = w - learning_rate * v, then return w, v.",
         ),
         after="With momentum 0 this is gradient descent again.",
+        right=(
+            in_place_momentum,
+            lambda w, v, g, learning_rate, momentum: [
+                w - learning_rate * (momentum * v + g),
+                list(momentum * v + g),
+            ],
+        ),
+        wrong=(
+            (lambda w, v, g, learning_rate, momentum: [w - learning_rate * v, g + v * momentum], "the old velocity"),
+            (
+                lambda w, v, g, learning_rate, momentum: (
+                    w - learning_rate * (v + (1 - momentum) * (g - v)),
+                    v + (1 - momentum) * (g - v),
+                ),
+                "a running mean",
+            ),
+            (
+                lambda w, v, g, learning_rate, momentum: (w + learning_rate * (g + momentum * v), momentum * v + g),
+                "up the slope",
+            ),
+            (
+                lambda w, v, g, learning_rate, momentum: (w - learning_rate * (g + momentum * v), v),
+                "the old velocity is returned",
+            ),
+            (
+                lambda w, v, g, learning_rate, momentum: (
+                    w - (momentum * v + learning_rate * g),
+                    momentum * v + learning_rate * g,
+                ),
+                "is inside the velocity",
+            ),
+            (lambda w, v, g, learning_rate, momentum: w - learning_rate * (g + momentum * v), "return w, v"),
+        ),
     ),
     Exercise(
         id="01.5",
         kind="debug",
         title="a loop that swings",
+        solution=bare_descent,
         given=descends_without_reset,
         cases=(
             Case("bare_descent([1.0], learning_rate=0.5, num_steps=1)", ([1.0], 0.5, 1), [0.5]),
@@ -239,6 +421,21 @@ EXERCISES = [
             "after the step, w.grad.zero_() (or w.grad = None).",
         ),
         after="The optimiser's zero_grad does this for all parameters at once.",
+        right=(
+            reset_after,
+            reset_before,
+            asked_anew,
+        ),
+        wrong=(
+            (reset_between, "nothing moves"),
+            (averaged, "only averaged"),
+            (reset_once, "as it was given"),
+            (none_between, "raises TypeError"),
+            (
+                lambda start, learning_rate, num_steps: reset_after(start, learning_rate / 2, num_steps),
+                "the learning rate was halved",
+            ),
+        ),
     ),
     Exercise(
         id="01.q1",

@@ -1,5 +1,11 @@
 """Exercises of notebook 02, text to tensors."""
 
+import itertools
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
 from .definition import Case, Exercise, Mistake
 
 
@@ -15,8 +21,8 @@ def padded(texts, *, mark=1, fill=0, left=False, length=None):
 
 
 def cuts_through_films(films, test_size):
-    rows = list(range(len(films)))
-    return rows[:-test_size], rows[-test_size:]
+    every_row = list(range(len(films)))
+    return every_row[:-test_size], every_row[-test_size:]
 
 
 def drops_the_film(films, test_size):
@@ -38,11 +44,83 @@ def looks_at_neighbours_only(films, test_size):
     return rows[:cut], rows[cut:]
 
 
+# The solutions.
+def my_batch(texts):
+    longest = max(len(text) for text in texts)
+    padded_ids = [[*text, *[0] * (longest - len(text))] for text in texts]
+    real_places = [[1] * len(text) + [0] * (longest - len(text)) for text in texts]
+    return padded_ids, real_places
+
+
+def split_by_film(films, test_size):
+    held_out = set(films[-test_size:])
+    every_row = range(len(films))
+    train_rows = [row for row in every_row if films[row] not in held_out]
+    return train_rows, [row for row in every_row if films[row] in held_out]
+
+
+# Other answers, right and wrong, that test the checks.
+def filled_by_numpy(texts):
+    ids = np.zeros((len(texts), max(map(len, texts))), dtype=int)
+    mask = np.zeros_like(ids)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = text
+        mask[row, : len(text)] = 1
+    return ids, mask
+
+
+def filled_by_torch(texts):
+    ids = pad_sequence([torch.tensor(text, dtype=torch.long) for text in texts], batch_first=True)
+    lengths = torch.tensor([len(text) for text in texts])
+    return ids, torch.arange(ids.shape[1])[None] < lengths[:, None]
+
+
+def filled_in_place(texts):
+    mask = [[1] * len(text) for text in texts]
+    longest = max(map(len, texts))
+    for text, row in zip(texts, mask, strict=True):
+        while len(text) < longest:
+            text.append(0)
+            row.append(0)
+    return texts, mask
+
+
+def fixed_length(texts):
+    return [text + [0] * (8 - len(text)) for text in texts], [[1] * len(text) + [0] * (8 - len(text)) for text in texts]
+
+
+def by_set(films, test_size):
+    held = set(films[-test_size:])
+    rows = range(len(films))
+    return [row for row in rows if films[row] not in held], [row for row in rows if films[row] in held]
+
+
+def by_numpy(films, test_size):
+    names = np.array(films)
+    held = np.isin(names, names[len(names) - test_size :])
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def neighbours_only(films, test_size):
+    groups = [list(group) for _, group in itertools.groupby(range(len(films)), key=lambda row: films[row])]
+    test: list = []
+    while len(test) < test_size:
+        test = groups.pop() + test
+    return [row for group in groups for row in group], test
+
+
+def moves_to_training(films, test_size):
+    cut = len(films) - test_size
+    back = [row for row in range(cut, len(films)) if films[row] in films[:cut]]
+    return [*range(cut), *back], [row for row in range(cut, len(films)) if row not in back]
+
+
 EXERCISES = [
     Exercise(
         id="02.1",
         kind="complete",
         title="a padded batch with its mask",
+        solution=my_batch,
         cases=(
             Case("my_batch([[5, 6, 7], [8]])", ([[5, 6, 7], [8]],), [[[5, 6, 7], [8, 0, 0]], [[1, 1, 1], [1, 0, 0]]]),
             Case("my_batch([[4]])", ([[4]],), [[[4]], [[1]]]),
@@ -86,11 +164,32 @@ EXERCISES = [
             "ids + [0] * (T - len(ids)) for the ids, [1] * len(ids) + [0] * (T - len(ids)) for the mask.",
         ),
         after="A mask made from the lengths is right even where id 0 is a word.",
+        right=(
+            filled_by_numpy,
+            filled_by_torch,
+            filled_in_place,
+        ),
+        wrong=(
+            (lambda texts: (filled_by_numpy(texts)[0], 1 - filled_by_numpy(texts)[1]), "the mask is inverted"),
+            (
+                lambda texts: [[row[::-1] for row in part] for part in filled_by_numpy([text[::-1] for text in texts])],
+                "on the left",
+            ),
+            (lambda texts: (filled_by_numpy(texts)[0], np.ones_like(filled_by_numpy(texts)[0])), "1 everywhere"),
+            (lambda texts: filled_by_torch(texts)[0], "only the ids"),
+            (
+                lambda texts: ([t[: min(map(len, texts))] for t in texts], [[1] * min(map(len, texts))] * len(texts)),
+                "truncated",
+            ),
+            (fixed_length, "should give"),
+            (lambda texts: torch.tensor(texts), "raises ValueError"),
+        ),
     ),
     Exercise(
         id="02.2",
         kind="predict",
         title="the padding of two batches",
+        solution="padding_shares = ((8 + 2) / (18 + 8), (1 + 5) / (4 + 18))",
         expected=(10 / 26, 6 / 22),
         tolerance=0.02,
         mistakes=(
@@ -118,11 +217,25 @@ EXERCISES = [
             "26 positions for 16 tokens, and 22 positions for 16 tokens.",
         ),
         after="Four texts gain little; with thousands to choose from, neighbours in a sorted list are nearly equal in length.",
+        right=(
+            (0.385, 0.273),
+            [10 / 26, 6 / 22],
+            (0.38, 0.27),
+        ),
+        wrong=(
+            ((0.347, 0.264), "means of two shares"),
+            ((0.625, 0.375), "by the real tokens"),
+            ((0.556, 0.556), "longest text of all"),
+            ((0.273, 0.385), "in the wrong order"),
+            ((0.615, 0.727), "shares of real tokens"),
+            (0.385, "is not it"),
+        ),
     ),
     Exercise(
         id="02.3",
         kind="debug",
         title="a split that leaks films",
+        solution=split_by_film,
         given=cuts_through_films,
         cases=(
             Case("split_by_film(['A', 'A', 'B', 'B', 'C'], test_size=1)", (list("AABBC"), 1), [[0, 1, 2, 3], [4]]),
@@ -150,11 +263,29 @@ EXERCISES = [
             "held = set(films[-test_size:]); test the rows whose film is in held, train on the others.",
         ),
         after="Replace film by patient, customer or author, and you have the split that most data need (a grouped split).",
+        right=(
+            by_set,
+            by_numpy,
+        ),
+        wrong=(
+            (lambda films, size: ([*range(len(films) - size)], [*range(len(films) - size, len(films))]), "as it was given"),
+            (
+                lambda films, size: (
+                    [r for r in range(len(films) - size) if films[r] not in films[-size:]],
+                    [*range(len(films) - size, len(films))],
+                ),
+                "reviews are lost",
+            ),
+            (moves_to_training, "went to training"),
+            (neighbours_only, "A film may appear again"),
+            (lambda films, size: (by_set(films, size)[1], by_set(films, size)[0]), "should give"),
+        ),
     ),
     Exercise(
         id="02.4",
         kind="choice",
         title="what the names-only model knows",
+        solution='what_names_tell = "b"',
         question="The model sees nothing but rare names and still reaches about 0.66 under the random split. What has it learned?",
         expected="b",
         options={

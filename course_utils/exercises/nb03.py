@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.functional import cross_entropy
 
 from .definition import Case, Exercise, Mistake
 
@@ -11,7 +12,7 @@ LOG3 = float(np.log(3))  # softmax of (log 3, 0) is (3/4, 1/4)
 
 
 def softmax_before_the_loss(logits, labels):
-    return functional.cross_entropy(logits.softmax(dim=1), labels)
+    return cross_entropy(logits.softmax(dim=1), labels)
 
 
 def forgets_eval(model, inputs):
@@ -60,7 +61,11 @@ def answer_and_mode(result, arguments):
 
 
 def mean_of_means(batches):
-    return sum(sum(p == y for p, y in zip(*batch, strict=True)) / len(batch[0]) for batch in batches) / len(batches)
+    shares = []
+    for predictions, truths in batches:
+        hit = sum(p == y for p, y in zip(predictions, truths, strict=True))
+        shares.append(hit / len(truths))
+    return sum(shares) / len(shares)
 
 
 def right_in(batches):
@@ -80,11 +85,113 @@ PAIR = torch.tensor([[[1.0, 10.0], [3.0, 20.0], [9.0, 9.0], [9.0, 9.0]], [[2.0, 
 PAIR_MASK = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
 ALONE = torch.tensor([[[5.0], [7.0]]])
 
+
+# The solutions.
+def masked_mean(states, attention_mask):
+    weights = attention_mask[:, :, None]  # (B, T, 1)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def loss_of(logits, labels):
+    return cross_entropy(logits, labels)
+
+
+def ask(model, inputs):
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        outputs = model(inputs)
+    model.train(was_training)
+    return outputs
+
+
+def accuracy_of(batches):
+    hit = total = 0
+    for predictions, truths in batches:
+        hit += sum(p == y for p, y in zip(predictions, truths, strict=True))
+        total += len(truths)
+    return hit / total
+
+
+def last_state(states, attention_mask):
+    last_places = attention_mask.sum(dim=1) - 1  # (B,)
+    return states[torch.arange(len(states)), last_places]
+
+
+# Other answers, right and wrong, that test the checks.
+def looped_mean(states, attention_mask):
+    rows = []
+    for text, mask in zip(states, attention_mask, strict=True):
+        rows.append(text[mask.bool()].mean(dim=0).tolist())
+    return rows
+
+
+def in_place_mean(states, attention_mask):
+    states *= attention_mask.unsqueeze(2)
+    return states.sum(dim=1) / attention_mask.sum(dim=1, keepdim=True)
+
+
+def multiplied_mean(states, attention_mask):
+    weights = attention_mask.float() / attention_mask.float().sum(dim=1, keepdim=True)
+    return torch.einsum("bth,bt->bh", states, weights)
+
+
+def loss_by_hand(logits, labels):
+    logits, labels = logits.numpy().astype(float), labels.numpy()
+    return np.mean([np.log(np.exp(row).sum()) - row[label] for row, label in zip(logits, labels, strict=True)])
+
+
+def asks_politely(model, inputs):
+    before = model.training
+    model.eval()
+    with torch.inference_mode():
+        answer = model(inputs)
+    model.train(before)
+    return answer
+
+
+def asks_with_finally(model, inputs):
+    was_training = model.training
+    try:
+        return model.eval()(inputs)
+    finally:
+        if was_training:
+            model.train()
+
+
+def asks_often(model, inputs):
+    with torch.no_grad():
+        return sum(model(inputs) for _ in range(50)) / 50
+
+
+def counted(batches):
+    right = total = 0
+    for predictions, labels in batches:
+        right += int((np.array(predictions) == np.array(labels)).sum())
+        total += len(labels)
+    return right / total
+
+
+def weighted(batches):
+    shares = [np.mean(np.array(predictions) == np.array(labels)) for predictions, labels in batches]
+    return np.average(shares, weights=[len(labels) for _, labels in batches])
+
+
+def looped_last(states, attention_mask):
+    return torch.stack([text[int(mask.nonzero().max())] for text, mask in zip(states, attention_mask, strict=True)])
+
+
+def gathered_last(states, attention_mask):
+    places = (attention_mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, states.shape[2])
+    return states.gather(1, places).squeeze(1)
+
+
 EXERCISES = [
     Exercise(
         id="03.1",
         kind="complete",
         title="masked mean pooling",
+        solution=masked_mean,
         cases=(
             Case("masked_mean([[[1], [3], [100]]], mask [[1, 1, 0]])", (THREE, torch.tensor([[1, 1, 0]])), [[2.0]]),
             Case("masked_mean([[[5], [7]]], mask [[1, 1]])", (ALONE, torch.tensor([[1, 1]])), [[6.0]]),
@@ -124,11 +231,25 @@ EXERCISES = [
             "(states * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).",
         ),
         after="Sentence encoders such as the MiniLM of notebook 05 pool in exactly this way.",
+        right=(
+            looped_mean,
+            in_place_mean,
+            multiplied_mean,
+        ),
+        wrong=(
+            (lambda states, mask: states.sum(1) / states.shape[1], "the mask was not used"),
+            (lambda states, mask: torch.einsum("bth,bt->bh", states, mask.float()) / states.size(1), "not by T"),
+            (lambda states, mask: states.masked_fill(~mask.bool()[..., None], 0).sum(1), "this is the sum"),
+            (lambda states, mask: (states * mask[..., None]).sum(dim=1) / mask.sum(), "of the whole batch"),
+            (lambda states, mask: states.masked_fill(mask[..., None] == 0, -1e9).max(dim=1).values, "max pooling"),
+            (lambda states, mask: (states * mask).sum(1), "should give"),
+        ),
     ),
     Exercise(
         id="03.2",
         kind="debug",
         title="a loss that stops at 0.313",
+        solution=loss_of,
         given=softmax_before_the_loss,
         cases=(
             Case("loss_of([[0, 0]], labels [0])", (torch.zeros(1, 2), torch.tensor([0])), float(np.log(2))),
@@ -167,11 +288,29 @@ EXERCISES = [
             "cross_entropy(logits, labels), and nothing before it.",
         ),
         after="Use the softmax when you need probabilities, never before the loss.",
+        right=(
+            functional.cross_entropy,
+            loss_by_hand,
+            lambda logits, labels: functional.nll_loss(logits.log_softmax(dim=1), labels),
+            lambda logits, labels: functional.cross_entropy(logits.log_softmax(dim=1), labels).item(),
+        ),
+        wrong=(
+            (lambda logits, labels: functional.cross_entropy(functional.softmax(logits, dim=-1), labels), "as it was given"),
+            (
+                lambda logits, labels: -logits.softmax(1)[torch.arange(len(labels)), labels].mean(),
+                "The logarithm is missing",
+            ),
+            (lambda logits, labels: -logits[torch.arange(len(labels)), labels].mean(), "minus the logit"),
+            (lambda logits, labels: functional.cross_entropy(torch.sigmoid(logits), labels), "a sigmoid"),
+            (lambda logits, labels: functional.cross_entropy(logits, labels) * len(labels), "the sum over the batch"),
+            (lambda logits, labels: functional.cross_entropy(logits.argmax(dim=1), labels), "raises"),
+        ),
     ),
     Exercise(
         id="03.3",
         kind="debug",
         title="an answer that changes",
+        solution=ask,
         given=forgets_eval,
         cases=(
             Case(
@@ -209,11 +348,23 @@ EXERCISES = [
         ),
         after="training.evaluate does the same two things around its loop.",
         observe=answer_and_mode,
+        right=(
+            asks_politely,
+            asks_with_finally,
+        ),
+        wrong=(
+            (lambda model, inputs: model(inputs).detach(), "as it was given"),
+            (lambda model, inputs: model.eval()(inputs), "stays in evaluation mode"),
+            (lambda model, inputs: (model.eval()(inputs), model.train())[0], "always ends in training mode"),
+            (lambda model, inputs: model.train()(inputs), "should give"),
+            (asks_often, "should give"),
+        ),
     ),
     Exercise(
         id="03.4",
         kind="debug",
         title="an accuracy that depends on the batches",
+        solution=accuracy_of,
         given=mean_of_means,
         cases=(
             Case(
@@ -248,11 +399,27 @@ EXERCISES = [
             "add up the right answers of all batches, add up their sizes, and divide once at the end.",
         ),
         after="The same holds for the loss: training.evaluate weighs each batch by its examples.",
+        right=(
+            counted,
+            weighted,
+        ),
+        wrong=(
+            (lambda batches: np.mean([np.mean(np.equal(*batch)) for batch in batches]), "as it was given"),
+            (lambda batches: sum(np.sum(np.equal(*batch)) for batch in batches) / len(batches), "number of batches"),
+            (lambda batches: sum(np.sum(np.equal(*batch)) for batch in batches), "not their share"),
+            (lambda batches: 1 - counted(batches), "the error rate"),
+            (lambda batches: counted([b for b in batches if len(b[0]) == len(batches[0][0])]), "left out"),
+            (
+                lambda batches: counted(batches) * sum(len(b[0]) for b in batches) / len(batches) / len(batches[0][0]),
+                "as the first",
+            ),
+        ),
     ),
     Exercise(
         id="03.5",
         kind="debug",
         title="the state at the padding",
+        solution=last_state,
         given=reads_the_padding,
         cases=(
             Case("last_state([[[1], [3], [100]]], mask [[1, 1, 0]])", (THREE, torch.tensor([[1, 1, 0]])), [[3.0]]),
@@ -300,6 +467,18 @@ EXERCISES = [
             "states[torch.arange(len(states)), mask.sum(dim=1) - 1].",
         ),
         after="A single wrong line keeps a model at chance level: always test a text alone and in a batch.",
+        right=(
+            looped_last,
+            gathered_last,
+        ),
+        wrong=(
+            (lambda states, mask: states[:, states.shape[1] - 1], "as it was given"),
+            (lambda states, mask: states[torch.arange(len(states)), mask.sum(1)], "one position too far"),
+            (lambda states, mask: states[:, mask.sum(1).max() - 1], "the length of the longest"),
+            (lambda states, mask: (states * mask.unsqueeze(-1))[:, -1], "set to zero"),
+            (lambda states, mask: states[torch.arange(len(states)), mask.argmax(dim=1)], "the first word"),
+            (lambda states, mask: states.mean(dim=1), "should give"),
+        ),
     ),
     Exercise(
         id="03.q1",

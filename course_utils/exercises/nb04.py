@@ -3,7 +3,15 @@
 import math
 
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss, softplus
+from torch import nn
+from torch.nn.functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    log_softmax,
+    mse_loss,
+    softplus,
+)
 
 from .definition import Case, Exercise, Mistake
 
@@ -11,7 +19,7 @@ LOG3 = math.log(3)
 
 
 def competing_reviews(scores, labels):
-    return cross_entropy(scores.squeeze(1), labels.float())
+    return nn.functional.cross_entropy(scores.squeeze(1), labels.float())
 
 
 def reshaped(ids):
@@ -30,11 +38,54 @@ def batch_of(predictions, labels):
     return torch.tensor(predictions), torch.tensor(labels)
 
 
+# The solutions.
+def one_output_loss(scores, labels):
+    return nn.functional.binary_cross_entropy_with_logits(scores.squeeze(1), labels.float())
+
+
+def reviews_first(ids):
+    return ids.transpose(0, 1)
+
+
+def accuracy_over(batches):
+    right = sum((predictions == labels).sum().item() for predictions, labels in batches)
+    return right / sum(len(labels) for _, labels in batches)
+
+
+# Other answers, right and wrong, that test the checks.
+def loss_by_loop(scores, labels):
+    losses = [math.log(1 + math.exp(-z if y else z)) for (z,), y in zip(scores.tolist(), labels.tolist(), strict=True)]
+    return sum(losses) / len(losses)
+
+
+def columns_as_rows(ids):
+    return [[row[column] for row in ids.tolist()] for column in range(ids.shape[1])]
+
+
+def counted(batches):
+    right = total = 0
+    for predictions, labels in batches:
+        right += (predictions == labels).sum().item()
+        total += len(labels)
+    return right / total
+
+
+def mean_of_means(batches):
+    return torch.stack([(predictions == labels).float().mean() for predictions, labels in batches]).mean()
+
+
+def only_the_last(batches):
+    for predictions, labels in batches:
+        accuracy = (predictions == labels).float().mean()
+    return accuracy
+
+
 EXERCISES = [
     Exercise(
         id="04.1",
         kind="debug",
         title="one output for each review",
+        solution=one_output_loss,
         given=competing_reviews,
         cases=(
             Case("one_output_loss(scores=[[0]], labels=[1])", (torch.tensor([[0.0]]), torch.tensor([1])), 0.69315),
@@ -78,11 +129,29 @@ EXERCISES = [
             "torch.nn.functional.binary_cross_entropy_with_logits(scores.squeeze(1), labels.float()).",
         ),
         after="One output with a sigmoid and two with a softmax are equivalent models. Do not mix the two.",
+        right=(
+            lambda scores, labels: binary_cross_entropy_with_logits(scores.squeeze(1), labels.float()),
+            lambda scores, labels: binary_cross_entropy(scores.sigmoid(), labels[:, None].float()),
+            lambda scores, labels: cross_entropy(torch.cat([torch.zeros_like(scores), scores], dim=1), labels),
+            loss_by_loop,
+        ),
+        wrong=(
+            (lambda scores, labels: -(labels * log_softmax(scores[:, 0], 0)).sum(), "as it was given"),
+            (lambda scores, labels: cross_entropy(scores, labels), "should give"),
+            (lambda scores, labels: binary_cross_entropy_with_logits(scores, labels.float()), "raises ValueError"),
+            (
+                lambda scores, labels: binary_cross_entropy_with_logits(torch.sigmoid(scores[:, 0]), labels.float()),
+                "the sigmoid was applied twice",
+            ),
+            (lambda scores, labels: (torch.log1p(scores.exp()) - labels * scores).mean(), "each score was compared"),
+            (lambda scores, labels: (scores[:, 0].sigmoid() - labels).square().mean(), "the squared error"),
+        ),
     ),
     Exercise(
         id="04.2",
         kind="debug",
         title="time first, batch first",
+        solution=reviews_first,
         given=reshaped,
         cases=(
             Case(
@@ -107,11 +176,24 @@ EXERCISES = [
             "ids.T, or ids.transpose(0, 1).",
         ),
         after="The shapes were right from the start: only a decoded review shows that reshape mixed the words of all reviews.",
+        right=(
+            lambda ids: ids.T,
+            lambda ids: ids.permute(1, 0).contiguous(),
+            lambda ids: torch.stack(ids.unbind(dim=1)),
+            columns_as_rows,
+        ),
+        wrong=(
+            (lambda ids: ids.view(ids.size(1), -1), "as it was given"),
+            (lambda ids: ids, "the axes are not swapped"),
+            (lambda ids: ids.flip(0).T, "one of the axes runs backwards"),
+            (lambda ids: ids.T.reshape(-1), "joined into one row"),
+        ),
     ),
     Exercise(
         id="04.3",
         kind="complete",
         title="accuracy over unequal batches",
+        solution=accuracy_over,
         cases=(
             Case(
                 "accuracy_over([([1, 1, 0, 0], [1, 1, 0, 0]), ([1], [0])])",
@@ -149,11 +231,24 @@ EXERCISES = [
             "right += (predictions == labels).sum(), total += len(labels), and after the loop right / total.",
         ),
         after="The same is true for the loss: weight each batch by its size, or collect and average once.",
+        right=(
+            counted,
+            lambda batches: (torch.cat([p for p, _ in batches]) == torch.cat([y for _, y in batches])).float().mean(),
+            lambda batches: sum((p == y).sum() for p, y in batches) / sum(y.numel() for _, y in batches),
+        ),
+        wrong=(
+            (mean_of_means, "one review of a small batch counts as much"),
+            (only_the_last, "only the last batch"),
+            (lambda batches: sum((p == y).sum() for p, y in batches), "Divide by the number of reviews"),
+            (lambda batches: sum((p == y).sum() for p, y in batches) / len(batches), "divided by the number of batches"),
+            (lambda batches: 1.0, "should give 0.8"),
+        ),
     ),
     Exercise(
         id="04.4",
         kind="choice",
         title="worse, but above chance",
+        solution='my_explanation = "b"',
         question='In the figure "time first" is at chance level; "after padding" is above it, however much it loses. Why the difference?',
         expected="b",
         options={

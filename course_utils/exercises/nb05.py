@@ -22,11 +22,48 @@ def labels_or_overwritten(result, arguments):
     return "input_ids itself was overwritten" if bool((arguments[0] == -100).any()) else result
 
 
+# The solutions.
+def probability_of(logits, token_id):
+    powers = logits.exp()
+    return powers[token_id] / powers.sum()
+
+
+def labels_for(input_ids, chosen):
+    return input_ids.masked_fill(~chosen, -100)
+
+
+# Other answers, right and wrong, that test the checks.
+def probability_by_loop(logits, token_id):
+    largest = max(logits.tolist())
+    powers = [math.exp(value - largest) for value in logits.tolist()]
+    return powers[token_id] / sum(powers)
+
+
+def labels_by_loop(input_ids, chosen):
+    return [
+        [word if asked else -100 for word, asked in zip(row, places, strict=True)]
+        for row, places in zip(input_ids.tolist(), chosen.tolist(), strict=True)
+    ]
+
+
+def labels_filled_in(input_ids, chosen):
+    labels = torch.full_like(input_ids, -100)
+    labels[chosen] = input_ids[chosen]
+    return labels
+
+
+def labels_overwritten(input_ids, chosen):
+    labels = input_ids
+    labels[~chosen] = -100
+    return labels
+
+
 EXERCISES = [
     Exercise(
         id="05.1",
         kind="complete",
         title="the probability of a hidden word",
+        solution=probability_of,
         cases=(
             Case("probability_of(logits=[0, 0, 0, 0], token_id=2)", (torch.zeros(4), 2), 0.25),
             Case("probability_of(logits=[log 3, 0, 0], token_id=0)", (torch.tensor([LOG3, 0.0, 0.0]), 0), 0.6),
@@ -75,11 +112,29 @@ EXERCISES = [
             "logits.exp()[token_id] / logits.exp().sum(), or logits.softmax(dim=0)[token_id].",
         ),
         after="Minus its logarithm is what this position adds to the loss.",
+        right=(
+            lambda logits, token_id: logits.softmax(dim=0)[token_id],
+            lambda logits, token_id: logits[token_id].exp() / logits.exp().sum(),
+            lambda logits, token_id: torch.exp(
+                -torch.nn.functional.cross_entropy(logits[None], torch.tensor([token_id]))
+            ).item(),
+            probability_by_loop,
+        ),
+        wrong=(
+            (lambda logits, token_id: torch.sigmoid(logits)[token_id], "the sigmoid of one logit"),
+            (lambda logits, token_id: logits.log_softmax(dim=0)[token_id], "the logarithm of the probability"),
+            (lambda logits, token_id: logits.exp()[token_id].item(), "not yet divided by the sum"),
+            (lambda logits, token_id: torch.softmax(logits, 0), "all V probabilities"),
+            (lambda logits, token_id: logits[token_id] / sum(logits), "divided by the sum of the logits"),
+            (lambda logits, token_id: logits.argmax() == token_id, "should give 0.25"),
+            (lambda logits, token_id: logits.softmax(dim=1)[token_id], "raises IndexError"),
+        ),
     ),
     Exercise(
         id="05.2",
         kind="predict",
         title="who sees the future",
+        solution="my_places = (7, 10)  # (GPT, BERT)",
         expected=(7, 10),
         mistakes=(
             Mistake(
@@ -108,11 +163,23 @@ EXERCISES = [
             "in GPT the fourth position changes and all to its right; count them.",
         ),
         after="This is why GPT can generate one word after the other, and why BERT needs a mask.",
+        right=(
+            (7, 10),
+            [7, 10],
+            torch.tensor([7, 10]),
+        ),
+        wrong=(
+            ((6, 10), "The prediction at the changed position"),
+            ((4, 10), "Those are the positions to the left"),
+            ((10, 7), "swapped"),
+            (7, "is not it"),
+        ),
     ),
     Exercise(
         id="05.3",
         kind="choice",
         title="what the probe shows",
+        solution='my_reading = "c"',
         question="The probe reads some sentiment at layer 0, most at layers 4 and 5, less at the last. What can you conclude?",
         expected="c",
         options={
@@ -142,6 +209,7 @@ EXERCISES = [
         id="05.4",
         kind="debug",
         title="labels that forget -100",
+        solution=labels_for,
         given=labels_at_every_place,
         cases=(
             Case(
@@ -192,6 +260,19 @@ EXERCISES = [
             "input_ids.masked_fill(~chosen, -100) makes a new tensor.",
         ),
         after="With these labels cross_entropy(logits.flatten(0, 1), labels.flatten()) is the mean over the chosen positions.",
+        right=(
+            lambda input_ids, chosen: input_ids.masked_fill(~chosen, -100),
+            lambda input_ids, chosen: torch.where(chosen, input_ids, -100),
+            labels_filled_in,
+            labels_by_loop,
+        ),
+        wrong=(
+            (lambda input_ids, chosen: input_ids, "as it was given"),
+            (lambda input_ids, chosen: torch.where(chosen, -100, input_ids), "inverted"),
+            (lambda input_ids, chosen: input_ids * chosen, "0 is a token like any other"),
+            (labels_overwritten, "input_ids was changed in place"),
+            (lambda input_ids, chosen: torch.masked_select(input_ids, chosen), "without their positions"),
+        ),
     ),
     Exercise(
         id="05.q1",

@@ -3,6 +3,7 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy, nll_loss
 
@@ -29,7 +30,8 @@ def batch_of(*rows):
 
 
 def softmax_before_the_loss(logits, labels):
-    return cross_entropy(logits.softmax(dim=1), labels)
+    probabilities = logits.softmax(dim=1)
+    return torch.nn.functional.cross_entropy(probabilities, labels)
 
 
 def chosen_on_the_test_part(validation, test):
@@ -48,11 +50,105 @@ def fall(step, num_steps, warmup_steps):
     return (num_steps - step) / (num_steps - warmup_steps)
 
 
+# The solutions.
+def loss_of(logits, labels):
+    return torch.nn.functional.cross_entropy(logits, labels)
+
+
+def rate_at(step, num_steps, warmup_steps, peak):
+    if step < warmup_steps:
+        return peak * step / warmup_steps
+    return peak * (num_steps - step) / (num_steps - warmup_steps)
+
+
+def clipped(gradients, max_norm):
+    length = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    factor = 1.0 if length <= max_norm else max_norm / length
+    return [factor * gradient for gradient in gradients]
+
+
+def accuracy_to_report(validation, test):
+    best_epoch = int(np.argmax(validation))
+    return test[best_epoch]
+
+
+def answers_of(model, batch):
+    return model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(dim=1)
+
+
+# Other answers, right and wrong, that test the checks.
+def loss_by_loop(logits, labels):
+    losses = [math.log(sum(math.exp(z) for z in row)) - row[y] for row, y in zip(logits.tolist(), labels, strict=True)]
+    return sum(losses) / len(losses)
+
+
+def rate_by_cases(step, num_steps, warmup_steps, peak):
+    if step < warmup_steps:
+        return peak * step / warmup_steps
+    left = num_steps - step
+    return peak * left / (num_steps - warmup_steps)
+
+
+def rate_by_transformers(step, num_steps, warmup_steps, peak):
+    from transformers import get_linear_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=peak)
+    return get_linear_schedule_with_warmup(optimizer, warmup_steps, num_steps).lr_lambdas[0](step) * peak
+
+
+def rate_with_plus_one(step, num_steps, warmup_steps, peak):
+    return peak * min((step + 1) / (warmup_steps + 1), (num_steps - step) / (num_steps - warmup_steps))
+
+
+def rate_that_falls_at_once(step, num_steps, warmup_steps, peak):
+    return peak - peak * step / num_steps
+
+
+def report_by_loop(validation, test):
+    best = 0
+    for epoch in range(len(validation)):
+        if validation[epoch] > validation[best]:
+            best = epoch
+    return test[best]
+
+
+def clipped_by_hand(gradients, max_norm):
+    total = math.sqrt(sum(float((gradient * gradient).sum()) for gradient in gradients))
+    if total <= max_norm:
+        return gradients
+    return [gradient * (max_norm / total) for gradient in gradients]
+
+
+def clipped_by_torch(gradients, max_norm):
+    parameters = [torch.nn.Parameter(torch.zeros_like(gradient)) for gradient in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.clone()
+    torch.nn.utils.clip_grad_norm_(parameters, max_norm)
+    return [parameter.grad for parameter in parameters]
+
+
+def clipped_apart(gradients, max_norm):
+    return [g if g.norm() <= max_norm else g / g.norm() * max_norm for g in gradients]
+
+
+def clipped_to_length(gradients, max_norm):
+    total = torch.cat([g.flatten() for g in gradients]).norm()
+    return [g / total * max_norm for g in gradients]
+
+
+def one_by_one(model, batch):
+    answers = []
+    for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
+        answers.append(model(ids[mask == 1][None]).logits.argmax().item())
+    return answers
+
+
 EXERCISES = [
     Exercise(
         id="06.1",
         kind="predict",
         title="the untrained loss",
+        solution="my_untrained_loss = np.log(5)",
         expected=math.log(5),
         tolerance=0.005,
         mistakes=(
@@ -68,11 +164,24 @@ EXERCISES = [
             "-log(1/5) = log 5; math.log(5) computes it.",
         ),
         after="Print it before every first training run: an untrained loss far from log C is a bug found early.",
+        right=(
+            math.log(5),
+            1.609,
+            np.float64(1.6094),
+            1.61,
+        ),
+        wrong=(
+            (0.6931, "the loss for two classes"),
+            (2.32, "in bits"),
+            (0.2, "the probability of the right class"),
+            (5, "is not it"),
+        ),
     ),
     Exercise(
         id="06.2",
         kind="debug",
         title="the softmax before the loss",
+        solution=loss_of,
         given=softmax_before_the_loss,
         cases=(
             Case("loss_of(logits=[[log 3, 0]], labels=[0])", (torch.tensor([[LOG3, 0.0]]), torch.tensor([0])), 0.28768),
@@ -118,11 +227,25 @@ EXERCISES = [
             "the logits themselves: cross_entropy(logits, labels).",
         ),
         after="With the bug the loss of two classes cannot fall below 0.313, however confident the model is.",
+        right=(
+            cross_entropy,
+            lambda logits, labels: nll_loss(logits.log_softmax(dim=1), labels),
+            lambda logits, labels: -logits.softmax(1)[range(len(labels)), labels].log().mean(),
+            loss_by_loop,
+        ),
+        wrong=(
+            (lambda logits, labels: cross_entropy(torch.softmax(logits, -1), labels), "as it was given"),
+            (lambda logits, labels: -logits.softmax(1)[range(len(labels)), labels].mean(), "got probabilities"),
+            (lambda logits, labels: len(labels) * cross_entropy(logits, labels), "the sum over the batch"),
+            (lambda logits, labels: -cross_entropy(logits, labels), "the sign"),
+            (lambda logits, labels: cross_entropy(logits.log_softmax(dim=0), labels), "should give"),
+        ),
     ),
     Exercise(
         id="06.3",
         kind="complete",
         title="the learning rate at a step",
+        solution=rate_at,
         cases=(
             Case("rate_at(step=0, num_steps=20, warmup_steps=4, peak=1.0)", (0, 20, 4, 1.0), 0.0),
             Case("rate_at(step=3, num_steps=20, warmup_steps=4, peak=1.0)", (3, 20, 4, 1.0), 0.75),
@@ -172,11 +295,25 @@ EXERCISES = [
             "going down, it is (num_steps - step) / (num_steps - warmup_steps).",
         ),
         after="transformers.get_linear_schedule_with_warmup multiplies the learning rate of any optimiser by this factor.",
+        right=(
+            rate_by_cases,
+            rate_by_transformers,
+            lambda step, n, w, peak: np.interp(step, [0, w, n] if w else [0, n], [0, peak, 0] if w else [peak, 0]),
+            lambda step, n, w, peak: peak * min(step / w if w else 1.0, (n - step) / (n - w)),
+        ),
+        wrong=(
+            (rate_with_plus_one, "no + 1"),
+            (rate_that_falls_at_once, "there is no warm-up"),
+            (lambda step, n, w, peak: peak * min(1.0, step / w if w else 1.0), "stays at its peak"),
+            (lambda step, n, w, peak: min(step / w if w else 1.0, (n - step) / (n - w)), "is the factor times peak"),
+            (lambda step, n, w, peak: peak, "should give 0"),
+        ),
     ),
     Exercise(
         id="06.4",
         kind="complete",
         title="gradient clipping",
+        solution=clipped,
         cases=(
             Case("clipped(gradients=[[3, 4]], max_norm=1)", ([torch.tensor([3.0, 4.0])], 1.0), [[0.6, 0.8]]),
             Case(
@@ -220,11 +357,26 @@ EXERCISES = [
             "length = torch.cat([g.flatten() for g in gradients]).norm(); the factor is 1.0 if length <= max_norm.",
         ),
         after="torch.nn.utils.clip_grad_norm_ does it in place. The step keeps its direction and becomes shorter.",
+        right=(
+            clipped_by_hand,
+            clipped_by_torch,
+        ),
+        wrong=(
+            (clipped_apart, "each tensor was clipped separately"),
+            (
+                lambda gradients, max_norm: [torch.clamp(g, -max_norm, max_norm) for g in gradients],
+                "each number was clipped separately",
+            ),
+            (clipped_to_length, "every gradient gets the norm max_norm"),
+            (lambda gradients, max_norm: gradients, "should give [[0.6, 0.8]]"),
+            (lambda gradients, max_norm: [g / g.sum() for g in gradients], "should give"),
+        ),
     ),
     Exercise(
         id="06.5",
         kind="choice",
         title="reading the curves",
+        solution='my_diagnosis = "b"',
         question="In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs to 0.70; "
         "the validation accuracy stays at 0.81. What is going on?",
         expected="b",
@@ -252,6 +404,7 @@ EXERCISES = [
         id="06.6",
         kind="debug",
         title="the epoch chosen on the test set",
+        solution=accuracy_to_report,
         given=chosen_on_the_test_part,
         cases=(
             Case(
@@ -295,11 +448,25 @@ EXERCISES = [
             "best = validation.index(max(validation)), then return test[best].",
         ),
         after="Choosing among three epochs is a little too optimistic; choosing among a hundred settings is far too optimistic.",
+        right=(
+            lambda validation, test: test[validation.index(max(validation))],
+            lambda validation, test: test[np.argmax(validation)],
+            lambda validation, test: max(zip(validation, test, strict=True))[1],
+            report_by_loop,
+        ),
+        wrong=(
+            (lambda validation, test: max(test), "as it was given"),
+            (lambda validation, test: test[-1], "the last epoch"),
+            (lambda validation, test: max(validation), "picked for being high"),
+            (lambda validation, test: np.argmax(validation), "the number of the epoch"),
+            (lambda validation, test: max(validation + test), "should give 0.81"),
+        ),
     ),
     Exercise(
         id="06.7",
         kind="debug",
         title="the mask that was not passed",
+        solution=answers_of,
         given=without_the_mask,
         cases=(
             Case(
@@ -334,6 +501,22 @@ EXERCISES = [
             'model(batch["input_ids"], attention_mask=batch["attention_mask"]).',
         ),
         after="The test that finds this bug in any model: the same answer alone and in a batch.",
+        right=(
+            lambda model, batch: model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(dim=1),
+            lambda model, batch: model(**batch).logits.argmax(-1).tolist(),
+            lambda model, batch: model(batch["input_ids"], (batch["input_ids"] > 0).long()).logits.max(dim=1).indices,
+            one_by_one,
+        ),
+        wrong=(
+            (lambda model, batch: model(batch["input_ids"]).logits.argmax(-1), "as it was given"),
+            (
+                lambda model, batch: model(batch["input_ids"], torch.ones_like(batch["input_ids"])).logits.argmax(1),
+                "as it was given",
+            ),
+            (lambda model, batch: model(batch["input_ids"], batch["attention_mask"] == 0).logits.argmax(1), "inverted"),
+            (lambda model, batch: model(**batch).logits, "The predicted class of a sentence"),
+            (lambda model, batch: model(batch).logits.argmax(1), "raises"),
+        ),
     ),
     Exercise(
         id="06.q1",

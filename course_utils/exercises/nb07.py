@@ -1,12 +1,33 @@
 """Exercises of notebook 07, three kinds of tuning."""
 
+import math
+
 import numpy as np
 
 from .definition import Case, Exercise, Mistake
 
 
 def chosen_on_the_test_part(validation, test):
-    best = int(np.argmax(test))
+    chosen = int(np.argmax(test))
+    return chosen, test[chosen]
+
+
+# The solutions.
+def rate_from(u, low, high):
+    return 10 ** (np.log10(low) + u * (np.log10(high) - np.log10(low)))
+
+
+def published(validation, test):
+    chosen = int(np.argmax(validation))
+    return chosen, test[chosen]
+
+
+# Other answers, right and wrong, that test the checks.
+def report_by_loop(validation, test):
+    best = 0
+    for trial in range(len(validation)):
+        if validation[trial] > validation[best]:
+            best = trial
     return best, test[best]
 
 
@@ -15,6 +36,7 @@ EXERCISES = [
         id="07.1",
         kind="complete",
         title="drawing a learning rate on a log scale",
+        solution=rate_from,
         cases=(
             Case("rate_from(u=0.0, low=1e-4, high=1.0)", (0.0, 1e-4, 1.0), 1e-4),
             Case("rate_from(u=1.0, low=1e-4, high=1.0)", (1.0, 1e-4, 1.0), 1.0),
@@ -46,11 +68,24 @@ EXERCISES = [
             "10 ** (np.log10(low) + u * (np.log10(high) - np.log10(low))).",
         ),
         after="Every power of ten is equally likely, which is what you want for a learning rate.",
+        right=(
+            lambda u, low, high: 10 ** (np.log10(low) + u * (np.log10(high) - np.log10(low))),
+            lambda u, low, high: low * (high / low) ** u,
+            lambda u, low, high: math.exp((1 - u) * math.log(low) + u * math.log(high)),
+        ),
+        wrong=(
+            (lambda u, low, high: (1 - u) * low + u * high, "a linear scale"),
+            (lambda u, low, high: np.interp(u, [0, 1], np.log10([low, high])), "the logarithm of the learning rate"),
+            (lambda u, low, high: low * 10**u, "one power of ten"),
+            (lambda u, low, high: 10 ** np.interp(u, [0, 1], np.log10([high, low])), "swapped"),
+            (lambda u, low, high: np.random.default_rng(0).uniform(low, high), "should give"),
+        ),
     ),
     Exercise(
         id="07.2",
         kind="predict",
         title="the learning rate of the lowest layer",
+        solution="my_lowest_rate = 0.0016 * 0.5**4",
         expected=1e-4,
         tolerance=1e-3,
         mistakes=(
@@ -65,11 +100,23 @@ EXERCISES = [
             "0.0016 times 0.5 to the fourth.",
         ),
         after="The lowest layer has a sixteenth of the head's learning rate.",
+        right=(
+            1e-4,
+            0.0016 * 0.5**4,
+            np.float64(0.0001),
+        ),
+        wrong=(
+            (0.0016, "the head's own"),
+            (0.0002, "layer 1"),
+            (0.0008, "the top layer"),
+            (0.4, "is not it"),
+        ),
     ),
     Exercise(
         id="07.3",
         kind="predict",
         title="what an adapter adds",
+        solution="my_adapter_size = 2 * 384 * 8 + 8 + 384",
         expected=6_536,
         tolerance=0.0005,
         mistakes=(
@@ -85,11 +132,23 @@ EXERCISES = [
             "2 * 384 * 8 + 8 + 384.",
         ),
         after="Twelve of them, two in each layer, have less than one percent of the encoder's parameters.",
+        right=(
+            6536,
+            2 * 384 * 8 + 8 + 384,
+            6536.0,
+        ),
+        wrong=(
+            (2 * 384 * 8, "Each has a bias"),
+            (384 * 8, "one matrix"),
+            (384 * 384, "a whole D x D"),
+            (2 * 384 * 8 + 16, "b_up"),
+        ),
     ),
     Exercise(
         id="07.4",
         kind="debug",
         title="the search that peeked",
+        solution=published,
         given=chosen_on_the_test_part,
         cases=(
             Case(
@@ -131,6 +190,19 @@ EXERCISES = [
             "best = int(np.argmax(validation)); return best, test[best].",
         ),
         after="The number is lower than before, and it is the one that others will measure on new data.",
+        right=(
+            lambda validation, test: (int(np.argmax(validation)), test[int(np.argmax(validation))]),
+            lambda validation, test: max(((v, (i, test[i])) for i, v in enumerate(validation)))[1],
+            lambda validation, test: [validation.index(max(validation)), test[validation.index(max(validation))]],
+            report_by_loop,
+        ),
+        wrong=(
+            (lambda validation, test: (test.index(max(test)), max(test)), "as it was given"),
+            (lambda validation, test: max((v, i) for i, v in enumerate(validation))[::-1], "too optimistic"),
+            (lambda validation, test: (int(np.argmax(validation)), max(test)), "whichever trial"),
+            (lambda validation, test: test[int(np.argmax(validation))], "the accuracy alone"),
+            (lambda validation, test: (0, test[0]), "should give"),
+        ),
     ),
     Exercise(
         id="07.q1",

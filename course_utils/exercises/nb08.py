@@ -10,8 +10,8 @@ WIDE_W, WIDE_UP, WIDE_DOWN = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [[1.0, 0.0], [0
 
 
 def with_one_scale(weight):
-    scale = weight.abs().max() / 127
-    return (weight / scale).round() * scale
+    step = weight.abs().max() / 127
+    return (weight / step).round() * step
 
 
 def distil(student, teacher, temperature, power=2):
@@ -23,11 +23,39 @@ def turned(student, teacher, temperature):
     return distil(teacher, student, temperature)
 
 
+# The solutions.
+def merged_weight(W, A, B, alpha):
+    r = A.shape[0]
+    return W + alpha / r * B @ A
+
+
+def rounded(weight):
+    step = weight.abs().amax(dim=1, keepdim=True) / 127
+    return (weight / step).round() * step
+
+
+# Other answers, right and wrong, that test the checks.
+def merged_by_loop(W, A, B, alpha):
+    merged, r = W.clone(), len(A)
+    for k in range(r):
+        merged += alpha / r * torch.outer(B[:, k], A[k])
+    return merged
+
+
+def restored_by_rows(weight):
+    rows = []
+    for row in weight:
+        scale = row.abs().max() / 127
+        rows.append(((row / scale).round() * scale).tolist())
+    return rows
+
+
 EXERCISES = [
     Exercise(
         id="08.1",
         kind="complete",
         title="merging an adapter",
+        solution=merged_weight,
         cases=(
             Case(
                 "merged_weight(W=[[1, 0], [0, 1]], A=[[3, 4]], B=[[1], [2]], alpha=1)",
@@ -73,11 +101,24 @@ EXERCISES = [
             "W + alpha / A.shape[0] * B @ A.",
         ),
         after="After merging it is a plain layer again, as fast as before.",
+        right=(
+            lambda W, A, B, alpha: W + alpha / A.shape[0] * B @ A,
+            lambda W, A, B, alpha: torch.addmm(W, B, A, alpha=alpha / B.shape[1]),
+            merged_by_loop,
+        ),
+        wrong=(
+            (lambda W, A, B, alpha: W + B @ A, "the scale is missing"),
+            (lambda W, A, B, alpha: W + alpha * (B @ A), "alpha without r"),
+            (lambda W, A, B, alpha: B @ A * alpha / len(A), "Add it to W"),
+            (lambda W, A, B, alpha: W + alpha / A.numel() * B @ A, "should give"),
+            (lambda W, A, B, alpha: W + A @ B, "should give"),
+        ),
     ),
     Exercise(
         id="08.2",
         kind="predict",
         title="what LoRA trains in one layer",
+        solution="my_lora_size = 8 * (384 + 1_536)",
         expected=15_360,
         tolerance=0.0005,
         mistakes=(
@@ -89,11 +130,23 @@ EXERCISES = [
         ),
         hints=("two matrices: A is (r, in), B is (out, r).", "r times (in + out).", "8 * (384 + 1536)."),
         after="2.6 percent of the parameters of the frozen matrix.",
+        right=(
+            15360,
+            8 * (384 + 1536),
+            8 * 384 + 1536 * 8,
+        ),
+        wrong=(
+            (384 * 1536, "stays frozen"),
+            (8 * 1536, "There are two: A and B"),
+            (384 + 1536, "rank one"),
+            (8, "is not it"),
+        ),
     ),
     Exercise(
         id="08.3",
         kind="debug",
         title="one scale for all",
+        solution=rounded,
         given=with_one_scale,
         tolerance=2e-3,
         cases=(
@@ -137,11 +190,23 @@ EXERCISES = [
             "scale = weight.abs().amax(dim=1, keepdim=True) / 127.",
         ),
         after="It costs one more number for each row.",
+        right=(
+            lambda weight: (weight / (s := weight.abs().amax(dim=1, keepdim=True) / 127)).round() * s,
+            lambda weight: torch.round(weight.T / (s := weight.abs().max(dim=1).values / 127)).mul(s).T,
+            restored_by_rows,
+        ),
+        wrong=(
+            (lambda weight: torch.round(weight * 127 / weight.abs().max()) * weight.abs().max() / 127, "as it was given"),
+            (lambda weight: (weight / (s := weight.abs().amax(dim=0) / 127)).round() * s, "a scale for each column"),
+            (lambda weight: (weight / (weight.abs().amax(dim=1, keepdim=True) / 127)).round(), "Multiply by the scale"),
+            (lambda weight: weight, "nothing is rounded"),
+        ),
     ),
     Exercise(
         id="08.4",
         kind="choice",
         title="reading the table",
+        solution='my_first_try = "b"',
         question="A colleague's model already runs in bfloat16. She needs predictions twice as fast on the same laptop, and can "
         "give up one point of accuracy. What do you try first?",
         expected="b",

@@ -1,5 +1,7 @@
 """Exercises of notebook 09, little data."""
 
+import math
+
 import numpy as np
 
 from .definition import Case, Exercise, Mistake
@@ -63,11 +65,73 @@ P_NONE = np.array([[0.45, 0.55], [0.2, 0.8], [0.3, 0.7], [0.65, 0.35]])
 P_BOTH = np.array([[0.55, 0.45], [0.4, 0.6], [0.6, 0.4], [0.48, 0.52]])
 P_THREE = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.1, 0.8], [0.45, 0.5, 0.05], [0.1, 0.2, 0.7]])
 
+
+# The solutions.
+def joint_counts(p, labels):
+    C = p.shape[1]
+    t = np.array([p[labels == j, j].mean() for j in range(C)])
+    counted = np.zeros((C, C), dtype=int)
+    for row, label in zip(p, labels, strict=True):
+        reached = [j for j in range(C) if row[j] >= t[j]]
+        if reached:
+            counted[label, max(reached, key=lambda j: row[j])] += 1
+    return counted
+
+
+def make_parts(sentences, alter, num_validation):
+    validation, train = sentences[:num_validation], sentences[num_validation:]  # split first
+    return [*train, *(alter(sentence) for sentence in train)], validation
+
+
+# Other answers, right and wrong, that test the checks.
+def vectorised_joint(p, labels):
+    C = p.shape[1]
+    t = np.array([p[labels == j][:, j].mean() for j in range(C)])
+    confident = np.where(p >= t, p, -1.0)
+    kept = confident.max(axis=1) >= 0
+    pairs = labels[kept] * C + confident.argmax(axis=1)[kept]
+    return np.bincount(pairs, minlength=C * C).reshape(C, C)
+
+
+def joint_of_lists(p, labels):
+    rows, labels = [list(map(float, row)) for row in p], [int(label) for label in labels]
+    C = len(rows[0])
+    joint = [[0] * C for _ in range(C)]
+    own = [[row[j] for row, label in zip(rows, labels, strict=True) if label == j] for j in range(C)]
+    t = [sum(values) / len(values) for values in own]
+    for row, label in zip(rows, labels, strict=True):
+        best = max((row[j], j) for j in range(C) if row[j] >= t[j]) if any(map(float.__ge__, row, t)) else None
+        if best:
+            joint[label][best[1]] += 1
+    return joint
+
+
+def normalised_joint(p, labels):
+    return vectorised_joint(p, labels) / len(labels)
+
+
+def split_first(sentences, alter, num_validation):
+    validation = sentences[:num_validation]
+    train = sentences[num_validation:]
+    return train + [alter(sentence) for sentence in train], validation
+
+
+def copies_dropped(sentences, alter, num_validation):
+    made = list(sentences) + [alter(sentence) for sentence in sentences]
+    return made[num_validation : len(sentences)] + made[len(sentences) + num_validation :], made[:num_validation]
+
+
+def interleaved(sentences, alter, num_validation):
+    train = [text for sentence in sentences[num_validation:] for text in (sentence, alter(sentence))]
+    return train, sentences[:num_validation]
+
+
 EXERCISES = [
     Exercise(
         id="09.1",
         kind="predict",
         title="sixteen sentences to choose with",
+        solution="spread_of_sixteen = (0.75 * 0.25 / 16) ** 0.5",
         expected=(0.75 * 0.25 / 16) ** 0.5,
         tolerance=0.02,
         mistakes=(
@@ -86,11 +150,21 @@ EXERCISES = [
             "the square root of 0.75 * 0.25 / 16.",
         ),
         after="A standard deviation of eleven points: with 16 sentences you cannot distinguish two settings that differ by less than twenty.",
+        right=(
+            math.sqrt(3) / 16,
+            0.108,
+        ),
+        wrong=(
+            (0.75 * 0.25 / 16, "the variance of the mean"),
+            (0.0625, "one sentence changes"),
+            (0.5, "is not it"),
+        ),
     ),
     Exercise(
         id="09.2",
         kind="complete",
         title="the confident joint",
+        solution=joint_counts,
         cases=(
             Case(
                 "joint_counts(p of the four sentences above, [0, 0, 0, 1])",
@@ -127,11 +201,22 @@ EXERCISES = [
             "joint[label, max(reached, key=lambda j: row[j])] += 1.",
         ),
         after="Its entries off the diagonal count the suspects: divided by n they estimate how many labels of each kind are wrong.",
+        right=(
+            vectorised_joint,
+            joint_of_lists,
+        ),
+        wrong=(
+            (by_argmax, "whether or not it reaches the threshold"),
+            (transposed, "rows and columns are exchanged"),
+            (normalised_joint, "not yet"),
+            (lambda p, labels: counted(p, labels, p > 0.5), "not yet"),
+        ),
     ),
     Exercise(
         id="09.3",
         kind="debug",
         title="copies on both sides",
+        solution=make_parts,
         given=copies_on_both_sides,
         cases=(
             Case(
@@ -164,6 +249,16 @@ EXERCISES = [
             "validation, train = sentences[:num_validation], sentences[num_validation:]; then alter those of train only.",
         ),
         after="Every copy of a sentence belongs in the same part as the sentence.",
+        right=(
+            split_first,
+            copies_dropped,
+        ),
+        wrong=(
+            (copies_on_both_sides, "as it was given"),
+            (altered_validation, "validation part has copies too"),
+            (no_copies, "has lost its copies"),
+            (interleaved, "not yet"),
+        ),
     ),
     Exercise(
         id="09.q1",

@@ -1,5 +1,6 @@
 """Exercises of notebook 10, adaptive and cross-model."""
 
+import numpy as np
 import torch
 
 from .definition import Case, Exercise, Mistake
@@ -42,11 +43,66 @@ def models(*rows):
     return ([{"head": torch.tensor(row)} for row in rows],)
 
 
+# The solutions.
+def kept_check(losses, patience):
+    best, where, stale = float("inf"), 0, 0
+    for number, loss in enumerate(losses, start=1):
+        stale = stale + 1
+        if loss < best:
+            best, where, stale = loss, number, 0
+        if stale > patience:
+            break
+    return where
+
+
+def pour(weights):
+    return {key: sum(one[key] for one in weights) / len(weights) for key in weights[0]}
+
+
+# Other answers, right and wrong, that test the checks.
+def kept_by_loop(losses, patience):
+    best, where, stale = float("inf"), 0, 0
+    for check, loss in enumerate(losses, start=1):
+        if loss < best:
+            best, where, stale = loss, check, 0
+        else:
+            stale += 1
+        if stale > patience:
+            break
+    return where
+
+
+def kept_by_minima(losses, patience):
+    records = [i for i in range(len(losses)) if i == 0 or losses[i] < min(losses[:i])]
+    for one, following in zip(records, [*records[1:], None], strict=True):
+        if following is None or following - one > patience + 1:
+            return one + 1
+    return None
+
+
+def kept_at_the_end(losses, patience):
+    stale, best = 0, losses[0]
+    for check, loss in enumerate(losses[1:], start=2):
+        stale, best = (0, loss) if loss < best else (stale + 1, best)
+        if stale > patience:
+            return check
+    return len(losses)
+
+
+def poured_in_a_loop(weights):
+    soup = {key: value.clone() for key, value in weights[0].items()}
+    for other in weights[1:]:
+        for key in soup:
+            soup[key] += other[key]
+    return {key: value / len(weights) for key, value in soup.items()}
+
+
 EXERCISES = [
     Exercise(
         id="10.1",
         kind="complete",
         title="the check that is kept",
+        solution=kept_check,
         cases=(
             Case(f"kept_check({CURVE}, patience=1)", (CURVE, 1), 5),
             Case(f"kept_check({CURVE}, patience=0)", (CURVE, 0), 3),
@@ -76,11 +132,23 @@ EXERCISES = [
             "for check, loss in enumerate(losses, start=1): if loss < best, then best, where, stale = loss, check, 0.",
         ),
         after="That is all of early stopping, except for the copy of the weights.",
+        right=(
+            kept_by_loop,
+            kept_by_minima,
+        ),
+        wrong=(
+            (lambda losses, patience: int(np.argmin(losses)) + 1, "never sees the later losses"),
+            (lambda losses, patience: kept_by_loop(losses, patience) - 1, "counted from 0"),
+            (kept_at_the_end, "the check at which it stops"),
+            (lambda losses, patience: kept_by_loop(losses, patience - 1), "too impatient by one"),
+            (lambda losses, patience: min(losses), "should give"),
+        ),
     ),
     Exercise(
         id="10.2",
         kind="predict",
         title="one voice against two",
+        solution="my_answer = ((0.9 + 0.45 + 0.45) / 3, 1)",
         expected=[0.6, 1],
         tolerance=0.005,
         mistakes=(
@@ -95,11 +163,23 @@ EXERCISES = [
             "(0.9 + 0.45 + 0.45) / 3, and class 1 if that is above one half.",
         ),
         after="One confident model outvotes two uncertain ones. If it is overconfident, that is no gain.",
+        right=(
+            (0.6, 1),
+            [0.6, 1],
+            np.array([0.6, 1.0]),
+        ),
+        wrong=(
+            ((0.45, 0), "the median"),
+            ((0.33333, 0), "share of votes"),
+            ((0.6, 0), "which class"),
+            (0.6, "is not it"),
+        ),
     ),
     Exercise(
         id="10.3",
         kind="debug",
         title="the soup that ate its first member",
+        solution=pour,
         given=poured_into_the_first,
         observe=lambda result, arguments: [result, arguments[0][0]] if isinstance(result, dict) else result,
         cases=(
@@ -133,6 +213,20 @@ EXERCISES = [
             "{key: sum(one[key] for one in weights) / len(weights) for key in weights[0]} makes new tensors.",
         ),
         after="A state_dict contains the tensors of the model itself: if you change them in place, you change the model.",
+        right=(
+            lambda weights: {key: torch.stack([one[key] for one in weights]).mean(dim=0) for key in weights[0]},
+            lambda weights: {key: sum(one[key] for one in weights) / len(weights) for key in weights[0]},
+            poured_in_a_loop,
+        ),
+        wrong=(
+            (lambda weights: {key: sum(one[key] for one in weights) for key in weights[0]}, "A soup is their mean"),
+            (lambda weights: {key: (weights[0][key] + weights[-1][key]) / 2 for key in weights[0]}, "should give"),
+            (
+                lambda weights: {key: (weights[0][key] + weights[1 % len(weights)][key]) / 2 for key in weights[0]},
+                "two members only",
+            ),
+            (lambda weights: weights[0], "should give"),
+        ),
     ),
     Exercise(
         id="10.q1",

@@ -1,6 +1,9 @@
 """Exercises of notebook 12, beyond classification."""
 
+import itertools
 from itertools import pairwise
+
+import numpy as np
 
 from .definition import Case, Exercise, Mistake
 
@@ -75,11 +78,111 @@ def restarted_without_closing(tags):
     return names
 
 
+# The solutions.
+def piece_labels(words, tags):
+    labels = []
+    for before, word in zip([None, *words], words, strict=False):
+        if word is None:
+            labels.append(-100)
+        else:
+            labels.append(2 if word == before and tags[word] == 1 else tags[word])
+    return labels
+
+
+def names_of(tags):
+    names, start = [], None
+    for k, tag in enumerate([*tags, 0]):
+        if tag != 2 and start is not None:  # an O or the B of the next name ends this one
+            names.append((start, k))
+            start = None
+        if tag == 1:
+            start = k
+    return names
+
+
+def span_or_none(start, end):
+    best, span = start[0] + end[0], (0, 0)
+    for a in range(1, len(start)):
+        for b in range(a, len(start)):
+            if start[a] + end[b] > best:
+                best, span = start[a] + end[b], (a, b)
+    return span
+
+
+# Other answers, right and wrong, that test the checks.
+def labels_by_loop(words, tags):
+    labels, before = [], None
+    for word in words:
+        if word is None:
+            labels.append(-100)
+        elif word == before and tags[word] == 1:
+            labels.append(2)
+        else:
+            labels.append(tags[word])
+        before = word
+    return labels
+
+
+def labels_by_set(words, tags):
+    begun = set()
+    labels = []
+    for word in words:
+        if word is None:
+            labels.append(-100)
+            continue
+        labels.append(2 if word in begun and tags[word] else tags[word])
+        begun.add(word)
+    return np.array(labels)
+
+
+def labels_zero_everywhere_else(words, tags):
+    labels = labels_by_loop(words, tags)
+    return [0 if label == -100 else label for label in labels]
+
+
+def span_by_loops(start, end):
+    best, span = start[0] + end[0], (0, 0)
+    for a in range(1, len(start)):
+        for b in range(a, len(end)):
+            if start[a] + end[b] > best:
+                best, span = start[a] + end[b], (a, b)
+    return span
+
+
+def span_by_matrix(start, end):
+    sums = np.add.outer(np.array(start, float), np.array(end, float))
+    allowed = np.triu(np.ones(sums.shape, dtype=bool))
+    allowed[0, 1:] = False
+    return np.unravel_index(np.where(allowed, sums, -np.inf).argmax(), sums.shape)
+
+
+def span_by_product(start, end):
+    pairs = itertools.combinations_with_replacement(range(1, len(start)), 2)
+    return max([(0, 0), *pairs], key=lambda pair: start[pair[0]] + end[pair[1]])
+
+
+def names_mended(tags):
+    names, start = [], None
+    for k, tag in enumerate([*tags, 0]):
+        if tag != 2 and start is not None:
+            names.append((start, k))
+            start = None
+        if tag == 1 and start is None:
+            start = k
+    return names
+
+
+def names_by_beginnings(tags):
+    begins = [k for k, tag in enumerate(tags) if tag == 1]
+    return [[k, k + 1 + sum(1 for _ in itertools.takewhile(lambda tag: tag == 2, tags[k + 1 :]))] for k in begins]
+
+
 EXERCISES = [
     Exercise(
         id="12.1",
         kind="complete",
         title="a label for every piece",
+        solution=piece_labels,
         cases=(
             Case(
                 "piece_labels(words=[None, 0, 1, 1, 2, None], tags=[0, 1, 0])",
@@ -125,11 +228,22 @@ EXERCISES = [
             "for before, word in zip([None, *words], words): tag = tags[word]; 2 if word == before and tag == 1 else tag.",
         ),
         after="Both ways are in use. With labels on all pieces, a word of five pieces counts five times in the loss.",
+        right=(
+            labels_by_loop,
+            labels_by_set,
+        ),
+        wrong=(
+            (lambda words, tags: [-100 if w is None else tags[w] for w in words], "begins three names"),
+            (lambda words, tags: ([-100, *tags] + [-100] * len(words))[: len(words)], "shifted after the first word"),
+            (labels_zero_everywhere_else, "Give them -100"),
+            (lambda words, tags: tags, "should give"),
+        ),
     ),
     Exercise(
         id="12.2",
         kind="debug",
         title="two adjacent names",
+        solution=names_of,
         given=touching_names_merged,
         cases=(
             Case("names_of(tags=[0, 1, 2, 1, 2, 0])", ([0, 1, 2, 1, 2, 0],), [(1, 3), (3, 5)]),
@@ -158,11 +272,22 @@ EXERCISES = [
             "in the first condition, tag != 2 instead of tag == 0.",
         ),
         after="Adjacent names are rare, since there is mostly a comma or an 'and' between them. So such a bug can go unnoticed for long.",
+        right=(
+            names_mended,
+            names_by_beginnings,
+        ),
+        wrong=(
+            (lambda tags: [(k, k + 1) for k in range(len(tags)) if tags[k] > 0], "a name of its own"),
+            (lambda tags: [(k, k + 2) for k in range(len(tags)) if tags[k] == 1], "should give"),
+            (lambda tags: [], "should give"),
+            (lambda tags: names_mended(tags)[:1], "should give"),
+        ),
     ),
     Exercise(
         id="12.3",
         kind="complete",
         title="an answer, or none",
+        solution=span_or_none,
         cases=(
             Case("span_or_none(start=[0, 3, 1, 0], end=[0, 0, 2, 1])", ([0, 3, 1, 0], [0, 0, 2, 1]), (1, 2)),
             Case("span_or_none(start=[0, 1, 0, 4, 0], end=[0, 0, 5, 0, 1])", ([0, 1, 0, 4, 0], [0, 0, 5, 0, 1]), (1, 2)),
@@ -198,6 +323,17 @@ EXERCISES = [
             "return (0, 0) if start[0] + end[0] > best else span.",
         ),
         after="SQuAD 2.0 models work like this; you choose on the validation part how much larger the sum must be.",
+        right=(
+            span_by_loops,
+            span_by_matrix,
+            span_by_product,
+        ),
+        wrong=(
+            (lambda start, end: (np.argmax(start), np.argmax(end)), "chosen independently"),
+            (lambda start, end: (1 + np.argmax(start[1:]), 1 + np.argmax(end[1:])), "the end can be before the start"),
+            (lambda start, end: (0, 0), "should give [1, 2]"),
+            (lambda start, end: start + end, "should give"),
+        ),
     ),
     Exercise(
         id="12.q1",

@@ -1,5 +1,8 @@
 """Exercises of notebook 13, your own data."""
 
+import random
+from collections import defaultdict
+
 import numpy as np
 
 from .definition import Case, Exercise, Mistake
@@ -55,11 +58,103 @@ def f1_by_class(counts):
     return 2 * counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1))
 
 
+# The solutions.
+def my_macro_f1(counts):
+    f1 = 2 * counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1))  # (C,)
+    return f1.mean()
+
+
+def my_class_weights(labels, num_classes):
+    sizes = np.bincount(labels, minlength=num_classes)  # (C,)
+    return len(labels) / (num_classes * sizes)
+
+
+def two_parts(texts, seed):
+    keys = np.array([level(string) for string in texts])
+    different = np.random.default_rng(seed).permutation(np.unique(keys))
+    in_train = np.isin(keys, different[: int(0.8 * len(different))])
+    return np.flatnonzero(in_train), np.flatnonzero(~in_train)
+
+
+# Other answers, right and wrong, that test the checks.
+def f1_by_loop(counts):
+    scores = []
+    for c in range(len(counts)):
+        hits = counts[c][c]
+        false_alarms = sum(counts[other][c] for other in range(len(counts)) if other != c)
+        missed = sum(counts[c][other] for other in range(len(counts)) if other != c)
+        scores.append(2 * hits / (2 * hits + false_alarms + missed))
+    return sum(scores) / len(scores)
+
+
+def f1_from_precision_and_recall(counts):
+    hits = np.diag(counts)
+    precision, recall = hits / np.maximum(counts.sum(0), 1), hits / counts.sum(1)
+    return np.mean(2 * precision * recall / np.maximum(precision + recall, 1e-12))
+
+
+def weights_of_sklearn(labels, num_classes):
+    from sklearn.utils.class_weight import compute_class_weight  # takes a second, and only tests need it
+
+    return compute_class_weight("balanced", classes=np.arange(num_classes), y=labels)
+
+
+def weights_by_loop(labels, num_classes):
+    return [len(labels) / (num_classes * sum(label == c for label in labels)) for c in range(num_classes)]
+
+
+def parts_by_isin(texts, seed):
+    keys = np.array([level(text) for text in texts])
+    different = np.random.default_rng(seed).permutation(np.unique(keys))
+    train = np.isin(keys, different[: int(0.8 * len(different))])
+    return np.flatnonzero(train), np.flatnonzero(~train)
+
+
+def parts_by_groups(texts, seed):
+    rows_of = defaultdict(list)
+    for row, text in enumerate(texts):
+        rows_of["".join(text.lower().split())].append(row)
+    groups = list(rows_of.values())
+    random.Random(seed).shuffle(groups)
+    train, test = [], []
+    for group in groups:
+        (train if len(train) < 0.8 * len(texts) else test).extend(group)
+    return train, test
+
+
+def parts_row_by_row(texts, seed):
+    rows = np.random.default_rng(seed).permutation(len(texts))
+    return np.split(rows, [int(0.8 * len(texts))])
+
+
+def parts_of_exact_copies(texts, seed):
+    different = np.random.default_rng(seed).permutation(sorted(set(texts)))
+    chosen = set(different[: int(0.8 * len(different))])
+    rows = range(len(texts))
+    return [row for row in rows if texts[row] in chosen], [row for row in rows if texts[row] not in chosen]
+
+
+def parts_without_case(texts, seed):
+    return parts_by_isin([text.lower() if "   " not in text else text.replace(" ", "_") for text in texts], seed)
+
+
+def parts_of_first_rows(texts, seed):
+    cut = int(0.8 * len(texts))
+    return range(cut), range(cut, len(texts))
+
+
+def parts_that_drop(texts, seed):
+    seen = {level(text): row for row, text in enumerate(texts)}
+    rows = np.random.default_rng(seed).permutation(list(seen.values()))
+    return rows[: int(0.8 * len(rows))], rows[int(0.8 * len(rows)) :]
+
+
 EXERCISES = [
     Exercise(
         id="13.1",
         kind="complete",
         title="macro F1 by hand",
+        solution=my_macro_f1,
         cases=(
             Case("my_macro_f1(counts=[[0, 30], [0, 70]])", (np.array([[0, 30], [0, 70]]),), 7 / 17),
             Case("my_macro_f1(counts=[[5, 0], [0, 5]])", (np.array([[5, 0], [0, 5]]),), 1.0),
@@ -102,11 +197,27 @@ EXERCISES = [
             "2 TP + FP + FN is row sum plus column sum: (2 * counts.diagonal() / (counts.sum(0) + counts.sum(1))).mean().",
         ),
         after="evaluation.macro_f1 does this from predictions and labels.",
+        right=(
+            f1_by_loop,
+            f1_from_precision_and_recall,
+            lambda counts: np.mean(2 * np.diag(counts) / (counts.sum(0) + counts.sum(1))),
+        ),
+        wrong=(
+            (lambda counts: np.diag(counts).sum() / counts.sum(), "the accuracy"),
+            (lambda counts: np.mean(np.diag(counts) / counts.sum(1)), "the mean recall"),
+            (
+                lambda counts: np.mean(np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))),
+                "the TP count twice",
+            ),
+            (lambda counts: 2 * np.diag(counts) / (counts.sum(0) + counts.sum(1)), "Take their mean"),
+            (lambda counts: np.mean(np.diag(counts) / (counts.sum(0) + counts.sum(1))), "should give"),
+        ),
     ),
     Exercise(
         id="13.2",
         kind="predict",
         title="half the width",
+        solution="my_size = 600",
         expected=600,
         tolerance=0.01,
         mistakes=(
@@ -121,11 +232,22 @@ EXERCISES = [
             "four times the texts.",
         ),
         after="The rule holds for independent texts; copies and texts about one film count for less.",
+        right=(
+            600,
+            600.0,
+            np.int64(600),
+        ),
+        wrong=(
+            (300, "8.5 points"),
+            (450, "added to the 150"),
+            (212, "is not it"),
+        ),
     ),
     Exercise(
         id="13.3",
         kind="choice",
         title="two models on the same texts",
+        solution='my_report = "c"',
         question="Model A has 0.78 (0.71 to 0.85), model B 0.83 (0.77 to 0.89). B minus A, on the same texts, is 0.05 (0.01 to "
         "0.09). What may you report?",
         expected="c",
@@ -153,6 +275,7 @@ EXERCISES = [
         id="13.4",
         kind="complete",
         title="weights for imbalanced classes",
+        solution=my_class_weights,
         cases=(
             Case("my_class_weights(labels=[0, 0, 0, 1], num_classes=2)", (np.array([0, 0, 0, 1]), 2), [2 / 3, 2.0]),
             Case("my_class_weights(labels=[0, 1], num_classes=2)", (np.array([0, 1]), 2), [1.0, 1.0]),
@@ -190,11 +313,23 @@ EXERCISES = [
             "len(labels) / (num_classes * np.bincount(labels, minlength=num_classes)).",
         ),
         after="torch.nn.functional.cross_entropy takes them as weight. Whether they help is a question for validation macro F1.",
+        right=(
+            lambda labels, num_classes: len(labels) / (num_classes * np.bincount(labels, minlength=num_classes)),
+            weights_of_sklearn,
+            weights_by_loop,
+        ),
+        wrong=(
+            (lambda labels, num_classes: np.bincount(labels) / len(labels), "the shares of the classes"),
+            (lambda labels, num_classes: len(labels) / np.bincount(labels), "not yet divided by the number of classes"),
+            (lambda labels, num_classes: [1 / (labels == c).sum() for c in range(num_classes)], "one over the count"),
+            (lambda labels, num_classes: np.ones(num_classes), "should give"),
+        ),
     ),
     Exercise(
         id="13.5",
         kind="debug",
         title="copies on both sides",
+        solution=two_parts,
         given=dealt_row_by_row,
         observe=what_the_split_did,
         cases=(
@@ -232,6 +367,19 @@ EXERCISES = [
             "rows go where.",
         ),
         after="With a group_column instead of the text, the same lines keep all rows of a customer together.",
+        right=(
+            parts_by_isin,
+            parts_by_groups,
+        ),
+        wrong=(
+            (parts_row_by_row, "as it was given"),
+            (parts_of_exact_copies, "only exact copies"),
+            (parts_without_case, "copies with other spaces"),
+            (parts_that_drop, "copies were dropped"),
+            (lambda texts, seed: (list(range(len(texts))), []), "nothing is left to test on"),
+            (parts_of_first_rows, "the same text on both sides"),
+            (lambda texts, seed: texts[:3], "yours"),
+        ),
     ),
     Exercise(
         id="13.q1",

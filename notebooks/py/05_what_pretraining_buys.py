@@ -24,14 +24,14 @@
 # **Before you start:** notebooks 01 and 02. **Time:** 60 minutes to read and play; the code takes about two minutes.
 
 # %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+    pip, course = f"{sys.executable} -m pip", "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    print(subprocess.getoutput(f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."))
 
 # %%
 import copy
@@ -300,7 +300,7 @@ checks.check("05.2", my_places)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_places = (7, 10)
+my_places = (7, 10)  # (GPT, BERT)
 
 # %% tags=["check"]
 checks.check("05.2", my_places, mine=False)  # the same check, on the solution above

@@ -24,14 +24,14 @@
 # **Before you start:** notebook 06. **Time:** one hour to read and play; the code takes about three minutes.
 
 # %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+    pip, course = f"{sys.executable} -m pip", "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    print(subprocess.getoutput(f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."))
 
 # %%
 import copy
@@ -44,6 +44,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 import torch
+from accelerate import Accelerator
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from scipy.stats import gaussian_kde
@@ -56,7 +57,7 @@ from course_utils.exercises import checks
 
 plots.use_style()
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every trial otherwise
-profile, seed = profiles.get_profile(), profiles.get_seed()
+profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator().device
 
 # %% [markdown]
 # Fine-tuning has <abbr title="超参数微调、参数微调、结构微调">three kinds of knobs</abbr>:
@@ -77,7 +78,7 @@ profile, seed = profiles.get_profile(), profiles.get_seed()
 sizes = {"smoke": (64, 48, 64), "workshop": (512, 320, 608), "full": (None, None, None)}[profile.name]
 parts = data.Splits(*map(data.evenly, data.load_splits("rotten_tomatoes"), sizes))
 train, validation, test = parts
-tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed)
+tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed).to(device)
 encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_length=32) for part in parts))
 D, L = model.config.hidden_size, model.config.num_hidden_layers
 print(f"sentences: {[len(part) for part in parts]}; layers L = {L}, width D = {D}")
@@ -102,7 +103,7 @@ began = time.perf_counter()
 linear = LogisticRegression(C=4, max_iter=1000).fit(words.fit_transform(train.texts), train.labels)
 words_minutes = (time.perf_counter() - began) / 60
 words_right = linear.predict(words.transform(test.texts)) == test.labels
-print("always class 0:", evaluation.accuracy(np.zeros(len(test)), test.labels))
+print("always class 0:", np.mean(test.labels == 0))
 print("TF-IDF + logistic regression:", evaluation.block_interval(words_right, test.blocks))
 
 # %% [markdown]
@@ -130,7 +131,7 @@ print("TF-IDF + logistic regression:", evaluation.block_interval(words_right, te
 # %%
 pool = {"cls": lambda s: s[0], "mean": lambda s: s.mean(axis=0), "max": lambda s: s.max(axis=0)}  # (T, D) to (D,)
 features = {
-    (layer, name): data.Splits(*(np.stack([vector(s) for s in part.input_ids]) for part in states[layer]))
+    (layer, name): data.Splits(*(np.stack([vector(s) for s in part.hidden_states]) for part in states[layer]))
     for layer in (4, 5, 6)
     for name, vector in pool.items()
 }
@@ -343,7 +344,7 @@ print(f"95 % interval {100 * gain.low:.1f} to {100 * gain.high:.1f}: {verdict}")
 
 
 # %%
-def hopeless(so_far, finished):
+def unpromising(so_far, finished):
     return max(so_far) < np.median([earlier[len(so_far) - 1] for earlier in finished])
 
 
@@ -355,7 +356,7 @@ for curve in curves:
     while not stop and len(so_far) < len(curve):
         so_far.append(curve[len(so_far)])
         trial.report(so_far[-1], len(so_far) - 1)
-        stop = len(finished) >= 5 and hopeless(so_far, finished)
+        stop = len(finished) >= 5 and unpromising(so_far, finished)
         assert stop == trial.should_prune()
     epochs_spent += len(so_far)
     finished += [] if stop else [curve]
@@ -430,7 +431,7 @@ print(f"share of the learning rate: all trials {explained('learning_rate'):.0%},
 # Now a study as you would run it for real: fine-tune the **top layer** of the encoder on half of the sentences. Four
 # things let it run unattended for a whole night:
 #
-# 1. each trial reports after each epoch and asks whether to go on (`max_steps` and `resume` of `training.fit`);
+# 1. each trial reports after each epoch and asks whether to go on (`on_epoch` of `training.fit`);
 # 2. every trial is written to a **file** as soon as its result is known;
 # 3. the study has a name. Optuna refuses to create a second study of the same name, so old and new results are never
 #   mixed by accident;
@@ -440,26 +441,24 @@ print(f"share of the learning rate: all trials {explained('learning_rate'):.0%},
 # %%
 few = states[5].train.take(np.arange(0, len(train), 2))
 top = layers.UpperLayers(model, 5)
-quiet = lambda progress: None  # noqa: E731
+quiet = lambda history: None  # noqa: E731  (no progress bar)
 
 
 # %%
 def tune_top_layer(trial):
-    settings = training.TrainingConfig(
-        num_epochs=2,
-        learning_rate=trial.suggest_float("learning_rate", 1e-5, 3e-2, log=True),
-        batch_size=trial.suggest_categorical("batch_size", [8, 16, 32]),
-        warmup_fraction=trial.suggest_float("warmup_fraction", 0.0, 0.4),
-        seed=seed,
-    )
-    candidate, history = copy.deepcopy(top), None
+    rate = trial.suggest_float("learning_rate", 1e-5, 3e-2, log=True)
+    batch_size = trial.suggest_categorical("batch_size", [8, 16, 32])
+    warmup = trial.suggest_float("warmup_ratio", 0.0, 0.4)
+    config = training.TrainingConfig(num_epochs=2, learning_rate=rate, batch_size=batch_size, warmup_ratio=warmup, seed=seed)
+    candidate = copy.deepcopy(top)
     candidate.pooling = trial.suggest_categorical("pooling", list(pool))
-    for epoch in range(settings.num_epochs):
-        history = training.fit(candidate, few, states[5].validation, settings, on_progress=quiet,
-                               max_steps=-(-len(few) // settings.batch_size), resume=history)  # fmt: skip
-        trial.report(history.records[-1].validation_accuracy, epoch)
+
+    def report(history):  # after each epoch
+        trial.report(history.records[-1].validation_accuracy, step=len(history.records) - 1)
         if trial.should_prune():
             raise optuna.TrialPruned
+
+    history = training.fit(candidate, few, states[5].validation, config, on_step=quiet, on_epoch=report)
     return history.records[-1].validation_accuracy
 
 
@@ -630,10 +629,10 @@ def fresh(cut):
 # %%
 def tune(classifier, cut, learning_rate, *, pooling="mean", num_epochs=1, decay=None):
     upper = layers.UpperLayers(classifier, cut, pooling=pooling)
-    settings = training.TrainingConfig(num_epochs=num_epochs, learning_rate=learning_rate, batch_size=16, seed=seed)
+    config = training.TrainingConfig(num_epochs=num_epochs, learning_rate=learning_rate, batch_size=16, seed=seed)
     groups = layers.layerwise_groups(classifier, learning_rate=learning_rate, decay=decay or 1.0)
-    history = training.fit(upper, states[cut].train, glance[cut], settings, on_progress=quiet,
-                           optimizer=torch.optim.AdamW(groups, lr=learning_rate, fused=True))  # fmt: skip
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+    history = training.fit(upper, states[cut].train, glance[cut], config, optimizer=optimizer, on_step=quiet)
     right = prediction.evaluate(upper, states[cut].test).predictions == test.labels
     return Run(right, layers.count_parameters(upper).trainable, (history.seconds + seconds_to[cut]) / 60)
 
@@ -688,9 +687,8 @@ bare.bert.pooler = nn.Flatten()  # (B, 1, D), what the pooling has made, to (B, 
 runs["head replaced: linear"] = tune(bare, L, 2e-3, num_epochs=3)
 deeper = fresh(L)
 torch.manual_seed(seed)
-deeper.classifier = nn.Sequential(nn.Linear(D, 64), nn.ReLU(), nn.Linear(64, 2))
+deeper.classifier = nn.Sequential(nn.Linear(D, 64), nn.ReLU(), nn.Linear(64, 2)).to(device)
 runs["head replaced: one layer more"] = tune(deeper, L, 2e-3, num_epochs=3)
-del bare, deeper
 
 # %% [markdown]
 # ### Insert adapters
@@ -734,6 +732,7 @@ adapted = fresh(L)
 trained = layers.add_adapters(adapted, size=16, seed=seed)
 print([type(module).__name__ for module in adapted.bert.encoder.layer[0].output.dense])
 batch = batching.collate([encoded.train[i] for i in range(8)])
+batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
 with torch.no_grad():
     torch.testing.assert_close(adapted(**batch).logits, model(**batch).logits)
 print(f"same logits as before; {trained:,} of {layers.count_parameters(adapted).total:,} parameters are trained")
@@ -753,7 +752,6 @@ adapted.zero_grad()
 
 # %%
 runs["adapters in all layers"] = tune(adapted, 0, 2e-3)
-del adapted, adapter
 
 # %% [markdown]
 # **Exercise 07.3 (predict): what an adapter adds.** How many parameters does one adapter with bottleneck $m = 8$ have in
@@ -862,13 +860,13 @@ print(claims.check_claim("07 adapters minus all layers", gaps["adapters in all l
 # %%
 answers = [head.predict(features[c["layer"], c["pooling"]].test) for head, c in zip(heads, drawn, strict=True)]
 right = np.array(answers) == test.labels  # (trials, n)
-dice = np.random.default_rng(seed)
+rng = np.random.default_rng(seed)
 
 
 # %%
 def choose_best(k, way):
     """Return the accuracy that would be reported, and the accuracy on fresh sentences."""
-    order, tried = dice.permutation(len(test)), dice.choice(len(right), k, replace=False)
+    order, tried = rng.permutation(len(test)), rng.choice(len(right), k, replace=False)
     small, future = order[: len(test) // 6], order[len(test) // 6 :]
     on_small = right[np.ix_(tried, small)].mean(axis=1)
     best = np.argmax(on_small if way == "test" else values[tried])

@@ -25,14 +25,14 @@
 # **Time:** one hour to read and play; the code takes about two minutes.
 
 # %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this installs the course beside the torch that is there; elsewhere it does nothing.
+# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
 import importlib.util
 import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", course], check=True)
+    pip, course = f"{sys.executable} -m pip", "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    print(subprocess.getoutput(f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."))
 
 # %%
 import copy
@@ -41,31 +41,21 @@ from functools import partial
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from accelerate import Accelerator
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.utils.data import DataLoader, RandomSampler
 
-from course_utils import (
-    batching,
-    claims,
-    data,
-    evaluation,
-    layers,
-    models,
-    plots,
-    prediction,
-    pretrained,
-    profiles,
-    text,
-    training,
-)
+from course_utils import batching, claims, data, evaluation, layers, plots, prediction, pretrained, profiles, text, training
 from course_utils.exercises import checks
+from course_utils.models import LSTMClassifier
 
 plots.use_style()
-profile, seed = profiles.get_profile(), profiles.get_seed()
+profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator().device
 
 # %% [markdown]
 # Labels are the expensive part of a data set: somebody has to read every sentence. This notebook shows what to do when
@@ -162,19 +152,19 @@ checks.check("09.1", spread_of_sixteen, mine=False)  # the same check, on the so
 # layers and the head on top of them.
 
 # %%
-tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed)
+tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed).to(device)
 border = 4
 D, L = model.config.hidden_size, model.config.num_hidden_layers
 encode = partial(text.encode_wordpieces, tokenizer=tokenizer, max_length=40)
 pool_states = layers.hidden_states(model, encode(pool), layer=border)
 test_states = layers.hidden_states(model, encode(test), layer=border)
-print("the first sentence of the pool:", pool_states.input_ids[0].shape, "states, (T, D)")
+print("the first sentence of the pool:", pool_states.hidden_states[0].shape, "states, (T, D)")
 
 
 # %%
 def means(states):
     """Return the mean state of each sentence, float (n, D)."""
-    return np.stack([sentence.mean(axis=0) for sentence in states.input_ids])
+    return np.stack([sentence.mean(axis=0) for sentence in states.hidden_states])
 
 
 pool_means, test_means = means(pool_states), means(test_states)
@@ -206,7 +196,7 @@ right = {
 }
 
 # %% [markdown]
-# The two networks need a training loop. We pass the batches to `training.train_one_epoch` ourselves, so that we can set
+# The two networks need a training loop. `RandomSampler` shuffles the sentences as often as it takes, so that we can set
 # the number of *steps*: with 16 sentences an epoch is a single step, so with a fixed number of epochs the models with
 # few sentences would hardly be trained.
 
@@ -214,15 +204,17 @@ right = {
 # %%
 def train_steps(network, encoded, learning_rate, num_steps):
     """Train in place for num_steps batches of 16, with warm-up, and without validation."""
+    sampler = RandomSampler(encoded, num_samples=16 * num_steps, generator=profiles.set_seed(seed))
     optimizer = training.make_optimizer(network, training.TrainingConfig(learning_rate=learning_rate))
-    rate = partial(training.rate_factor, num_steps=num_steps, warmup_steps=num_steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    generator, batches = profiles.set_seed(seed), []
-    while len(batches) < num_steps:
-        batches += batching.make_batches(encoded.lengths, batch_size=16, generator=generator)
-    batches = batches[:num_steps]
-    move_rate = lambda loss, tokens: schedule.step()  # noqa: E731
-    training.train_one_epoch(network, encoded, optimizer, batches=batches, after_step=move_rate)
+    schedule = training.linear_schedule(optimizer, num_steps=num_steps)
+    network.train()
+    for batch in DataLoader(encoded, batch_size=16, sampler=sampler, collate_fn=batching.collate):
+        logits = prediction.model_logits(network, batch)  # (B, C)
+        nn.functional.cross_entropy(logits, batch["labels"].to(device)).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
 
 
 # %%
@@ -231,7 +223,7 @@ def lstm_right(part):
     words = [text.basic_english(sentence) for sentence in part.texts]
     vocabulary = text.Vocabulary.from_tokens(words, min_count=1)
     torch.manual_seed(seed)
-    lstm = models.LSTMClassifier(len(vocabulary))
+    lstm = LSTMClassifier(len(vocabulary)).to(device)
     lstm.embedding.weight.data.mul_(0.2)  # as in notebook 06
     encode_them = partial(text.encode_words, vocabulary=vocabulary, max_length=40)
     train_steps(lstm, encode_them(part), 3e-3, num_steps=60 + len(part) // 12)
@@ -308,8 +300,7 @@ def paired(right_a, right_b):
     b = rng.integers(len(blocks), size=(2000, len(blocks)))
     d = rng.integers(k, size=(2000, k))
     shares = [sums[d[i]][:, b[i]].sum() / (k * counts[b[i]].sum()) for i in range(2000)]
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return evaluation.Interval(float(gap.mean()), float(low), float(high))
+    return evaluation.Interval(float(gap.mean()), *map(float, np.quantile(shares, [0.025, 0.975])))
 
 
 def in_points(interval):
@@ -402,8 +393,7 @@ def augment(sentences, labels, way, rng, copies=3):
 # alone, the augmentation would get the credit for an effect of the copies.
 
 # %%
-ways = {"copies": lambda words, rng: words, "leave words out": leave_out, "shuffle": shuffle}
-ways["neighbours"] = replace
+ways = {"copies": lambda words, rng: words, "leave words out": leave_out, "shuffle": shuffle, "neighbours": replace}
 
 
 def augmented_right(rows, number, way):
@@ -414,8 +404,7 @@ def augmented_right(rows, number, way):
 
 n_few, few_right = min(64, max(drawn)), {}
 for name, way in ways.items():
-    answers = [augmented_right(rows, number, way) for number, rows in enumerate(drawn[n_few])]
-    few_right[name] = np.array(answers)
+    few_right[name] = np.array([augmented_right(rows, number, way) for number, rows in enumerate(drawn[n_few])])
 
 # %% [markdown]
 # The fourth method uses real text: **new sentences with predicted labels** (<abbr title="伪标签">pseudo-labels</abbr>; Lee,
@@ -482,8 +471,8 @@ pieces = np.unique(np.concatenate(encoded.input_ids))  # the V ids that occur
 V, E = len(pieces), table[torch.from_numpy(pieces)]  # (V, D)
 torch.manual_seed(seed)
 norm = nn.LayerNorm(D, eps=model.config.layer_norm_eps)
-transform = nn.Sequential(nn.Linear(D, D), nn.GELU(), norm)
-c = nn.Parameter(torch.zeros(V))
+transform = nn.Sequential(nn.Linear(D, D), nn.GELU(), norm).to(device)
+c = nn.Parameter(torch.zeros(V, device=device))
 
 
 def word_logits(states):
@@ -494,14 +483,13 @@ def word_logits(states):
 # %%
 from transformers.models.bert.modeling_bert import BertLMPredictionHead
 
-library = BertLMPredictionHead(model.config)
+library = BertLMPredictionHead(model.config).to(device)
 library.transform.dense, library.transform.LayerNorm = transform[0], norm
 library.decoder.weight = model.bert.embeddings.word_embeddings.weight  # tied
 nn.init.zeros_(library.decoder.bias)
 with torch.no_grad():
-    s = torch.randn(5, D)
+    s = torch.randn(5, D).to(device)
     torch.testing.assert_close(word_logits(s), library(s)[:, pieces], rtol=1e-4, atol=1e-4)
-del library
 print(f"by hand = transformers, for the V = {V:,} word pieces that we keep of {len(tokenizer):,}")
 
 # %% [markdown]
@@ -511,27 +499,27 @@ print(f"by hand = transformers, for the V = {V:,} word pieces that we keep of {l
 # was not trained on.
 
 # %%
-rng, hidden, asked = np.random.default_rng(seed), [], []
+rng, masked, target = np.random.default_rng(seed), [], []
 for ids in encoded.input_ids:
     chosen = rng.random(len(ids)) < 0.25
     chosen[[0, -1]] = False  # never [CLS] and [SEP]
-    hidden.append(np.where(chosen, tokenizer.mask_token_id, ids))
-    asked.append(np.where(chosen, np.searchsorted(pieces, ids) + 1, 0))  # 0: not masked, or padding
-covered, truth = (batching.TokenDataset(tuple(ids), encoded.labels) for ids in (hidden, asked))
-questions = layers.hidden_states(model, covered, layer=border)
-held_out = np.arange(0, len(truth), 10)
-trained_on = np.setdiff1d(np.arange(len(truth)), held_out)
-print(" ".join(tokenizer.convert_ids_to_tokens(hidden[1])))
+    masked.append(np.where(chosen, tokenizer.mask_token_id, ids))
+    target.append(np.where(chosen, np.searchsorted(pieces, ids) + 1, 0))  # 0: not masked, or padding
+masked_ids, target_ids = (batching.TokenDataset(tuple(ids)) for ids in (masked, target))
+masked_states = layers.hidden_states(model, masked_ids, layer=border)
+held_out = np.arange(0, len(target_ids), 10)
+trained_on = np.setdiff1d(np.arange(len(target_ids)), held_out)
+print(" ".join(tokenizer.convert_ids_to_tokens(masked[1])))
 
 # %% [markdown]
 # As in notebook 05, the head starts with the loss of the frequency baseline, which predicts each word piece with its
 # frequency: $c$ is the logarithm of the frequencies, and the norm weight starts small.
 
 # %%
-answers = np.concatenate([asked[i] for i in trained_on])
+answers = np.concatenate([target[i] for i in trained_on])
 frequency = np.bincount(answers, minlength=V + 1)[1:] + 0.5
 with torch.no_grad():
-    c.copy_(torch.from_numpy(np.log(frequency / frequency.sum())))
+    c.copy_(torch.from_numpy(np.log(frequency / frequency.sum())).float())
     norm.weight.fill_(0.1)
 adapted = copy.deepcopy(model)
 upper = layers.UpperLayers(adapted, border)  # shares its layers with `adapted`
@@ -540,10 +528,11 @@ upper = layers.UpperLayers(adapted, border)  # shares its layers with `adapted`
 # %%
 def masked_loss(indices):
     """Return the mean loss at the masked positions of these sentences."""
-    batch, wanted = batching.collate([questions[i] for i in indices]), batching.collate([truth[i] for i in indices])["input_ids"]
-    states = upper.states(batch["input_ids"], batch["attention_mask"])  # (B, T, D)
-    logits = word_logits(states[wanted > 0])  # (positions, V)
-    return nn.functional.cross_entropy(logits, wanted[wanted > 0] - 1)
+    batch = batching.collate([masked_states[i] for i in indices])
+    targets = batching.collate([target_ids[i] for i in indices])["input_ids"].to(device)  # (B, T)
+    states = upper.states(batch["hidden_states"].to(device), batch["attention_mask"].to(device))  # (B, T, D)
+    logits = word_logits(states[targets > 0])  # (positions, V)
+    return nn.functional.cross_entropy(logits, targets[targets > 0] - 1)
 
 
 # %% [markdown]
@@ -552,29 +541,27 @@ def masked_loss(indices):
 
 # %%
 def adapt():
-    layers, head = list(upper.layers.parameters()), [*transform.parameters(), c]
-    optimizer = torch.optim.AdamW([{"params": layers, "lr": 2e-4}, {"params": head, "lr": 2e-3}])
-    lengths, generator = truth.lengths[trained_on], profiles.set_seed(seed)
-    one_pass = partial(batching.make_batches, lengths, batch_size=16, generator=generator)
-    batches = one_pass() + one_pass()
-    rate = partial(training.rate_factor, num_steps=len(batches), warmup_steps=len(batches) // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    upper_layers, head = list(upper.layers.parameters()), [*transform.parameters(), c]
+    optimizer = torch.optim.AdamW([{"params": upper_layers, "lr": 2e-4}, {"params": head, "lr": 2e-3}])
+    lengths, generator = target_ids.lengths[trained_on], profiles.set_seed(seed)
+    batches = [b for _ in range(2) for b in batching.make_batches(lengths, batch_size=16, generator=generator)]
+    schedule = training.linear_schedule(optimizer, num_steps=len(batches))
     for batch in batches:
         optimizer.zero_grad()
         masked_loss(trained_on[batch]).backward()
-        nn.utils.clip_grad_norm_(layers + head, 1.0)
+        nn.utils.clip_grad_norm_(upper_layers + head, 1.0)
         optimizer.step()
         schedule.step()
 
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
-    guesser = masked_loss(held_out).item()
+    baseline_loss = masked_loss(held_out).item()
 adapt()
 with torch.no_grad():
-    learned = guesser - masked_loss(held_out).item()
-print(f"masked-LM loss on held-out sentences: {guesser:.2f} for the frequency baseline")
-print(f"and after adapting: {guesser - learned:.2f}")
+    adapted_loss = masked_loss(held_out).item()
+print(f"masked-LM loss on held-out sentences: {baseline_loss:.2f} for the frequency baseline")
+print(f"and after adapting: {adapted_loss:.2f}")
 
 # %% [markdown]
 # The loss hardly fell: from a few hundred sentences a new head learns little more than the frequency of each word piece,
@@ -598,9 +585,9 @@ for name, (x, x_test) in tops.items():
 # %% tags=["nbval-ignore-output"]
 for n in num_labels[1:]:
     print(f"{n:,} labels:", ", ".join(f"{name} {top_right[name, n].mean():.3f}" for name in tops))
-    for rival in ("top layer, before", "layer 4, as it is"):
-        gap = paired(top_right["top layer, adapted", n], top_right[rival, n])
-        print(f"  adapted minus {rival:18} {in_points(gap)}")
+    for baseline in ("top layer, before", "layer 4, as it is"):
+        gap = paired(top_right["top layer, adapted", n], top_right[baseline, n])
+        print(f"  adapted minus {baseline:18} {in_points(gap)}")
 
 # %% [markdown]
 # Two questions, one line each for every size. *Did adapting improve the features?* See the line against "before". *Was
@@ -711,10 +698,10 @@ def after_removing(out):
 
 
 planted, found = ([each[i] for each in rounds] for i in (2, 3))
-lottery = [np.random.default_rng(number).permutation(out) for number, out in enumerate(found)]
+at_random = [np.random.default_rng(number).permutation(out) for number, out in enumerate(found)]
 noisy_right = after_removing([np.zeros_like(out) for out in found])
 noise_right = {"clean labels": right["frozen encoder"][max(drawn)]}
-for name, out in (("planted out", planted), ("suspects out", found), ("random out", lottery)):
+for name, out in (("planted out", planted), ("suspects out", found), ("random out", at_random)):
     noise_right[name] = after_removing(out)
 
 # %% tags=["nbval-ignore-output"]
