@@ -233,7 +233,9 @@ print("one step of AdamW by hand = torch.optim.AdamW:", stepped.tolist())
 # then decays linearly to zero, so that the last steps are small.
 
 # %%
-config = training.TrainingConfig(num_epochs=profile.bert_epochs, learning_rate=1e-4, batch_size=32, seed=seed)
+config = training.TrainingConfig(
+    num_epochs=profile.bert_epochs, learning_rate=1e-4, batch_size=32, weight_decay=0.01, max_grad_norm=1.0, seed=seed
+)
 num_steps = -(-len(encoded.train) // config.batch_size) * config.num_epochs
 warmup_steps = int(config.warmup_ratio * num_steps)
 optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)

@@ -278,7 +278,7 @@ model = pretrained.load_classifier(num_classes=len(reviews.class_names), seed=se
 frozen = layers.freeze_below(model, 2)
 encoded = [text.encode_wordpieces(part, tokenizer, max_length=max_length) for part in splits]
 untrained = prediction.evaluate(model, encoded[1])
-config = training.TrainingConfig(num_epochs=1 if smoke else 4, learning_rate=2e-4, seed=seed)
+config = training.TrainingConfig(num_epochs=1 if smoke else 4, learning_rate=2e-4, patience=2, seed=seed)
 print(f"frozen {frozen:,} of {layers.count_parameters(model).total:,} parameters")
 
 # %% [markdown]
