@@ -31,8 +31,15 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    pip, course = f"{sys.executable} -m pip", "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
-    print(subprocess.getoutput(f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."))
+    pip, course = (
+        f"{sys.executable} -m pip",
+        "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course",
+    )
+    print(
+        subprocess.getoutput(
+            f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."
+        )
+    )
 
 # %%
 import copy
@@ -547,18 +554,26 @@ print(f"by hand = torch._int_mm; relative error of the product: {error:.1%}")
 import logging
 from pathlib import Path
 
-import onnx
-import onnxruntime
-from onnxruntime import quantization
-
-logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # else it lists what it misses for pictures
 folder = Path("outputs") / "08_int8"
 folder.mkdir(parents=True, exist_ok=True)
-changing = {name: dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC) for name in inputs}  # B and T
-options = {"input_names": list(inputs), "output_names": ["logits"], "external_data": False, "verbose": False}
-on_cpu, example = copy.deepcopy(model).cpu().eval(), {name: ids.cpu() for name, ids in inputs.items()}
-torch.onnx.export(on_cpu, f=folder / "exported.onnx", kwargs=example, dynamic_shapes=changing, **options)
-quantization.quant_pre_process(folder / "exported.onnx", folder / "float32.onnx", skip_symbolic_shape=True)
+has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript"))
+if has_onnx:
+    import onnx
+    import onnxruntime
+    from onnxruntime import quantization
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # else it lists what it misses for pictures
+else:
+    print("This section needs three more packages. Type %pip install onnx onnxruntime onnxscript in a new cell (it needs")
+    print("a network), and run this one again. Without them the next cells do nothing and the figures lack two rows.")
+
+# %%
+if has_onnx:
+    changing = {name: dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC) for name in inputs}  # B and T
+    options = {"input_names": list(inputs), "output_names": ["logits"], "external_data": False, "verbose": False}
+    on_cpu, example = copy.deepcopy(model).cpu().eval(), {name: ids.cpu() for name, ids in inputs.items()}
+    torch.onnx.export(on_cpu, f=folder / "exported.onnx", kwargs=example, dynamic_shapes=changing, **options)
+    quantization.quant_pre_process(folder / "exported.onnx", folder / "float32.onnx", skip_symbolic_shape=True)
 
 # %% [markdown]
 # `quantize_dynamic` replaces every weight matrix by integers and scales, also the embedding table of the word pieces,
@@ -569,12 +584,13 @@ quantization.quant_pre_process(folder / "exported.onnx", folder / "float32.onnx"
 # $64$, every sum fits ($2 \cdot 255 \cdot 64 = 32{,}640$): `reduce_range=True`.
 
 # %%
-options = {"weight_type": quantization.QuantType.QInt8, "per_channel": True, "reduce_range": True}
-quantization.quantize_dynamic(folder / "float32.onnx", folder / "int8.onnx", **options)
-stored = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "int8.onnx").graph.initializer]
 Q = quantise(weight, largest=64)[0].numpy().T  # the file stores (in, out)
-assert any(array.shape == Q.shape and abs(array.astype(int) - Q).max() <= 1 for array in stored)
-print("one of the stored matrices equals ours, up to one rounding step: by hand = ONNX Runtime")
+if has_onnx:
+    options = {"weight_type": quantization.QuantType.QInt8, "per_channel": True, "reduce_range": True}
+    quantization.quantize_dynamic(folder / "float32.onnx", folder / "int8.onnx", **options)
+    stored = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "int8.onnx").graph.initializer]
+    assert any(array.shape == Q.shape and abs(array.astype(int) - Q).max() <= 1 for array in stored)
+    print("one of the stored matrices equals ours, up to one rounding step: by hand = ONNX Runtime")
 
 # %% [markdown]
 # With a small class we can call the graph like any other model and add it to the table.
@@ -592,7 +608,7 @@ class Graph(nn.Module):
 
 
 # %% tags=["nbval-ignore-output"]
-for label in ("float32", "int8"):
+for label in ("float32", "int8") if has_onnx else ():
     measure(f"ONNX {label}", Graph(folder / f"{label}.onnx"), minutes=full_minutes, trained=full_trained)
     row, full = table[f"ONNX {label}"], table["full fine-tuning"]
     row |= {"disk": (folder / f"{label}.onnx").stat().st_size / 1e6, "memory": full["memory"]}
@@ -873,7 +889,8 @@ for name, row in table.items():
 # %%
 print(claims.check_claim("08 accuracy of full fine-tuning", scores["full fine-tuning"].estimate))
 for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-layer student"}.items():
-    print(claims.check_claim(f"08 {short} minus full fine-tuning", gaps[name].estimate))
+    if name in gaps:  # int8 is missing without ONNX Runtime
+        print(claims.check_claim(f"08 {short} minus full fine-tuning", gaps[name].estimate))
 
 # %% [markdown]
 # If one seed is not enough to decide, five tell more: the centre of each band is the mean of five runs. For LoRA it is a
@@ -886,7 +903,7 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
 # And this is true for every seed:
 
 # %%
-assert table["ONNX int8"]["disk"] < reference["disk"] / 3.5
+assert not has_onnx or table["ONNX int8"]["disk"] < reference["disk"] / 3.5
 work = [count_flops(net, encoded.test.lengths[:16], [np.arange(16)], trains=False) for net in (student, model)]
 assert abs(work[0] / work[1] - 0.5) < 0.01  # 3 layers instead of 6
 print("always: int8 is a quarter of the size, the student needs half of the FLOPs, zeros save nothing")
