@@ -24,7 +24,9 @@ def draw_descent(
     right.set(xlabel="step", ylabel="loss", ylim=(1e-9, 1e5), xlim=(0, num_steps))
     diverges = walk.diverged or walk.losses[-1] > walk.losses[0]
     verdict = (
-        "the loss grows: the learning rate is too large" if diverges else f"after {num_steps} steps the loss is {walk.losses[-1]:.2g}"
+        "the loss grows: the learning rate is too large"
+        if diverges
+        else f"after {num_steps} steps the loss is {walk.losses[-1]:.2g}"
     )
     left.set_title(f"rate {learning_rate:.3g}, momentum {momentum:.2g}")
     right.set_title("diverges" if diverges else "descends")

@@ -30,8 +30,13 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    pip, course = f"{sys.executable} -m pip", "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
-    print(subprocess.getoutput(f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."))
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    pip = [sys.executable, "-m", "pip"]
+    there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    added = subprocess.run(install, input=there, capture_output=True)
+    if added.returncode:
+        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
 
 # %%
 import copy
@@ -185,7 +190,9 @@ print("linear and cosine = the schedules of transformers; training.fit uses the 
 fig, ax = plt.subplots(figsize=(7, 2.6))
 drawn = {factor.__name__: [factor(t) for t in steps] for factor in (constant, linear, cosine)}
 plots.curves(ax, drawn, marks=False)
-ax.set(xlabel="step", ylabel="factor on the learning rate", title="Both decays end near zero; the cosine stays high for longer")
+ax.set(
+    xlabel="step", ylabel="factor on the learning rate", title="Both decays end near zero; the cosine stays high for longer"
+)
 plots.show(fig, alt="Factor on the learning rate over the steps of a run: constant at one, and two schedules that warm up over a tenth of the "
            "steps and then fall to zero, one in a straight line and one along half a cosine that starts flat.")  # fmt: skip
 

@@ -30,8 +30,13 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("course_utils") is None:
-    pip, course = f"{sys.executable} -m pip", "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
-    print(subprocess.getoutput(f"{pip} list --format=freeze | {pip} install --quiet --constraint /dev/stdin '{course}' || echo The course does not fit beside what is installed here."))
+    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+    pip = [sys.executable, "-m", "pip"]
+    there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    added = subprocess.run(install, input=there, capture_output=True)
+    if added.returncode:
+        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
 
 # %%
 import copy
