@@ -53,23 +53,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from tqdm.auto import tqdm
-from transformers import (
-    AutoModel,
-    BertConfig,
-    BertForMaskedLM,
-    DataCollatorForLanguageModeling,
-    GPT2Config,
-    GPT2LMHeadModel,
-    get_linear_schedule_with_warmup,
-)
+from transformers import AutoModel, BertConfig, BertForMaskedLM, DataCollatorForLanguageModeling, GPT2Config
+from transformers import GPT2LMHeadModel, get_linear_schedule_with_warmup
 
 from course_utils import batching, claims, data, evaluation, layers, plots, pretrained, profiles, text
 from course_utils.device import autocast
 from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = profiles.get_profile(), profiles.get_seed()
-device = Accelerator().device  # for what takes time; what we only look at stays on the CPU
+profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator().device  # small examples stay on the CPU
 
 # %% [markdown]
 # ## 1 Two kinds of training

@@ -52,21 +52,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix
 from transformers import get_linear_schedule_with_warmup
 
-from course_utils import (
-    batching,
-    claims,
-    data,
-    evaluation,
-    explorers,
-    layers,
-    models,
-    plots,
-    prediction,
-    pretrained,
-    profiles,
-    text,
-    training,
-)
+from course_utils import batching, claims, data, evaluation, explorers, layers, models, plots, prediction
+from course_utils import pretrained, profiles, text, training
 from course_utils.device import autocast, choose_precision
 from course_utils.exercises import checks
 

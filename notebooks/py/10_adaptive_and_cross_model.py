@@ -52,25 +52,13 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from course_utils import (
-    batching,
-    claims,
-    data,
-    evaluation,
-    layers,
-    models,
-    plots,
-    prediction,
-    pretrained,
-    profiles,
-    text,
-    training,
-)
-from course_utils.device import autocast, choose_precision
+from course_utils import batching, claims, data, evaluation, layers, models, plots, prediction, pretrained
+from course_utils import profiles, text, training
+from course_utils.device import choose_precision
 from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = profiles.get_profile(), profiles.get_seed()
+profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator().device
 
 # %% [markdown]
 # This notebook has two topics. **<abbr title="自适应微调">Adaptive fine-tuning</abbr>** changes its own settings during
@@ -86,7 +74,6 @@ profile, seed = profiles.get_profile(), profiles.get_seed()
 
 # %%
 sizes = {"smoke": (32, 24, 32, 24), "workshop": (256, 128, 420, 1200)}.get(profile.name, (1600, None, None, None))
-device = Accelerator().device
 tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed).to(device)
 
 
@@ -105,8 +92,8 @@ print("train, validation, test:", [len(part) for part in splits])
 border = 4  # layers 0 to 3 are frozen, layers 4 and 5 train
 states = data.Splits(*(layers.hidden_states(model, part, layer=border) for part in encoded))
 template = layers.UpperLayers(model, border, pooling="mean")
-print("the first sentence:", states.train.hidden_states[0].shape, "states (T, D)")
-print(f"parameters that train: {layers.count_parameters(template).total:,}")
+size = layers.count_parameters(template).total
+print(f"states (T, D) of the first sentence: {states.train.hidden_states[0].shape}; parameters that train: {size:,}")
 
 
 # %% [markdown]
@@ -347,26 +334,20 @@ checks.check("10.1", kept_check, mine=False)  # the same check, on the solution 
 check_every = max(1, num_steps // 8)
 
 
-def train_step(top, batch, optimizer):
-    inputs = {name: tensor.to(device) for name, tensor in batch.items()}
-    labels = inputs.pop("labels")
-    with autocast(device):  # bfloat16 where that is fast
-        logits = top(**inputs)  # (B, C)
-    loss = nn.functional.cross_entropy(logits.float(), labels)
-    loss.backward()
-    nn.utils.clip_grad_norm_(top.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss.item()
-
-
 def train_top(head_seed, *, factor=constant, decay=1.0, unfreeze=lambda top, step: None, see=None, texts=states.train):
     top, losses = fresh_top(head_seed).train(), []
     optimizer = torch.optim.AdamW(groups_of(top, decay), lr=eta, fused=True)
-    for step, batch in enumerate(batches_of(head_seed, texts)):
+    for step, indices in enumerate(batches_of(head_seed, texts)):
         set_rates(optimizer, factor(step))
         unfreeze(top, step)
-        losses.append(train_step(top, batching.collate([texts[i] for i in batch]), optimizer))
+        batch = batching.collate([texts[i] for i in indices])
+        logits = prediction.model_logits(top, batch)  # (B, C), computed on the model's device
+        loss = nn.functional.cross_entropy(logits, batch["labels"].to(device))
+        loss.backward()
+        nn.utils.clip_grad_norm_(top.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
         if see and (step + 1) % check_every == 0:
             see(prediction.evaluate(top, states.validation).loss, top)
             top.train()
@@ -378,8 +359,7 @@ def train_top(head_seed, *, factor=constant, decay=1.0, unfreeze=lambda top, ste
 # part. We use the test part in tables only and choose nothing on it.
 
 # %%
-# weights: name to tensor; validation, test: probabilities float32 (n, C)
-Run = namedtuple("Run", ["weights", "validation", "test"])
+Run = namedtuple("Run", ["weights", "validation", "test"])  # name to tensor; probabilities float32 (n, C), twice
 judge = copy.deepcopy(template)  # the template itself keeps the pretrained weights
 
 
@@ -426,8 +406,7 @@ print(f"{len(runs)} methods, {len(seeds)} seeds each")
 
 # %%
 config = training.TrainingConfig(num_epochs=2, learning_rate=eta, batch_size=16, seed=seeds[0])
-quiet = lambda history: None  # noqa: E731
-history = training.fit(fresh_top(seeds[0]), states.train, states.validation, config, on_step=quiet)
+history = training.fit(fresh_top(seeds[0]), states.train, states.validation, config, on_step=lambda history: None)
 exact, ours = choose_precision(device) == torch.float32, losses_of["warm-up, linear", seeds[0]]
 torch.testing.assert_close(history.step_losses[:3], ours[:3], rtol=0, atol=1e-3 if exact else 0.05)
 print("our loop = training.fit, step by step")
@@ -689,8 +668,6 @@ checks.check("10.3", pour, mine=False)  # the same check, on the solution above
 
 # %%
 imdb_sizes = {"smoke": (32, 24, 32), "workshop": (256, 96, 240)}.get(profile.name, (1600, 600, 1200))
-
-
 imdb = data.Splits(*map(data.evenly, data.load_splits("imdb"), imdb_sizes))
 endings = [tuple(" ".join(review.split()[-20:]) for review in part.texts) for part in imdb]
 imdb = data.Splits(*(dataclasses.replace(part, texts=ends) for part, ends in zip(imdb, endings, strict=True)))
@@ -809,7 +786,7 @@ for name, (texts, num_epochs) in lessons.items():
         lstm = models.LSTMClassifier(len(vocabulary))
         lstm.embedding.weight.data.mul_(0.2)
         config = training.TrainingConfig(num_epochs=num_epochs, learning_rate=3e-3, seed=head_seed)
-        training.fit(lstm, texts, lstm_validation, config, on_step=quiet)
+        training.fit(lstm, texts, lstm_validation, config, on_step=lambda history: None)
         pupils[name].append(prediction.evaluate(lstm, lstm_test).predictions == test.labels)
 
 # %% tags=["nbval-ignore-output"]

@@ -53,12 +53,8 @@ from accelerate import Accelerator
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import (
-    AutoModelForQuestionAnswering,
-    AutoModelForTokenClassification,
-    get_linear_schedule_with_warmup,
-    pipeline,
-)
+from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
+from transformers import get_linear_schedule_with_warmup, pipeline
 from transformers.utils import logging
 
 from course_utils import batching, claims, data, evaluation, layers, plots, pretrained, profiles, training

@@ -57,25 +57,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score
 
-from course_utils import (
-    batching,
-    claims,
-    cost,
-    data,
-    explorers,
-    layers,
-    plots,
-    prediction,
-    pretrained,
-    profiles,
-    text,
-    training,
-)
+from course_utils import batching, claims, cost, data, explorers, layers, plots, prediction, pretrained
+from course_utils import profiles, text, training
 from course_utils.device import autocast, choose_precision
 from course_utils.exercises import checks
 from course_utils.finetune import intake, report
 from course_utils.finetune.run import Run, save_run
 
+# %%
 plots.use_style()
 profile, seed = profiles.get_profile(), profiles.get_seed()
 smoke, device = profile.name == "smoke", Accelerator().device
