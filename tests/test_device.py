@@ -318,7 +318,12 @@ def test_causal_and_local_attention_are_the_librarys_too_and_another_choice_stay
 
 def test_only_attention_that_is_differentiated_is_in_float32_beside_products_in_bfloat16(tiny_bert, fast, monkeypatch):
     seen, sdpa = [], nn.functional.scaled_dot_product_attention
-    spy = lambda q, *rest, **options: seen.append(q.dtype) or sdpa(q, *rest, **options)  # noqa: E731
+
+    def spy(*arguments, **options):
+        states = sdpa(*arguments, **options)
+        seen.append(states.dtype)  # of the result: autocast converts what goes in
+        return states
+
     monkeypatch.setattr(nn.functional, "scaled_dot_product_attention", spy)
     ids = torch.tensor([[3, 4, 5]])
     for model in (copy.deepcopy(tiny_bert), device.prepare_for_bfloat16(tiny_bert)):
@@ -359,8 +364,10 @@ def test_upper_layers_go_on_in_bfloat16_as_the_whole_model_does(tiny_bert):
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         whole = model(**inputs).logits
         states = model.bert.embeddings(input_ids=inputs["input_ids"]).float()  # as hidden_states keeps them
-        upper = layers.UpperLayers(model, 0)(states, inputs["attention_mask"])
-    torch.testing.assert_close(upper, whole, atol=0.01, rtol=0.01)
+        upper = layers.UpperLayers(model, 0)
+        logits, last = upper(states, inputs["attention_mask"]), upper.states(states, inputs["attention_mask"])
+    torch.testing.assert_close(logits, whole, atol=0.01, rtol=0.01)
+    assert last.dtype == torch.bfloat16
 
 
 def test_a_model_is_prepared_once_and_can_be_left_plain(tiny_bert, fast, monkeypatch):
