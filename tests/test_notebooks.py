@@ -271,7 +271,8 @@ def test_widgets_are_core_widgets_of_ipywidgets_7_and_8(notebook):
 
 
 def test_the_package_uses_core_widgets_only():
-    source = (ROOT / "course_utils" / "widgets.py").read_text()
+    source = "".join(path.read_text() for path in (ROOT / "course_utils" / "explorers").glob("*.py"))
+    assert "w.Button" in source
     assert set(re.findall(r"\bw\.([A-Z]\w+)", source)) <= CORE_WIDGETS
 
 
