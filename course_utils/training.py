@@ -39,9 +39,11 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.num_epochs, self.batch_size, self.gradient_accumulation_steps) < 1 or not self.learning_rate > 0:
+        counts = self.num_epochs, self.batch_size, self.gradient_accumulation_steps
+        if min(counts) < 1 or not self.learning_rate > 0 or (self.patience is not None and self.patience < 1):
             raise ValueError(
-                "num_epochs, batch_size and gradient_accumulation_steps must be 1 or more, and learning_rate above 0."
+                "num_epochs, batch_size, gradient_accumulation_steps and patience must be 1 or more (patience may be None), "
+                "and learning_rate above 0."
             )
         if self.mixed_precision not in (None, *DTYPES):
             raise ValueError(f"mixed_precision must be one of {', '.join(DTYPES)} or None, not {self.mixed_precision!r}.")

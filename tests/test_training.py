@@ -333,10 +333,10 @@ def test_nothing_to_train_on_is_refused(encoded):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"num_epochs": 0}, {"batch_size": 0}, {"learning_rate": math.nan}, {"gradient_accumulation_steps": 0}],
+    [{"num_epochs": 0}, {"batch_size": 0}, {"learning_rate": math.nan}, {"gradient_accumulation_steps": 0}, {"patience": 0}],
 )
 def test_impossible_numbers_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"must be 1 or more, and learning_rate above 0"):
+    with pytest.raises(ValueError, match=r"must be 1 or more \(patience may be None\), and learning_rate above 0"):
         TrainingConfig(**wrong)
 
 
