@@ -82,8 +82,9 @@ print("verified against their SHA-256:", ", ".join(verified))
 print(f"profile: {profile.name}")
 
 # %% [markdown]
-# The **profile** sets how much each notebook trains. `smoke` takes seconds and learns nothing, `workshop` fits a
-# laptop (no cell longer than a minute), `full` uses all the data and needs a GPU. Choose one by setting the
+# The **profile** sets how much each notebook trains. `smoke` takes seconds and learns nothing. `workshop` fits a
+# laptop: most cells take seconds, and one training run in a notebook may take a few minutes. `full` trains for more epochs
+# on longer texts and is meant for a GPU. You get `workshop`, with or without a GPU, unless you choose another by setting the
 # environment variable `COURSE_PROFILE` before you start JupyterLab. Every output you see in these pages comes from
 # `workshop`, on two processor cores.
 
@@ -126,8 +127,8 @@ print(f"profile: {profile.name}")
 # Each teaching notebook has exercises where an idea has just been taught: complete a function, predict a number before you
 # run anything, fix a program with a bug, explain a figure. A cell below yours checks the answer. It tries your code on
 # small cases that you can work out by hand, accepts every correct way to write it, and names the mistake it recognises in a wrong answer.
-# Each new try gives one more hint, up to three. Below the check is a folded solution: try first, then look. Each notebook ends with a
-# quiz of three questions. Here is one exercise to see how it works.
+# Each new try gives one more hint, up to three. Below the check is a folded solution: try first, then look. Each teaching
+# notebook ends with a quiz of three questions. Here is one exercise to see how it works.
 
 # %% [markdown]
 # **Exercise 00.1 (complete): accuracy.** You get two lists of equal length: the predictions of a model and the true labels. Return

@@ -220,7 +220,8 @@ plots.show(fig, alt="Left: level lines of a valley with two paths; learning rate
 # %% [markdown]
 # The paths start at the ring. Along the steep direction each step multiplies $w_1$ by $1 - 10\eta$. Above
 # $\eta = 2/10 = 0.2$ the absolute value of that factor is larger than one, and training diverges: **there is a largest
-# stable learning rate, and the best learning rates are close to it.** The steepest direction sets this limit; the flattest
+# stable learning rate, and the best learning rates are close to it.** In the figure 0.19
+# zigzags and still ends lower than 0.05. The steepest direction sets this limit; the flattest
 # direction decides how many steps you need.
 
 # %%
@@ -404,7 +405,7 @@ plots.show(fig, alt="Four paths from the same ring at upper left over level line
 
 # %% [markdown]
 # <abbr title="梯度下降">Gradient descent</abbr> first drops into the valley and then creeps along its floor. Momentum overshoots and comes back.
-# RMSprop and Adam rescale the steep direction and move diagonally. None of them is best
+# RMSprop and Adam rescale the steep direction and move diagonally; Adam, which has momentum too, overshoots a little. None of them is best
 # everywhere. For BERT we will use AdamW, a variant of Adam, because the gradients of its parameters differ in size by far more than a factor of ten.
 
 # %% [markdown]

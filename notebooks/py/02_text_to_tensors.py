@@ -109,7 +109,7 @@ ids = vocabulary.encode(text.basic_english(sample))
 print(f"V = {len(vocabulary):,} of {len(counts):,} different tokens;", ids, vocabulary.decode(ids))
 
 # %% [markdown]
-# The rare words became `<unk>`. We build the vocabulary from the <abbr title="训练集">training</abbr> set alone: words that occur only in
+# The rare word "kafkaesque" became `<unk>`. We build the vocabulary from the <abbr title="训练集">training</abbr> set alone: words that occur only in
 # the test set must be unknown, just like new words in tomorrow's reviews. How large should $V$ be?
 
 # %%
@@ -124,7 +124,8 @@ plots.show(fig, alt="Share of all tokens covered against vocabulary size on a lo
            "dotted line of our vocabulary.")  # fmt: skip
 
 # %% [markdown]
-# A few thousand words cover nearly all of the text, and the long tail adds parameters faster than it adds coverage.
+# A thousand words already cover about 80 % of all tokens, and ten thousand about 95 %. After that, the long tail adds parameters
+# faster than it adds coverage.
 
 # %% [markdown]
 # ## 4 Padding and masks
@@ -203,9 +204,9 @@ plots.show(fig, alt="Bars of the share of padding: whole reviews in random batch
            "truncated reviews in between and again very little when bucketed.")  # fmt: skip
 
 # %% [markdown]
-# In random batches of whole reviews more than half of the work would go into padding. Truncating the reviews
-# helps, bucketing helps more, and we train with both (notebook 03 asks which end to keep). The order within a bucket is shuffled
-# in every epoch, so the model cannot learn from it.
+# In random batches of whole reviews about 70 % of the work would go into padding. Truncating the reviews
+# helps, bucketing helps more, and we train with both (notebook 03 asks which end to keep). In every epoch
+# texts of similar length are distributed anew over the batches, and the batches are shuffled, so the model cannot learn from their order.
 
 # %% [markdown]
 # **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of two: first in
@@ -268,7 +269,7 @@ for name, share in twins.items():
     print(f"{name:6} split: {share:.0%} of the test reviews have a twin in the training set")
 
 # %% [markdown]
-# The block split removes most of the twins, but not all: some names are shared by chance, and sequels share their heroes.
+# The block split removes more than half of the twins, but not all: some names are shared by chance, and sequels share their heroes.
 # What does the <abbr title="数据泄漏">leak</abbr> do to a score? We train a model that sees *nothing but rare names*. Names express no opinion, so in an
 # honest test its accuracy must be at chance level.
 
@@ -585,7 +586,7 @@ if profile.name != "smoke":
 # %% [markdown]
 # Is the bug harmless, then? The <abbr title="准确率">accuracy</abbr> hardly changes, which is why this bug often stays unnoticed. But some users get a different answer to
 # the same sentence, depending on what else was in the batch, and nobody can reproduce it. A linear model on a mean
-# is not hurt much, because padding only shifts the mean. Networks are: the same mistake brings the LSTM of notebook 03 down to chance level,
+# is not hurt much, because padding only shifts the mean. Networks are: a mistake of the same kind brings the LSTM of notebook 03 down to chance level,
 # and costs BERT several points in notebook 06. The test that catches it fits in one line: *a text must get the same
 # answer alone and in a batch.* We test every model of this course that way.
 

@@ -422,7 +422,7 @@ checks.check("03.2", loss_of, mine=False)  # the same check, on the solution
 # ## 8 Step 4 · Define the optimiser
 #
 # **AdamW** is the Adam of notebook 01 with decoupled weight decay: each step shrinks the weight matrices a little, independently of
-# the gradient. The **learning-rate schedule** **warms up** from near zero, while Adam's running means are still inaccurate, and then
+# the gradient. The **learning-rate schedule** **warms up** from zero, while Adam's running means are still inaccurate, and then
 # decays linearly to zero, so that the last steps are small.
 
 # %%
@@ -453,7 +453,7 @@ print("after 30 steps the loss of one batch is below 0.1")
 #
 # Here is the whole **training loop**, written out once; later notebooks import it. Each step takes a
 # batch, computes logits and loss (the forward pass), computes the gradient (the backward pass), clips it (otherwise a recurrent network can
-# take one giant step and lose what it has learned), updates the parameters, and resets the gradient. `DataLoader` forms the batches: its `batch_sampler` puts reviews of similar length
+# take one giant step and lose what it has learned), updates the parameters and the learning rate, and resets the gradient. `DataLoader` forms the batches: its `batch_sampler` puts reviews of similar length
 # together, and `collate` pads them. The lines are PyTorch's own, so they work in any project. We run one <abbr title="轮次">epoch</abbr>
 # over a part of the training reviews; this takes a few seconds.
 
@@ -492,7 +492,7 @@ print(f"our loop and fit: the same loss in all {len(step_losses)} steps")
 
 # %% [markdown]
 # From here on we use `fit`. Now we train on all training reviews, which takes less than a minute on two processor cores. **The panel is live:** watch the
-# curves, or press stop, and `fit` keeps the best weights so far.
+# curves, or press stop: `fit` then keeps the weights of the best epoch so far, or the current ones if no epoch is complete.
 
 # %% tags=["nbval-ignore-output"]
 panel = explorers.TrainingPanel()
@@ -519,8 +519,9 @@ assert profile.name == "smoke" or (validation.accuracy > 0.8 and untrained.accur
 print("the model has the weights of its best epoch:", np.isclose(validation.accuracy, best))
 
 # %% [markdown]
-# Most of the learning happens within the first epoch. After that the training loss keeps falling faster than the
-# validation loss: the model begins to overfit its training reviews.
+# Most of the learning happens within the first epoch. In the second, the training loss and the validation loss both fall a little
+# more, and so the second epoch is the better one. If the validation loss rose while the training loss went on
+# falling, the model would be overfitting. `fit` always keeps the weights of the epoch with the best validation accuracy.
 #
 # **Classic bug: `eval()` forgotten.** Dropout must be off when you use the model. `prediction.evaluate` takes care of that; in your own code
 # it is easy to forget. Here we predict the same reviews twice:
@@ -638,11 +639,12 @@ print(f"TF-IDF + LR minus LSTM, on the same reviews: {gap}")
 
 # %% [markdown]
 # The honest result: a small LSTM trained on fourteen thousand reviews does not beat counting words and pairs of words. It
-# reads only the last words, and it has to learn from few examples what order means, while in a long review some word gives the verdict away.
+# reads only the last 200 words, and it has to learn from few examples what order means, while in a long review some word gives the verdict away.
 # Reading in order pays off when the model already knows the language: see notebooks 05 and 06.
 #
-# Does longer training help? A second LSTM that reads each review from its end (`bidirectional=True`), 400 words instead of 200, `word_dropout=0.4` and
-# eight epochs gain about a point, and seeds differ by more than that. [The results](../docs/RESULTS.md) compare the five runs with word counts.
+# Does longer training help? We added a second LSTM that reads each review from its end (`bidirectional=True`), and trained with 400 words instead of 200,
+# `word_dropout=0.4` and eight epochs. All of this together gains about a point, and seeds differ by more than that.
+# [The results](../docs/RESULTS.md) compare these runs with the linear model.
 
 # %% [markdown]
 # ## 12 Classic bug in depth: the state at the padding
@@ -798,7 +800,8 @@ plots.show(fig, alt="Top: the model's logit after each word of a short review, a
 
 # %% [markdown]
 # Find the words where the line jumps, and look below which units are active there. Because of the maximum a unit matters only when it exceeds
-# its own highest value so far: then a unit "for" raises the line, and one "against" lowers it. Here are the gates at the same words:
+# its own highest value so far: then a unit "for" raises the line, and one "against" lowers it. In the run shown here
+# the line drops at "bad", where a unit "against" becomes active. Here are the gates at the same words:
 
 # %%
 rows = np.stack([i.mean(dim=1).numpy(), f.mean(dim=1).numpy(), o.mean(dim=1).numpy()])
@@ -810,7 +813,7 @@ plots.show(fig, alt="Heat map of the mean input, forget and output gate at each 
 
 # %% [markdown]
 # Do not read too much into such pictures. A mean hides 64 different gates, and a unit that looks like "boredom" here may
-# do something else in the next review. They do show that the network writes more at some words than at
+# do something else in the next review. They do show that the network writes a little more at some words than at
 # others, which is what the gates are for.
 
 # %% [markdown]
@@ -855,9 +858,9 @@ for index in surest:
     print("   ...", " ".join(text.basic_english(splits.validation.texts[index])[-60:]), "\n")
 
 # %% [markdown]
-# Read each of them and ask what misled the model. In the run this was written from, two complained at length and ended in praise,
-# one spent its last words on something other than its verdict, and one praised its actors and called the film "not awfully good".
-# Reading more words could help with the third; the others need a model that weighs one sentence against another.
+# Read each of them and ask what misled the model. In the run shown here, two reviews complain and then end in praise (the second and the
+# fourth), the first spends its last words on something other than its verdict, and the third criticises the film but ends with what its
+# writer enjoys. Reading more words could help with the first; the others need a model that weighs one sentence against another.
 
 # %% [markdown]
 # ## 15 Save, load, predict
@@ -906,6 +909,7 @@ for sentence in ("A slow start, but what a wonderful ending.", praise, blame, "D
 # %% [markdown]
 # The model gives an answer to any text with at least one known token, even in a language it has never seen. A high probability does not
 # prove understanding. And four words are very different from the long reviews it was trained on: do not be surprised if it fails on the pair of section 1.
+# In the run shown here it calls both sentences negative.
 #
 # ## 16 Your run among others
 #
@@ -934,8 +938,8 @@ checks.quiz("03")
 # %% [markdown]
 # ## Summary
 #
-# * An LSTM cell is six lines. Its forget gate decides how far back learning reaches.
-# * Every run has seven steps, and the loop of step 5 has six lines that matter.
+# * An LSTM cell is six equations. Its forget gate decides how far back learning reaches.
+# * Every run has seven steps, and the loop of step 5 has seven lines that matter.
 # * Pool over real words. If you read the state at the padding, the network learns nothing, without an error message.
 # * Do cheap tests first: an untrained loss of $\log 2$, overfitting one batch, the same answer alone and in a batch.
 # * On long reviews the LSTM learns a lot and stays a few points below the linear model.

@@ -651,7 +651,7 @@ claim("the padding moves the probability of some review by more than 5 points", 
 
 # %% [markdown]
 # The weights and the reviews are the same. In a batch with longer reviews the LSTM forgets the last word before its state is used. How
-# much that costs varies: with the same seed it was 21 points on one processor and 0.3 points on another, where
+# much that costs varies: in the run shown here it is about 25 points; with the same seed we also saw 0.3 points, on another processor, where
 # the network happened to learn to keep its state. Nothing in its training required that: there the state was always read at the last word.
 # A classifier built this way gives a review a different answer when there is a longer one in its batch:
 
@@ -685,8 +685,8 @@ for name, values in (("loss", losses), ("accuracy", correct)):
     print(f"{name:8} over reviews {values.mean():.4f}, over batches {np.mean(by_batch):.4f}")
 
 # %% [markdown]
-# In the made-up case six of 134 reviews change the accuracy a lot. One of our validation batches is smaller, and the two means can
-# differ by a point or so. The fix costs nothing: collect all predictions, then take one mean.
+# In the made-up case six of 134 reviews change the accuracy a lot. One of our validation batches is smaller, and the two means
+# differ by less than half a point. The fix costs nothing: collect all predictions, then take one mean.
 
 # %% [markdown]
 # **Exercise 04.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. You get a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
@@ -767,7 +767,7 @@ plots.show(fig, alt="Validation accuracy with intervals in three pairs, right ab
 
 # %% [markdown]
 # Read the points in pairs, the correct program above the one with a bug. The dotted line is chance level. In the last pair the difference
-# varies from run to run, as we saw: this bug can cost 21 points or almost none, so a good score does not prove that it is absent.
+# varies from run to run, as we saw: this bug can cost more than 20 points or almost none, so a good score does not prove that it is absent.
 
 # %% [markdown]
 # **Exercise 04.4 (choice): worse, but above chance.** The network that read time first is at chance level. Reading after the padding may cost much or little,
@@ -798,7 +798,7 @@ checks.check("04.4", my_explanation, mine=False)  # the same check, on the solut
 # | `vectors="glove.6B.100d"` | `GloVe("6B", 100)` | `text.load_vectors`; mostly a pretrained network instead (notebook 05) |
 # | `IMDB(split=..., fields=...)` | `IMDB(split="train")` with `torchdata` | `datasets.load_dataset("stanfordnlp/imdb")`, or `data.load_splits` |
 # | `LABEL = Field(sequential=False)` | a dictionary | the data set's `ClassLabel`; `reviews.labels` |
-# | `BucketIterator(sort_within_batch=True)` | nothing | `DataLoader(batch_sampler=...)`, `batching.make_batches` |
+# | `BucketIterator(sort_within_batch=True)` | nothing | `DataLoader(batch_sampler=...)`, `batching.LengthBucketSampler` |
 # | padding inside the iterator | `transforms.ToTensor(padding_value=...)` | `DataCollatorWithPadding`, `batching.collate`: ids **and mask** |
 # | the training loop | the same | `training.fit`, or `transformers.Trainer` |
 #
