@@ -156,6 +156,8 @@ shares = [flat_chosen[~is_marker].float().mean(), (flat_hidden[flat_chosen] == t
 print(f"{len(flat):,} tokens: {shares[0]:.1%} chosen; of these {shares[1]:.1%} masked and {shares[2]:.1%} unchanged")
 
 # %% [markdown]
+# They do: about 15 %, 80 % and 10 %.
+#
 # ### The loss, at the chosen positions only
 #
 # A <abbr title="掩码语言模型">masked language model</abbr> gives $V$ logits at each position. With $\mathcal{M}$ the set of chosen positions and $t_j$ the true
@@ -264,7 +266,8 @@ torch.testing.assert_close(by_hand, output.loss)
 print("next-token loss by hand = transformers; the library shifts the labels by one position itself")
 
 # %% [markdown]
-# You can test from outside that no position attends to the right: change the last word, and see at which positions the prediction changes.
+# You can test from outside that no position attends to the right: replace the full stop before `[SEP]` by a word, and see at which positions
+# the prediction changes.
 
 
 # %%
@@ -318,7 +321,7 @@ checks.check("05.2", my_places, mine=False)  # the same check, on the solution a
 #
 # From here on the <abbr title="检查点">checkpoint</abbr> is the one that comes with the course: MiniLM, 6 layers, $D = 384$, 12 heads. It has BERT's architecture
 # and vocabulary. It was made from BERT-like teachers by distillation (notebook 08) and then tuned as a sentence <abbr title="编码器">encoder</abbr>, so
-# that sentences with similar meaning get similar vectors. We use it in place of BERT because it is five times smaller.
+# that sentences with similar meaning get similar vectors. We use it in place of BERT because it is about five times smaller.
 
 # %%
 encoder = pretrained.load_encoder()
@@ -398,8 +401,8 @@ plots.show(fig, alt="Three heat maps of attention over one sentence. Left: nearl
 
 # %% [markdown]
 # The first head attends almost only to the token before. The second mostly attends to the token after. The third
-# attends to `[CLS]` nearly everywhere, a special token without a meaning of its own. One interpretation: a head does this when it has nothing to add (Clark and others, 2019,
-# section 3.2). You can read such roles from the pictures. But a dark square is **not an explanation** of a prediction. Above the first layer a "token" is already a
+# attends mostly to `[CLS]`, a special token without a meaning of its own; only the two "girl" attend more to each other. One interpretation: a head does this when it has nothing to add (Clark and others, 2019,
+# section 3.2). It is common: on average over all heads, the special tokens get about five times the attention that their number would suggest. You can read such roles from the pictures. But a dark square is **not an explanation** of a prediction. Above the first layer a "token" is already a
 # mixture of the whole sentence, there are six layers of twelve heads, and the picture does not show the values that are
 # passed on.
 
@@ -446,8 +449,8 @@ print(f"{int(unseen_chosen.sum()):,} hidden words. Uniform guessing: loss {np.lo
       f"Unigram baseline: loss {unigram_price:.2f}, perplexity {np.exp(unigram_price):.0f}.")  # fmt: skip
 
 # %% [markdown]
-# The model is the class that BERT uses, with one layer and $D = 64$. A minute of training is short, so we initialise three parts well.
-# Its word vectors are those of notebook 02, counted from the same reviews; its position embeddings are the sines and
+# The model is the class that BERT uses, with one layer and $D = 64$. Our training is short, so we initialise three parts well.
+# Its word vectors are counted as in notebook 02, from these reviews; its position embeddings are the sines and
 # cosines of the first Transformer, in which neighbouring positions have similar vectors; and its output bias is $\log p$ of the word
 # frequencies, so that every improvement over the unigram baseline comes from context. Everything else starts at random.
 
@@ -467,8 +470,8 @@ at_start = copy.deepcopy(small_bert)
 print("parameters:", f"{layers.count_parameters(small_bert).total:,}")
 
 # %% [markdown]
-# The training loop is the usual one. Two more choices save time: 30 % of the words are hidden instead of 15 %, and
-# all of them are masked. The output layer is computed only at the chosen positions.
+# The training loop is the usual one. To learn more from each step, we hide 30 % of the words instead of 15 %, and mask
+# all of them. To save time, we compute the output layer only at the chosen positions.
 
 
 # %%
@@ -535,8 +538,8 @@ print("below the unigram baseline" if profile.name != "smoke" else "not measured
 
 # %% [markdown]
 # The loss starts high, because the random layer disturbs the predictions of the output bias, and the first steps reduce that. Then the curve falls below
-# the dashed line. That improvement was learned from context, and
-# nobody wrote a label. It is still far from a real BERT, which reads thousands of times as much text.
+# the dashed line. On unseen reviews the loss is about one below the unigram baseline. That improvement was learned from context, and
+# nobody wrote a label. It is still far from a real BERT, whose text has over a thousand times as many words.
 #
 # ## 7 What did that minute buy?
 #
@@ -560,8 +563,9 @@ for sentence in blanks:
     print(sentence, "\n    before:", fill(at_start, sentence), "\n    after: ", fill(small_bert, sentence))
 
 # %% [markdown]
-# Before pretraining the words have nothing to do with the blank. After it, check whether they are of the right kind: "worst" after "one of the", a verb
-# after "would not". From the few words around a blank the model has learned common phrases. It has not learned to understand films.
+# Before pretraining the words have nothing to do with the blank. After it, check whether they are of the right kind: a verb after "would not", a noun after the
+# "the" of the last sentence. In our run they are. But the model has not found "time" in "a waste of time", nor "new" in "new york": it has learned which kind of word fits
+# rather than fixed phrases. It has not learned to understand films.
 #
 # Now we measure it. We freeze each network, take the mean of its states as <abbr title="特征">features</abbr> of a Rotten Tomatoes sentence, and train logistic
 # regression to predict the sentiment: a **<abbr title="探针">probe</abbr>**. We compare three networks of the same shape: one with random weights; one as it was before pretraining (counted vectors, random layer);
@@ -603,8 +607,8 @@ over_start = evaluation.difference_interval(
 claims.check_claim("05 small BERT after pretraining minus its start, sentences", over_start.estimate)
 
 # %% [markdown]
-# The result is sobering. Learned word vectors beat random ones, but a minute of filling in blanks did not make sentiment easier to predict: the plain counted
-# vectors do at least as well. The states have learned which word *fits here*, and "good" and "bad" fit at the same positions. A checkpoint that
+# The result is sobering. Counted word vectors beat random ones, but half a minute of filling in blanks did not make sentiment easier to predict: before
+# pretraining the probe does at least as well as after it. One likely reason: the states have learned which word *fits here*, and "good" and "bad" fit at the same positions. A checkpoint that
 # is useful for sentiment needs far more text, more layers and more time. So we now use one.
 #
 # ## 8 What a real checkpoint knows
@@ -638,7 +642,7 @@ print("features of 8 sentences", by_hand.shape, "- by hand = packaged")
 
 # %% [markdown]
 # Encoding is the expensive part, and we do it only once. We take 1,024 labelled sentences, and the same network with random
-# weights as a control: what the probe finds there comes from the words and from the *architecture*, not from pretraining. This takes about a minute.
+# weights as a control: what the probe finds there comes from the words and from the *architecture*, not from pretraining. This takes less than a minute.
 
 # %%
 labelled = data.evenly(sentences.train, min(1024, len(sentences.train)))
@@ -682,7 +686,7 @@ plots.show(fig, alt="Validation accuracy of the probe for layers 0 to 6 with int
            "and is lower at the last.")  # fmt: skip
 
 # %% [markdown]
-# The accuracy of the probe rises from layer to layer and falls at the end, although the intervals of neighbouring layers overlap. The last layer was tuned to represent what a
+# The accuracy of the probe rises from layer to layer and falls at the end, but the differences are small: all seven intervals overlap. One likely reason for the fall: the last layer was tuned to represent what a
 # sentence is *about*, and whether the writer liked it is only part of that. Note layer 0: these are static word vectors, and
 # they already contain much of the sentiment. For fine-tuning (notebook 06) this does not matter, because every layer can change there.
 
@@ -734,7 +738,7 @@ plots.show(fig, alt="Validation accuracy against the number of labelled sentence
            "MiniLM lies clearly above TF-IDF from 64 labels on.")  # fmt: skip
 
 # %% [markdown]
-# Compare the curves horizontally: to reach the accuracy of the probe with 64 labels, TF-IDF needs many times as many. With 16 labels the variation between draws
+# Compare the curves horizontally: to reach the accuracy of the probe with 64 labels, TF-IDF needs more than ten times as many. With 16 labels the variation between draws
 # (the shaded range) is about as large as the difference. With 1,024 the range is zero for a simple reason: there are no more
 # sentences to draw from, so all ten draws are the same.
 
@@ -836,7 +840,7 @@ plots.show(fig, alt="Two maps of one word in sixteen sentences each. For light, 
 
 # %% [markdown]
 # A static vector would be a single point in each picture. In context the two meanings of "light" separate clearly; those of "score" only
-# partly, because "a good score" fits both. To measure this: how often does the nearest other sentence use the word in the same sense?
+# partly, perhaps because "a good score" fits both. To measure this: how often does the nearest other sentence use the word in the same sense?
 
 # %% tags=["approx"]
 for word, states in in_context.items():
@@ -846,7 +850,7 @@ for word, states in in_context.items():
     print(f"{word}: nearest neighbour has the same sense in {agree.tolist()} of 16, layers 0 to 6")
 
 # %% [markdown]
-# Read the first number of each row first. At layer 0 the word itself is the same everywhere, and only its position in the sentence differs; even
+# Start with the first number of each row. At layer 0 the word itself is the same everywhere, and only its position in the sentence differs; even
 # so, the senses agree more often than 8 of 16, the chance level. For "light" the higher layers get all sixteen right; for "score" this number shows no gain.
 #
 # ## 10 Other checkpoints
@@ -944,7 +948,7 @@ checks.quiz("05")
 # * Pretraining takes its labels from the text itself: the hidden word (BERT, RoBERTa) or the next word (GPT). The loss is
 #   the cross-entropy of notebook 01 with $V$ classes, at the positions to be predicted.
 # * Attention is $\mathrm{softmax}(QK^\top/\sqrt{d} + M)V$. BERT and GPT differ in the mask $M$.
-# * A minute of pretraining beats the unigram baseline, but does not make sentiment easier to predict. A real checkpoint, frozen, beats random weights by far, and it clearly beats word
+# * Half a minute of pretraining beats the unigram baseline, but does not make sentiment easier to predict. A real checkpoint, frozen, beats random weights by far, and it clearly beats word
 #   counts when there are few labels.
 # * Its vector of a word depends on the sentence; the layers before the last show sentiment best.
 #

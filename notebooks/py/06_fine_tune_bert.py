@@ -21,7 +21,7 @@
 # and its errors, say with an interval how much it helps and what it costs, and save it so that others can use it.
 #
 # **Before you start:** notebooks 02 (splits, baselines), 03 (the training loop) and, for the background, 05.
-# **Time:** one hour to read and play; the code takes about five minutes.
+# **Time:** one hour to read and play; the code takes two to five minutes on two processor cores.
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
@@ -66,8 +66,9 @@ device = Accelerator().device
 #
 # Fine-tuning starts from parameters that somebody else has trained. Ours is **MiniLM**, a `BertModel` of 6 layers and
 # width $D = 384$: a small BERT that was distilled from larger ones and then tuned to give similar sentences similar vectors.
-# We use it in place of `bert-base` (12 layers, $D = 768$), which has the same architecture and takes about eight times as long for each token.
-# On a GPU, set `COURSE_PROFILE=full` and give `load_classifier` the name `"google-bert/bert-base-uncased"`; nothing else changes.
+# We use it in place of `bert-base` (12 layers, $D = 768$), which has the same architecture and needs about eight times the computation for each token.
+# On a GPU, set `COURSE_PROFILE=full` and give `load_tokenizer`, `load_classifier` and, in section 7, `load_encoder` the name
+# `"google-bert/bert-base-uncased"`; nothing else changes.
 
 # %%
 tokenizer = pretrained.load_tokenizer()
@@ -348,8 +349,8 @@ checks.check("06.4", clipped, mine=False)  # the same check, on the solution abo
 # token embeddings**: they are half of the parameters, most of their rows never occur in our sentences, and without
 # them a step is faster. Everything else is trained.
 #
-# The run is two epochs in one cell; on two processor cores it takes one to three minutes. **The panel is live:** watch the curves, or
-# press its stop button (if it does not answer, press ■ in the toolbar). After a stop you still have the best weights so far.
+# The run is two epochs in one cell; on two processor cores it takes one to four minutes. **The panel is live:** watch the curves, or
+# press its stop button (if it does not answer, press ■ in the toolbar). After a stop you have the best weights so far, or the present ones if no epoch is complete.
 
 # %%
 frozen = layers.freeze_below(model, 0)
@@ -367,8 +368,8 @@ for record in history.records:
     )
 
 # %% [markdown]
-# The model learns most of this task in the first epoch. At the end `fit` restores the weights that were best on
-# validation, which need not be the last.
+# The model learns most of this task in the first epoch. At the end `fit` restores the weights of the epoch with the
+# highest validation accuracy, which need not be the last.
 
 # %% [markdown]
 # ## 6 Validate
@@ -386,7 +387,7 @@ plots.show(fig, alt="Left: training loss of each batch, its running mean and the
 # %% [markdown]
 # What to look for: if the training loss is far below the validation loss, the model memorises its training sentences, which is
 # called **<abbr title="过拟合">overfitting</abbr>**; if both stay flat at
-# $\log 2$, it learns nothing (a learning rate ten times too large, or a frozen head). In our run the two losses separate when the second
+# $\log 2$, it learns nothing (a learning rate ten times too large, or a forgotten `optimizer.step()`). In our run the two losses separate when the second
 # epoch begins and the model sees its sentences again: it has memorised some of them. The accuracy does not suffer, and `fit` keeps the best
 # weights in any case. Make all choices on the validation set. The number of epochs, the learning rate and the batch size above were chosen there, not on the test set.
 
@@ -502,7 +503,7 @@ plots.show(fig, alt="Test accuracy with 95 percent intervals of five models on t
 
 # %% [markdown]
 # Look at the frozen encoder: it knows a lot of English, yet it does not beat TF-IDF. In notebook 05 it did, with 1,024
-# labels and its best layer; here we have five times as many labels, and TF-IDF gains more from each additional label. The encoder was also tuned to give sentences about the
+# labels and its best layer; here we use the last layer and more than five times as many labels, and TF-IDF gains more from the additional labels. The encoder was also tuned to give sentences about the
 # same topic similar vectors, and a good and a bad review of a comedy have the same topic. Fine-tuning adapts that
 # knowledge to sentiment.
 #
@@ -527,7 +528,7 @@ for name, interval in measured.items():
 # %% [markdown]
 # **Does <abbr title="微调">fine-tuning</abbr> help?** Here, yes: the whole interval of the gain over each baseline lies above zero. It is not free: the table shows
 # what each point costs in minutes and <abbr title="可训练参数">trained parameters</abbr>. And it is not always so. On the long IMDB reviews of notebook 02 the linear model reads
-# every word and scores more than ten points higher than here, while on a laptop BERT can only read the first few hundred tokens. Do not
+# every word and scores more than ten points higher than here, while BERT reads at most 512 tokens, and on a laptop you would give it fewer to save time. Do not
 # assume that fine-tuning beats that score: run the baseline first.
 
 # %%
@@ -551,7 +552,7 @@ plots.show(fig, alt="Two tables of true class against predicted class for TF-IDF
 
 # %% [markdown]
 # Compare the two off-diagonal cells: the more they differ, the more a model is biased towards one class, and that changes from run to run. Where does fine-tuning gain most? Our hypothesis before looking: in sentences with
-# a contrast or a negation ("but", "not", "too"), because a bag of words cannot see what a *not* refers to.
+# a contrast or a negation ("but", "though", "not", "never"), because a bag of words cannot see what a *not* refers to.
 
 # %% tags=["nbval-ignore-output"]
 turns = np.array(
@@ -566,7 +567,8 @@ for name, group in (("turning", turns), ("plain", ~turns)):
     )
 
 # %% [markdown]
-# Compare the two intervals before you believe the hypothesis: if they overlap, this test set is too small to confirm it.
+# Our run does not support the hypothesis: the gain in these sentences is not larger than in the others, and the two intervals overlap. If there is a difference, this
+# test set is too small to show it.
 #
 # The most instructive sentences are those where the model is confident and wrong.
 
@@ -627,7 +629,7 @@ for sentence in ("Not bad at all.", "Not good at all.", "The film starts at eigh
     print(f"{sentence:28} {explorers.prediction_sentence(predict(sentence), test.class_names)}")
 
 # %% [markdown]
-# The last sentence expresses no opinion, but the model has only two classes: it cannot answer "neither". A model can only predict the classes
+# In our run the first two come out right: the model takes the *not* into account. The last sentence expresses no opinion, but the model has only two classes: it cannot answer "neither". A model can only predict the classes
 # that it was trained on.
 #
 # ## 10 Classic bug: the mask that was not passed
@@ -663,7 +665,7 @@ if profile.name != "smoke":
 print("leaving out the mask changes more than 3 % of the predictions" if profile.name != "smoke" else "not measured here")
 
 # %% [markdown]
-# With the mask it does not matter which sentences share a batch; without it the prediction for *your* sentence depends on how
+# With the mask it does not matter, up to rounding, which sentences share a batch; without it the prediction for *your* sentence depends on how
 # long the others are. Nothing crashes. A one-line test protects you: predict a sentence alone and in a batch,
 # and check that the answer is the same.
 

@@ -230,11 +230,13 @@ checks.check("07.1", rate_from, mine=False)  # the same check, on the solution a
 
 
 # %% [markdown]
-# Mean and max pooling each have a cliff: beyond some learning rate, training becomes unstable. There is no cliff on the
-# left, because the prediction of a *linear* head depends only on the direction of its weights, and tiny steps in the
-# right direction give that direction too. (This is not true for a deep network, as the real study below shows.) The
-# state of `[CLS]`, which notebook 06 used, tells us little here as long as the encoder is frozen: our checkpoint was
-# trained to put the meaning of a sentence into the **mean** of its states. So find out how your checkpoint was trained.
+# With mean pooling (squares), nearly every trial reaches 0.70 up to a learning rate of about 0.01. Beyond it there is a
+# cliff: training becomes unstable, and the accuracy can be anything down to chance level. Max pooling (triangles) has
+# its cliff much earlier, and only a few of its trials with large rates do well again. There is no cliff on the left,
+# because the prediction of a *linear* head depends only on the direction of its weights, and tiny steps in the right
+# direction give that direction too. (This is not true for a deep network, as the real study below shows.) With the
+# state of `[CLS]` (circles), which notebook 06 used, most trials stay at chance level: our checkpoint was trained to
+# put the meaning of a sentence into the **mean** of its states. So find out how your checkpoint was trained.
 #
 # ### A search that learns
 #
@@ -337,9 +339,10 @@ print(f"95 % interval {100 * gain.low:.1f} to {100 * gain.high:.1f}: {verdict}")
 # %% [markdown]
 # The result of a single search is mostly luck: look at the shaded ranges. Read the last printed line, and try
 # `COURSE_SEED=1`. When we wrote this, TPE was ahead by more than the noise with some seeds and splits, and with others
-# it was a tie. TPE can also draw the wrong conclusion from unlucky first trials and then keep repeating it. It pays off
-# when trials are expensive and there are many hyperparameters. Random search is the baseline that it has to beat, and
-# all trials of a random search can run in parallel.
+# it was a tie. TPE can also draw the wrong conclusion from unlucky first trials and then keep repeating it: the lower
+# edge of its range stays low for most of the search. It pays off when trials are expensive and there are many
+# hyperparameters. Random search is the baseline that it has to beat, and all trials of a random search can run in
+# parallel.
 #
 # ### Stop hopeless trials
 #
@@ -374,17 +377,19 @@ print(f"epochs spent: {epochs_spent} of {sum(map(len, curves))}")
 print(f"best value with the rule {max(curve[-1] for curve in finished):.3f}, without {values.max():.3f}")
 
 # %% [markdown]
-# The rule saves most of the work. Only trials that finish enter the median, so the threshold rises as the search goes
-# on. The rule can stop a slow starter, for example a small learning rate that would have converged in the end;
-# `n_warmup_steps` gives every trial a few epochs before it is judged.
+# The rule stops nine trials of ten and saves three quarters of the epochs, and the best value is the same. Only trials
+# that finish enter the median, so the threshold rises as the search goes on. The rule can stop a slow starter, for
+# example a small learning rate that would have converged in the end; `n_warmup_steps` gives every trial a few epochs
+# before it is judged.
 #
 # ### What mattered?
 #
-# How much of the variance between trials does one hyperparameter explain on its own? Group the trials by its value (five
-# groups for the learning rate), and compare the variance of the group means with the total variance. **fANOVA** (Hutter
-# and others, 2014), which is part of Optuna, answers the same question with a random forest fitted to the trials. It
-# averages over the ranges on a linear scale, where nine tenths of the range lies above 0.1, so we give it the logarithms
-# instead. We use the random trials because they are spread evenly; the trials of TPE cluster where it expected good results.
+# How much of the variance between trials does one hyperparameter explain on its own? Group the trials by its value
+# (into five groups if it is continuous), and compare the variance of the group means with the total variance.
+# **fANOVA** (Hutter and others, 2014), which is part of Optuna, answers the same question with a random forest fitted
+# to the trials. It averages over the ranges on a linear scale, where nine tenths of the learning rates lie above 0.1,
+# so we give it the logarithms instead. We use the random trials because they are spread evenly; the trials of TPE
+# cluster where it expected good results.
 
 
 # %%
@@ -418,9 +423,9 @@ plots.show(fig, alt="Bars of the share of variance that pooling, learning rate, 
            "The two estimates differ in length; weight decay is short in both.")  # fmt: skip
 
 # %% [markdown]
-# These are two estimates from the same trials, and they need not agree: read the order, not the second digit. Note the
-# words **on its own**: the cliff of the learning rate is at a different value for each pooling, so averaging over all
-# poolings hides much of its effect. Among trials with one pooling it matters most:
+# These are two estimates from the same trials, and they need not agree: read the order, which is the same here, not the
+# second digit. Note the words **on its own**: the cliff of the learning rate is at a different value for each pooling,
+# so averaging over all poolings hides much of its effect. Among the trials with mean pooling its share is much larger:
 
 # %% tags=["nbval-ignore-output"]
 fifths = np.digitize(rates[mean], np.quantile(rates[mean], [0.2, 0.4, 0.6, 0.8]))
@@ -530,9 +535,9 @@ plots.show(fig, alt="Validation accuracy of the trials of the top layer against 
 # %% [markdown]
 # For a real layer the accuracy has a peak: with too small a learning rate the model does not converge in two epochs,
 # with too large a one training destroys the layer. A learning rate that is wrong by a factor of ten costs several
-# points. If a trial with a good learning rate was pruned, something else was wrong, mostly its pooling. With so few
-# validation sentences the order of the best trials is luck: take a learning rate from the middle of the good range, not
-# the single best one.
+# points. If a trial with a good learning rate was pruned, look at its other hyperparameters: the one in our picture had
+# max pooling and a long warm-up. With so few validation sentences the order of the best trials is luck: take a learning
+# rate from the middle of the good range, not the single best one.
 #
 # ## 3 Parameters
 #
@@ -544,7 +549,7 @@ plots.show(fig, alt="Validation accuracy of the trials of the top layer against 
 #
 # * **head only**: pooler and linear layer; the encoder stays frozen;
 # * **top $k$ layers** and the head;
-# * **all layers** (the table of word pieces stays frozen, as in notebook 06);
+# * **all layers** (the embeddings stay frozen, as in notebook 06);
 # * all layers with **layer-wise learning-rate decay**: learning rates that fall from layer to layer (Howard and Ruder,
 #   2018). The head has the learning rate $\eta$, and with a decay $\xi < 1$
 #
@@ -589,8 +594,7 @@ plots.show(fig, alt="Table of shades: five ways of tuning down, parts of the mod
 
 # %% [markdown]
 # **Exercise 07.2 (predict): the learning rate of the lowest layer.** Another model has $L = 4$ layers. The learning rate
-# of its
-# head is $\eta = 0.0016$, and $\xi = 0.5$. What is the learning rate of layer 0? Work it out on paper.
+# of its head is $\eta = 0.0016$, and $\xi = 0.5$. What is the learning rate of layer 0? Work it out on paper.
 
 
 # %% tags=["exercise"]
@@ -643,8 +647,9 @@ def tune(classifier, cut, learning_rate, *, pooling="mean", num_epochs=1, decay=
 
 
 # %% [markdown]
-# One epoch for every run (three for a head alone, which is nearly free), with learning rates that we found on validation
-# sentences before writing this notebook: the more parameters we train, the smaller the learning rate.
+# One epoch for every run (three for a head alone, which is nearly free once the states are there), with learning rates
+# that we found on validation sentences before writing this notebook: the more parameters we train, the smaller the
+# learning rate.
 
 # %%
 runs = {"TF-IDF + logistic regression": Run(words_right, linear.coef_.size + 1, words_minutes)}
@@ -799,7 +804,7 @@ runs["upper 3 layers dropped"] = tune(halved, 0, 4e-4)
 # ## 5 All in one picture
 #
 # Now we look at the test part, once: accuracy with its interval, against the number of trained parameters and against
-# the minutes of training.
+# the training time.
 
 # %% tags=["nbval-ignore-output"]
 scores = {name: evaluation.block_interval(run.right, test.blocks) for name, run in runs.items()}
@@ -830,12 +835,15 @@ plots.show(fig, alt="Test accuracy with intervals of eight models, on the left a
 
 # %% [markdown]
 # How to read it: the column *minus all layers* compares predictions on the same sentences. If an interval contains zero,
-# it is a tie, and **most rows are ties**. With so few sentences, a linear head of 770 parameters on frozen states is
-# hard to distinguish from a fully fine-tuned model. With all the sentences of notebook 06, eleven times as many,
-# fine-tuning was clearly better than the frozen encoder: what is worth tuning depends on how much training data you
-# have. Adapters train about 3 % of the parameters that "all layers" trains. They save memory and disk more than minutes,
-# because the forward pass and a part of the backward pass still run through the whole model. Training only the top
-# layers saves minutes, because the frozen layers below are computed once.
+# it is a tie, and **about half of the rows are ties**: with mean pooling, all models that train at least one layer of
+# the encoder, the adapters included. The rows that are worse are the word counts, most heads on frozen states, and by a
+# hair the top layer with max pooling. But not all heads lose: a linear one with 770 parameters is a tie with the fully
+# fine-tuned model, while in this run two heads with two hundred times as many parameters are not. With all the
+# sentences of notebook 06, eleven times as many, fine-tuning was clearly better than a linear head on the frozen
+# encoder: what is worth tuning depends on how much training data you have. Adapters train about 3 % of the parameters
+# that "all layers" trains. They save memory and disk space more than time, because the forward pass and a part of the
+# backward pass still run through the whole model. Training only the top layers saves time, because the frozen layers
+# below are computed once.
 
 # %% tags=["nbval-ignore-output"]
 for name in ("head only", "top layer"):
@@ -844,10 +852,12 @@ for name in ("head only", "top layer"):
         print(f"{name}, mean minus {pooling} pooling:", *(f"{100 * end:+.1f}" for end in (gap.estimate, gap.low, gap.high)))
 
 # %% [markdown]
-# Each line is a difference in points and the ends of its interval. Look at `cls`: while the encoder is frozen, the wrong
-# vector costs many points. If the top layer is trained, it learns to move what is needed into the vector that the head
-# reads, and most of the difference disappears. In notebook 06, where all layers were trained, the head read `[CLS]` and
-# the model was the best all the same. You cannot judge a choice of structure without the choice of trained parameters.
+# Each line is a difference in points and the ends of its interval. All four intervals contain zero: the pooling, which
+# decided most in section 2, is a tie here. There, the head was a single linear layer, trained by plain SGD: it can only
+# weigh the numbers that the pooling gives it. Here the pretrained layer $W_p$ comes before it and is trained too; in
+# the last two lines so is the top layer of the encoder, which can learn to move what is needed into the vector that the
+# head reads. In notebook 06, where all layers were trained, the head read `[CLS]` and the model was the best all the
+# same. You cannot judge a choice of structure without the choice of trained parameters.
 
 # %%
 print(claims.check_claim("07 all layers tuned on 512 sentences", scores["all layers"].estimate))
@@ -858,9 +868,9 @@ print(claims.check_claim("07 adapters minus all layers", gaps["adapters in all l
 # ## 6 Classic bug: tuning on the test set
 #
 # Nobody does it on purpose. You try a learning rate, look at the test accuracy, try another one, and report the best. We
-# can measure what that does with the trials of the random search of section 2. Let 100 sentences be the *test set*, and
-# let the rest of our test part play the **fresh** sentences of the future. Take $k$ trials, choose the best by accuracy
-# on the 100, and measure its accuracy on the fresh ones.
+# can measure what that does with the trials of the random search of section 2. Let about 100 sentences, a sixth of our
+# test part, be the *test set*, and let the rest play the **fresh** sentences of the future. Take $k$ trials, choose the
+# best by accuracy on the 100, and measure its accuracy on the fresh ones.
 
 # %%
 answers = [head.predict(features[c["layer"], c["pooling"]].test) for head, c in zip(heads, drawn, strict=True)]
@@ -903,7 +913,8 @@ for way in ("test", "validation"):
     print(f"best of {ks[-1]}, chosen on {way}: reported minus fresh {100 * flattery[way]:+.1f} points")
 
 # %% [markdown]
-# The reported accuracy is the one that you would publish. This is true for every seed:
+# The reported accuracy is the one that you would publish. If you choose on the test set, it is more than two points too
+# high, and if you choose on validation, it is not. The next cell checks this, whatever your seed is:
 
 # %%
 if profile.name != "smoke":
@@ -954,7 +965,7 @@ checks.quiz("07")
 # * **Parameters**: from the head alone to all layers, with one learning rate or with layer-wise decay. Frozen lower
 #   layers are computed once.
 # * **Structure**: pooling, heads, adapters, fewer layers. Adapters start as the identity, and you check that on one batch.
-# * Compare on the same sentences. Most differences in this notebook are smaller than the noise, and a few are not:
+# * Compare on the same sentences. Many differences in this notebook are smaller than the noise, and some are not:
 #   remember those.
 #
 # **To think about.** You may label 500 more sentences or run 500 more trials. Which would you choose, and which of the
