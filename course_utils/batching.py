@@ -131,7 +131,7 @@ def _split(order: np.ndarray, lengths: np.ndarray, batch_size: float, max_batch_
 class LengthBucketSampler(Sampler[list[int]]):
     """A `batch_sampler` for a `DataLoader`: batches of texts of similar length, shuffled anew in every epoch.
 
-    The order depends on `seed` and epoch alone, so a run that is resumed sees the same batches; `set_epoch` chooses the
+    The order depends on `seed` and epoch alone, so a run that is repeated sees the same batches; `set_epoch` chooses the
     epoch, as in torch's `DistributedSampler`. Limits as in `make_batches`; `seed=None` keeps a fixed order.
     """
 

@@ -91,7 +91,7 @@ def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str 
         ax.annotate(f"{interval.estimate:.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(results)), list(results))
     ax.invert_yaxis()
-    ax.margins(x=0.15)
+    ax.margins(x=0.15, y=0.5 / len(results))
     ax.set_xlabel(f"{unit}, with 95 % interval")
     return ax
 
@@ -193,9 +193,9 @@ def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:
 
 
 def compared_run(ax: Axes, comparison: Comparison) -> Axes:
-    """Draw a run as a diamond above the stored seeds, circles, over the shaded band where the next seed should fall."""
+    """Draw a run as a diamond above the stored seeds, circles, over the shaded tolerance where the next seed should fall."""
     if comparison.tolerance:
-        ax.axvspan(*comparison.tolerance, color=COLOURS[5], alpha=0.25, label="band")
+        ax.axvspan(*comparison.tolerance, color=COLOURS[5], alpha=0.25, label="99 % tolerance")
         ax.plot(comparison.values, [0] * len(comparison.values), "o", color=COLOURS[0], markersize=8, label="stored seeds")
     ax.plot(comparison.value, 1, "D", color=COLOURS[1], markersize=9, label="this run")
     ax.set(yticks=[], ylim=(-0.8, 1.8))

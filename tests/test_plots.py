@@ -180,7 +180,7 @@ def test_a_compared_run_stands_above_the_stored_seeds_and_differs_in_shape_as_we
     assert seeds.get_marker() != run.get_marker() and run.get_ydata()[0] > max(seeds.get_ydata())
     (band,) = ax.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.6, 1.0))
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["band", "stored seeds", "this run"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["99 % tolerance", "stored seeds", "this run"]
 
 
 def test_a_run_with_nothing_stored_stands_alone(ax):

@@ -346,7 +346,7 @@ EXERCISES = [
             "eval() switches dropout off; no_grad only saves memory. And model.training says which mode the model was in.",
             "was_training = model.training; model.eval(); call the model; model.train(was_training).",
         ),
-        after="training.evaluate does the same two things around its loop.",
+        after="prediction.evaluate does the same two things around its loop.",
         observe=answer_and_mode,
         right=(
             asks_politely,
@@ -398,7 +398,7 @@ EXERCISES = [
             "the mean of two batches counts one example in the small batch as much as four in the large one.",
             "add up the right answers of all batches, add up their sizes, and divide once at the end.",
         ),
-        after="The same holds for the loss: training.evaluate weighs each batch by its examples.",
+        after="The same holds for the loss: prediction.evaluate weighs each batch by its examples.",
         right=(
             counted,
             weighted,

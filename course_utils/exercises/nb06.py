@@ -447,7 +447,7 @@ EXERCISES = [
             "find the epoch with the best validation accuracy, and look up its test accuracy.",
             "best = validation.index(max(validation)), then return test[best].",
         ),
-        after="Choosing among three epochs is a little too optimistic; choosing among a hundred settings is far too optimistic.",
+        after="Choosing among four epochs is a little too optimistic; choosing among a hundred settings is far too optimistic.",
         right=(
             lambda validation, test: test[validation.index(max(validation))],
             lambda validation, test: test[np.argmax(validation)],

@@ -21,7 +21,7 @@ class LiveBox(w.VBox):
     """A box of widgets that says, where widgets are not alive, what it would be."""
 
     def __repr__(self) -> str:
-        return "Sliders, buttons and pictures stand here once this cell has been run."
+        return "Sliders, buttons and pictures appear here once you have run this cell."
 
 
 def describe(html: w.HTML, text: str) -> None:

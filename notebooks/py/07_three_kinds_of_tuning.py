@@ -530,7 +530,7 @@ ax.legend()
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy")
 ax.set_title("A rate far from the middle costs several points")
 plots.show(fig, alt="Validation accuracy of the trials of the top layer against the learning rate on a log axis: finished trials form "
-           "a peak around 0.001, and pruned trials are lower.")  # fmt: skip
+           "a peak around 0.0002, and pruned trials are lower.")  # fmt: skip
 
 # %% [markdown]
 # For a real layer the accuracy has a peak: with too small a learning rate the model does not converge in two epochs,
@@ -828,7 +828,7 @@ axes[0].set(xscale="log", xlabel="trained parameters", ylabel="test accuracy, 95
 axes[1].set(xscale="log", xlabel="minutes of training")
 axes[1].xaxis.set(major_locator=plt.LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_formatter=plt.NullFormatter())
 axes[0].set_title("A few trained parameters go far")
-axes[1].set_title("Computing frozen layers once saves minutes")
+axes[1].set_title("Computing frozen layers once saves time")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
 plots.show(fig, alt="Test accuracy with intervals of eight models, on the left against trained parameters and on the right against minutes, "
            "both on log axes. Word counts and the head alone are lowest; all layers, falling rates and adapters are highest, with overlapping intervals.")  # fmt: skip

@@ -681,7 +681,7 @@ ax.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
 ax.annotate("chance level", (0, 0.5), (0, 4), textcoords="offset points")
 ax.set(xlabel="weights set to zero (%)", ylabel="validation accuracy", title="Some pruning is harmless, then accuracy falls")
 ax.legend(loc="lower right")
-plots.show(fig, alt="Validation accuracy over the share of weights set to zero without further training, falling towards 0.5 for large "
+plots.show(fig, alt="Validation accuracy over the share of weights set to zero without further training, falling for large "
            "shares, and one point for 60 percent after fine-tuning.")  # fmt: skip
 
 # %% [markdown]
@@ -800,7 +800,7 @@ class Tempered(nn.Module):
 more = data.load_splits("rotten_tomatoes", train_size=n_train and 7 * n_train).train
 unlabelled = text.encode_wordpieces(more, tokenizer, max_length=28)
 student = copy.deepcopy(model)
-layers.keep_layers(student, [0, 1, 2])
+dropped = layers.keep_layers(student, [0, 1, 2])
 
 # %% tags=["nbval-ignore-output"]
 started = time.perf_counter()
@@ -867,7 +867,7 @@ for ax, column, unit in ((axes[1], "ms", "ms for a sentence"), (axes[2], "disk",
     ax.set(xlabel=f"{unit} (logarithmic)", xscale="log")
     ax.margins(x=0.35)
 axes[0].set_title("What accuracy costs: no method saves everything")
-plots.show(fig, alt="Three panels with one line for each of eleven models: test accuracy with 95 percent interval, milliseconds for a sentence and "
+plots.show(fig, alt="Three panels with one line for each model: test accuracy with 95 percent interval, milliseconds for a sentence and "
            "megabytes on disk. Adapters are small on disk but as slow as full fine-tuning; the narrow model and the student are faster, the LSTM and TF-IDF fastest by far.")  # fmt: skip
 
 # %% [markdown]

@@ -800,7 +800,8 @@ for name, together in (("copies in both parts", False), ("copies kept together",
     print(f"    too optimistic by {in_points(promised[name])}")
 
 # %% [markdown]
-# Validation promised 40 points too much. Does that depend on the seed? The stored seeds are close together:
+# With copies in both parts, validation promised 40 points too much in our run. Does that depend on the seed? The stored
+# seeds are close together:
 
 # %%
 if profile.name != "smoke":
