@@ -21,7 +21,7 @@
 # and its errors, say with an interval how much it helps and what it costs, and save it so that others can use it.
 #
 # **Before you start:** notebooks 02 (splits, baselines), 03 (the training loop) and, for the background, 05.
-# **Time:** one hour to read and play; the code takes two to five minutes on two processor cores.
+# **Time:** one hour to read and play; the code takes about five minutes.
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.

@@ -37,8 +37,9 @@
 # 显示 `FIX` 的那一行会同时告诉你怎样修复。
 
 # %% [markdown]
-# **档位**（profile）决定每本笔记本训练多少。`smoke` 只要几秒，什么也学不到；`workshop` 适合笔记本电脑（没有一个单元超过一分钟）；
-# `full` 使用全部数据，需要 GPU。在启动 JupyterLab 之前用环境变量 `COURSE_PROFILE` 选择。这些页面上的所有输出都来自
+# **档位**（profile）决定每本笔记本训练多少。`smoke` 只要几秒，什么也学不到；`workshop` 适合笔记本电脑（一次训练最多几分钟）；
+# `full` 在更长的文本上训练更多轮，适合 GPU。不另外选择时，无论有没有 GPU，用的都是 `workshop`；要选别的，请在启动 JupyterLab
+# 之前设置环境变量 `COURSE_PROFILE`。这些页面上的每个输出都来自
 # `workshop`，在两个处理器核上得到。
 
 # %% [markdown]
