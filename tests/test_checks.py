@@ -246,6 +246,8 @@ def test_what_never_ends_is_stopped_and_leaves_no_thread(monkeypatch, capsys, mu
     before, started = threading.active_count(), time.monotonic()
     found = says("98.1", hangs)
     assert "double([1, 2]) should give [2, 4] yours: stopped: it did not finish within 0.2 seconds" in found
+    while threading.active_count() > before and time.monotonic() - started < 10:
+        time.sleep(0.05)  # a busy machine takes a moment to end it
     assert time.monotonic() - started < 10 and threading.active_count() == before
     assert capsys.readouterr() == ("", "")
 
@@ -488,4 +490,4 @@ def test_where_widgets_are_missing_the_quiz_is_in_words(capsys, monkeypatch):
 
 
 def test_buttons_say_where_they_are_not_alive_what_they_are():
-    assert "once this cell has been run" in repr(explorers.answer_buttons("01.q1", "ab", lambda name, letter: letter))
+    assert "once you have run this cell" in repr(explorers.answer_buttons("01.q1", "ab", lambda name, letter: letter))

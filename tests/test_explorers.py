@@ -61,7 +61,7 @@ def test_numbers_that_a_slider_snaps_to_are_rounded():
 
 def test_where_widgets_are_not_alive_a_sentence_stands_for_them():
     assert repr(explorers.descent_explorer()) == repr(explorers.TrainingPanel().view)
-    assert "once this cell has been run" in repr(explorers.descent_explorer())
+    assert "once you have run this cell" in repr(explorers.descent_explorer())
 
 
 def test_sliders_say_what_they_are_and_cover_the_cliff():

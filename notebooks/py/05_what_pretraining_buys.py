@@ -42,7 +42,6 @@ if importlib.util.find_spec("course_utils") is None:
 import copy
 import math
 import re
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch

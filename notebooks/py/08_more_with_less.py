@@ -549,8 +549,9 @@ print(f"by hand = torch._int_mm; relative error of the product: {error:.1%}")
 # model once, on our batch, and records the operations. We declare $B$ and $T$ as dynamic; otherwise the graph would only
 # accept batches of 16 sentences of this one length.
 #
-# The packages for this section are not installed with the course. If they are missing, the next cell says how to add
-# them; you can also read on without them, with the numbers of our run in the text.
+# The packages for this section are not installed with the course. To add them, type
+# `%pip install onnx onnxruntime onnxscript` in a new cell (this needs a network once). You can also read on without
+# them, with the numbers of our run in the text.
 
 # %%
 import logging
@@ -566,8 +567,8 @@ if has_onnx:
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # else it lists what it misses for pictures
 else:
-    print("This section needs three more packages. Type %pip install onnx onnxruntime onnxscript in a new cell (it needs")
-    print("a network), and run this one again. Without them the next cells do nothing and the figures lack two rows.")
+    print("The packages of this section are missing; the text above says how to add them. Without them the next cells")
+    print("do nothing, and the figures lack two rows.")
 
 # %%
 if has_onnx:
