@@ -196,7 +196,7 @@ EXERCISES = [
             "TP is on the diagonal; the row sums to TP + FN, the column to TP + FP.",
             "2 TP + FP + FN is row sum plus column sum: (2 * counts.diagonal() / (counts.sum(0) + counts.sum(1))).mean().",
         ),
-        after="evaluation.macro_f1 does this from predictions and labels.",
+        after="sklearn.metrics.f1_score does this from labels and predictions.",
         right=(
             f1_by_loop,
             f1_from_precision_and_recall,

@@ -57,7 +57,7 @@
 # | [08 以少胜多](../08_more_with_less.ipynb) | LoRA、缓存、int8、剪枝和蒸馏到底省下什么，又付出什么？ |
 # | [09 数据很少时](../09_little_data.ipynb) | 只有少量样本有标签，或者有些标签是错的，怎么办？ |
 # | [10 自适应与跨模型](../10_adaptive_and_cross_model.ipynb) | 会自己调整的学习率安排、几个模型联手，能胜过一次普通的训练吗？ |
-# | [12 分类之外](../12_beyond_classification.ipynb) | 同样的七个步骤怎样找出人名地名、怎样回答问题？ |
+# | [12 分类之外](../12_beyond_classification.ipynb) | 同样的七个步骤怎样找出人名、怎样回答问题？ |
 # | [13 你自己的数据](../13_your_own_data.ipynb) | 你的一张表格怎样变成别人可以信赖的模型？ |
 #
 # 笔记本 04 使用单独的内核，用 `python3 start.py torchtext` 安装；不装它也能读其他各本。第 11 本（在多台机器上训练）还在写。
