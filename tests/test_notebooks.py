@@ -1,5 +1,6 @@
 """What every notebook keeps to, besides outputs that nbval compares: form, text for pictures, and running twice."""
 
+import ast
 import copy
 import json
 import re
@@ -122,6 +123,27 @@ def test_only_the_first_cell_installs_and_only_it_is_skipped(notebook):
     for cell in code(notebook)[1:]:
         assert not re.search(r"""^\s*[!%]|\bpip\b.*\binstall\b|["']pip["']""", cell.source, re.MULTILINE), cell.source
         assert "nbval-skip" not in tags(cell)
+
+
+def names(cell, kinds: tuple) -> set[str]:
+    """Return names that a cell binds (ast.Store) or uses (ast.Load)."""
+    lines = [line for line in cell.source.splitlines() if not line.startswith(("%", "!"))]
+    found = set()
+    for node in ast.walk(ast.parse("\n".join(lines))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, kinds):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom) and ast.Store in kinds:
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return found
+
+
+def test_no_cell_needs_a_name_of_the_set_up_cell_which_nbval_skips(notebook):
+    first, *others = code(notebook)
+    bound, needed = set(), set()
+    for cell in others:
+        bound |= names(cell, (ast.Store,))
+        needed |= (names(cell, (ast.Load,)) & names(first, (ast.Store,))) - bound
+    assert not needed
 
 
 def test_tags_are_known_and_few_outputs_go_without_comparison(notebook):

@@ -555,11 +555,12 @@ print(f"by hand = torch._int_mm; relative error of the product: {error:.1%}")
 
 # %%
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 
 folder = Path("outputs") / "08_int8"
 folder.mkdir(parents=True, exist_ok=True)
-has_onnx = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript"))
+has_onnx = all(find_spec(name) for name in ("onnx", "onnxruntime", "onnxscript"))
 if has_onnx:
     import onnx
     import onnxruntime
@@ -567,8 +568,7 @@ if has_onnx:
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # else it lists what it misses for pictures
 else:
-    print("The packages of this section are missing; the text above says how to add them. Without them the next cells")
-    print("do nothing, and the figures lack two rows.")
+    print("The packages named above are missing: the cells that need them do nothing, and the figures lack two rows.")
 
 # %%
 if has_onnx:
