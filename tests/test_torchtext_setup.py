@@ -37,6 +37,8 @@ def start(tmp_path, monkeypatch):
     def ask(command):
         if command[-1] == "--version":
             return 0 if module.uv else 1, ""
+        if "sys.version_info" in command[-1]:  # this Python is too new for torchtext, so another is looked for
+            return 0, "/usr/bin/python3.12"
         assert command[-1] == "import torchtext"
         return int("import" in module.fails), module.fails.get("import", "")
 
@@ -56,7 +58,7 @@ def start(tmp_path, monkeypatch):
 def test_it_makes_an_environment_from_the_lock_and_registers_the_kernel(start):
     kernel.set_up()
     made, from_lock, course = start.ran
-    assert f"uv venv --python {sys._base_executable if sys.version_info < (3, 13) else ''}" in made
+    assert f"uv venv --python {sys._base_executable if sys.version_info < (3, 13) else '/usr/bin/python3.12'} " in made
     assert "--require-hashes" in from_lock and from_lock.endswith("requirements.lock")
     assert "--no-deps --no-build-isolation -e" in course
     spec = json.loads(Path(start.VENV, "share/jupyter/kernels/torchtext/kernel.json").read_text(encoding="utf-8"))
