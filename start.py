@@ -3,7 +3,7 @@
     python3 start.py            set up, check the machine, open JupyterLab
     python3 start.py setup      set up only (while there is a network)
     python3 start.py doctor     set up, then say what this machine offers
-    python3 start.py torchtext  set up, then add the kernel of notebook 04 (an old torch, 3 GB more to fetch)
+    python3 start.py torchtext  set up, then add the kernel of notebook 03b (an old torch, 3 GB more to fetch)
     python3 start.py test       set up, add what tests need, then run them (`test fast`: those that take under a minute)
 
 Where a folder `wheels` lies beside this file (`course bundle` makes such a copy of the course), packages are installed
@@ -258,7 +258,7 @@ def set_up(with_tests=False):
         if read_stamp(NEXT) != parts:
             build(parts)
         swap()
-        ask([python, "-m", "tools.torchtext_kernel", "--register"])  # the kernel of notebook 04, where it is there
+        ask([python, "-m", "tools.torchtext_kernel", "--register"])  # the kernel of notebook 03b, where it is there
     elif done != parts:
         check(installer.folder_problem(HERE, 1))
         if done.get("test") != parts.get("test"):

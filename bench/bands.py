@@ -63,7 +63,7 @@ def keep(lines: list[dict]) -> None:
 
 def is_of(line: dict, runs: list[tuple[str, int]]) -> bool:
     """Return whether a line was recorded by one of these runs (notebook, seed)."""
-    return any(line["name"].startswith(number) and line["seed"] == seed for number, seed in runs)
+    return any(line["name"].split()[0] == number and line["seed"] == seed for number, seed in runs)
 
 
 def forget(runs: list[tuple[str, int]]) -> None:

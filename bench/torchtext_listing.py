@@ -1,4 +1,4 @@
-"""Compare the repaired listing of notebook 04, as its author meant it, with the LSTM of notebook 03.
+"""Compare the repaired listing of notebook 03b, as its author meant it, with the LSTM of notebook 03.
 
     python -m bench.torchtext_listing time       seconds of an epoch, both sides in turn (five minutes or so)
     python -m bench.torchtext_listing accuracy   test accuracy after equal epochs on equal reviews (ten minutes or so)

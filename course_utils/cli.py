@@ -22,7 +22,7 @@ LAB = (
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
 )
-TORCHTEXT_NOTEBOOK = Path("notebooks", "04_the_published_listing.ipynb")
+TORCHTEXT_NOTEBOOK = Path("notebooks", "03b_the_published_listing.ipynb")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -219,14 +219,14 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _torchtext_is_due() -> bool:
-    """Return whether notebook 04 is to be tested: if its kernel is here, and always in continuous integration."""
+    """Return whether notebook 03b is to be tested: if its kernel is here, and always in continuous integration."""
     from .doctor import torchtext_python
 
     if torchtext_python():
         return True
     if os.environ.get("CI"):
         raise FileNotFoundError(
-            "The kernel torchtext is missing, and CI tests notebook 04. Type: python3 start.py torchtext"
+            "The kernel torchtext is missing, and CI tests notebook 03b. Type: python3 start.py torchtext"
         )
     print(f"{TORCHTEXT_NOTEBOOK} is not tested: its kernel is not here (python3 start.py torchtext adds it).")
     return False

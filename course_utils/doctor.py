@@ -65,7 +65,7 @@ def torchtext_python() -> Path | None:
 
 
 def _look_for_torchtext() -> str:
-    return "its kernel is here (notebook 04)" if torchtext_python() else "no kernel yet: python3 start.py torchtext"
+    return "its kernel is here (notebook 03b)" if torchtext_python() else "no kernel yet: python3 start.py torchtext"
 
 
 def examine() -> list[Finding]:

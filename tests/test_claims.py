@@ -181,6 +181,12 @@ def test_times_of_runs_that_shared_the_cores_are_dropped_and_values_stay(files):
     assert bands.recorded() == [claim(0, seconds=1.0), claim(1)]
 
 
+def test_a_run_of_03_is_no_run_of_03b(files):
+    files(*({"name": f"{number} accuracy", "value": 0.8, "seed": 0} for number in ("03", "03b")))
+    bands.forget([("03", 0)])
+    assert [line["name"] for line in bands.recorded()] == ["03b accuracy"]
+
+
 def test_each_run_keeps_its_outputs_in_a_folder_of_its_own(files, monkeypatch):
     for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_CLAIMS"):
         monkeypatch.setenv(name, "")  # put back after the test: a run sets them for itself

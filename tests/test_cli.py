@@ -133,7 +133,7 @@ def test_all_tests_are_units_notebooks_and_the_torchtext_notebook(ran):
     units, notebooks, published = ran.commands
     assert units.endswith(" tests") and "slow" not in units
     assert "--nbval " in notebooks and "nbval-lax" not in notebooks and "--nbval-current-env notebooks" in notebooks
-    assert "--nbval-kernel-name torchtext" in published and published.endswith("04_the_published_listing.ipynb")
+    assert "--nbval-kernel-name torchtext" in published and published.endswith("03b_the_published_listing.ipynb")
 
 
 def test_the_fast_part_leaves_out_slow_tests_and_notebooks(ran):
@@ -148,7 +148,7 @@ def test_one_failing_part_fails_the_whole_and_the_others_still_run(ran, statuses
     assert len(ran.commands) == 3 and "2 of 3 parts passed" in capsys.readouterr().out
 
 
-def test_without_the_torchtext_kernel_notebook_04_is_left_out_aloud_but_not_in_ci(ran, monkeypatch, capsys):
+def test_without_the_torchtext_kernel_notebook_03b_is_left_out_aloud_but_not_in_ci(ran, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "torchtext_python", lambda: None)
     monkeypatch.delenv("CI", raising=False)
     assert cli.main(["test", "notebooks"]) == 0

@@ -15,10 +15,11 @@ from helpers import load
 from course_utils import doctor
 from course_utils.exercises import checks
 from tools import notebooks as tool
+from tools.tables import number_of
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
-PATHS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+PATHS = sorted(FOLDER.glob("[0-9][0-9]*_*.ipynb"))
 KNOWN_TAGS = re.compile(
     r"nbval-ignore-output|approx(-\d*\.?\d+)?|nbval-skip|raises-exception|solution|exercise|check|slide.*"
 )
@@ -38,7 +39,7 @@ CORE_WIDGETS = set(
 hook = load("nbval_hook", ROOT / "conftest.py")
 
 
-@pytest.fixture(params=PATHS, ids=lambda path: path.stem[:2], scope="module")
+@pytest.fixture(params=PATHS, ids=lambda path: number_of(path.stem), scope="module")
 def path(request) -> Path:
     return request.param
 
@@ -182,7 +183,7 @@ def test_no_more_than_three_code_cells_in_a_row(notebook):
 
 def test_the_top_says_what_for_what_before_and_how_long(notebook):
     first = notebook.cells[0].source
-    assert re.match(r"# \d\d · \S", first)
+    assert re.match(r"# \d\d[a-z]? · \S", first)
     for part in (r"\*\*What you will be able to do", r"\*\*Before you start:\*\*", r"\*\*Time:\*\*.*(minute|hour)"):
         assert re.search(part, first, re.DOTALL), part
 
@@ -221,9 +222,9 @@ def printed(cell) -> str:
 
 
 def test_every_exercise_stands_in_its_notebook_with_a_stub_that_is_refused_and_a_solution_that_is_accepted(path, notebook):
-    number, found = path.stem[:2], []
+    number, found = number_of(path.stem), []
     for statement, (stub, first, solution, second) in exercise_cells(notebook):
-        called = re.fullmatch(r'checks\.check\("(\d\d\.\d+)", (\w+)\)', first.source)
+        called = re.fullmatch(r'checks\.check\("(\d\d[a-z]?\.\d+)", (\w+)\)', first.source)
         assert called, first.source
         name = called[1]
         found.append(name)
@@ -250,8 +251,8 @@ def exercise_cells(notebook) -> Iterator:
 
 
 def test_the_quiz_is_asked_in_words_too(path, notebook):
-    questions = [exercise for exercise in checks.exercises(path.stem[:2]) if ".q" in exercise.id]
-    asked = [cell for cell in code(notebook) if cell.source == f'checks.quiz("{path.stem[:2]}")']
+    questions = [exercise for exercise in checks.exercises(number_of(path.stem)) if ".q" in exercise.id]
+    asked = [cell for cell in code(notebook) if cell.source == f'checks.quiz("{number_of(path.stem)}")']
     assert len(asked) == bool(questions)
     for exercise in questions:
         words = " ".join(printed(asked[0]).split())

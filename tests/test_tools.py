@@ -119,8 +119,17 @@ def test_seconds_are_added_up_by_section():
 
 
 def test_a_number_that_is_not_there_lists_those_that_are(course):
-    with pytest.raises(SystemExit, match=r"No notebook starts with 07. There are: 01_first"):
+    with pytest.raises(SystemExit, match=r"There is no notebook 07. There are: 01_first"):
         tool.scripts(["07"])
+
+
+def test_a_number_with_a_letter_is_a_number_of_its_own_and_comes_after_the_plain_one(course):
+    for name in ("04_fourth", "03b_more", "03_third"):
+        script(course).with_stem(name).write_text(SCRIPT)
+    assert [path.stem for path in tool.scripts(["03"])] == ["03_third"]
+    assert [path.stem for path in tool.scripts(["03b_more", "04"])] == ["03b_more", "04_fourth"]
+    assert [path.stem for path in tool.scripts([])] == ["01_first", "03_third", "03b_more", "04_fourth"]
+    assert tool.read(script(course).with_stem("03b_more")).cells[2].id == "03b-002"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Our tokeniser, vocabulary, padding and vectors against the real torchtext, in the kernel of notebook 04."""
+"""Our tokeniser, vocabulary, padding and vectors against the real torchtext, in the kernel of notebook 03b."""
 
 import json
 import os

@@ -173,8 +173,8 @@ def test_machines_without_a_release_are_told(system, machine, there):
 
 
 @pytest.mark.slow
-def test_in_the_wrong_kernel_notebook_04_says_one_sentence():
-    notebook = nbformat.read(ROOT / "notebooks" / "04_the_published_listing.ipynb", as_version=4)
+def test_in_the_wrong_kernel_notebook_03b_says_one_sentence():
+    notebook = nbformat.read(ROOT / "notebooks" / "03b_the_published_listing.ipynb", as_version=4)
     cell = next(cell for cell in notebook.cells if "class WrongKernel" in cell.source)
     alone = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.source)])
     nbclient.NotebookClient(alone, kernel_name="python3", allow_errors=True).execute()

@@ -10,13 +10,14 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools import workshop as tool
+from tools.tables import number_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
 PLAN = tomllib.loads((ROOT / "workshop" / "plan.toml").read_text(encoding="utf-8"))
 RATES = {"words_a_minute": 60, "code_lines_a_minute": 6, "figure_minutes": 2, "exercise_minutes": 8, "quiz_minutes": 3}
 NOTES = sorted((ROOT / "workshop" / "notes").glob("*.md"))
-PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+PATHS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
 
 
 def tags(cell) -> list[str]:
@@ -134,7 +135,7 @@ def test_the_run_sheets_in_git_are_those_that_the_tool_writes():
 # --- speaker notes
 
 
-@pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem[:2])
+@pytest.mark.parametrize("path", NOTES, ids=lambda path: number_of(path.stem))
 def test_speaker_notes_fill_a_page_and_speak_of_their_notebook(path):
     text = path.read_text(encoding="utf-8")
     notebook = ROOT / "notebooks" / f"{path.stem}.ipynb"
@@ -163,7 +164,7 @@ def test_the_learner_edition_drops_the_solution_its_check_and_all_outputs(course
     assert cells[0].source == "# 01 · First\n\n[terms](../../docs/GLOSSARY.md)\n\nWords."
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem[:2])
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: number_of(path.stem))
 def test_a_learner_edition_is_its_notebook_without_what_gives_the_answers_away(path):
     full = nbformat.read(path, as_version=4)
     edition = tool.learner(full)

@@ -29,7 +29,8 @@ def claims() -> str:
             values, seeds = band["values"], band.get("seeds", [])
             (low, high), seen = mean_interval(values), f"{len(values)}" + (f" ({seeds[0]} to {seeds[-1]})" if seeds else "")
             interval, allowed = f"{low:.3f} to {high:.3f}", f"{band['low']:.3f} to {band['high']:.3f}"
-            lines.append(row(name[:2], name[3:], f"{statistics.mean(values):.3f}", interval, seen, allowed, profile))
+            notebook, _, claim = name.partition(" ")
+            lines.append(row(notebook, claim, f"{statistics.mean(values):.3f}", interval, seen, allowed, profile))
     if not lines:
         return "No claim has been measured yet: `python -m bench.bands`."
     head = ("notebook", "claim", "mean", "95 % interval of the mean", "seeds", "tests accept", "profile")
@@ -38,7 +39,7 @@ def claims() -> str:
 
 
 def listing() -> str:
-    """Return the table of notebook 04's listing beside the LSTM of notebook 03."""
+    """Return the table of notebook 03b's listing beside the LSTM of notebook 03."""
     file = times.RESULTS / "torchtext_listing.json"
     if not file.exists():
         return "Not measured yet: `python -m bench.torchtext_listing`."

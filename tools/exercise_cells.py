@@ -45,7 +45,7 @@ def defined_cells(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbformat.No
         tags = set(cell.metadata.get("tags", []))
         if not tags & {"exercise", "solution"}:
             continue
-        named = re.match(r'checks\.check\("((\d\d)\.\d+)", ', following.source)
+        named = re.match(r'checks\.check\("((\d\d[a-z]?)\.\d+)", ', following.source)
         found = [exercise for exercise in exercises(named[2]) if exercise.id == named[1]] if named else []
         if not found:
             wanted = "is not followed by the check of a defined exercise"

@@ -29,6 +29,7 @@ import psutil
 from nbclient import NotebookClient
 
 from tools.exercise_cells import defined_cells
+from tools.tables import number_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "notebooks" / "py"
@@ -64,11 +65,11 @@ def repository() -> str:
 
 
 def scripts(chosen: list[str]) -> list[Path]:
-    """Return the percent scripts whose names start with one of `chosen` (all, if none is named)."""
-    found = sorted(SCRIPTS.glob("[0-9][0-9]_*.py"))
-    picked = [path for path in found if not chosen or path.name.startswith(tuple(chosen))]
+    """Return the percent scripts with the chosen numbers, such as "03" or "03b" (all, if none is named)."""
+    found = sorted(SCRIPTS.glob("[0-9][0-9]*_*.py"))
+    picked = [path for path in found if not chosen or number_of(path.name) in map(number_of, chosen)]
     if not picked:
-        sys.exit(f"No notebook starts with {', '.join(chosen)}. There are: {', '.join(path.stem for path in found)}.")
+        sys.exit(f"There is no notebook {', '.join(chosen)}. There are: {', '.join(path.stem for path in found)}.")
     return picked
 
 
@@ -91,8 +92,8 @@ def read(script: Path) -> nbformat.NotebookNode:
         cell.source = source
     kernel = KERNELS[notebook.metadata.get("kernelspec", KERNELS["python3"])["name"]]
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
-    for number, cell in enumerate(notebook.cells):
-        cell.id = f"{script.stem[:2]}-{number:03d}"
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"{number_of(script.stem)}-{index:03d}"
     return notebook
 
 
@@ -207,7 +208,7 @@ def prose(chosen: list[str]) -> None:
         old = nbformat.read(target, as_version=4)
         pairs = [[cell for cell in nb.cells if cell.cell_type == "code"] for nb in (new, old)]
         if [cell.source for cell in pairs[0]] != [cell.source for cell in pairs[1]]:
-            sys.exit(f"{target.name}: its code has changed, so its outputs are old. Type: build {script.stem[:2]}")
+            sys.exit(f"{target.name}: its code has changed, so its outputs are old. Type: build {number_of(script.stem)}")
         for fresh, run in zip(*pairs, strict=True):
             fresh.outputs, fresh.execution_count = run.outputs, run.execution_count
         new.metadata = old.metadata
@@ -220,16 +221,16 @@ def differences() -> list[str]:
     for script in scripts([]):
         defined = defined_cells(jupytext.read(script, fmt="py:percent"))
         if changed := sorted({name for cell, name, source in defined if cell.source != source}):
-            command = f"python -m tools.notebooks build {script.stem[:2]}"
+            command = f"python -m tools.notebooks build {number_of(script.stem)}"
             found.append(f"{script.name} differs from the definition of {', '.join(changed)}: {command}")
         target = ROOT / "notebooks" / f"{script.stem}.ipynb"
         if not target.exists():
-            found.append(f"{target.name} is missing: python -m tools.notebooks build {script.stem[:2]}")
+            found.append(f"{target.name} is missing: python -m tools.notebooks build {number_of(script.stem)}")
             continue
         pair = (jupytext.read(script, fmt="py:percent"), nbformat.read(target, as_version=4))
         cells = [[(c.cell_type, c.source, tuple(c.metadata.get("tags", []))) for c in nb.cells] for nb in pair]
         if cells[0] != cells[1]:
-            found.append(f"{target.name} differs from its script: python -m tools.notebooks build {script.stem[:2]}")
+            found.append(f"{target.name} differs from its script: python -m tools.notebooks build {number_of(script.stem)}")
     return found
 
 

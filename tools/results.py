@@ -41,8 +41,8 @@ def course_map() -> str:
     questions[START.stem] = "What is fine-tuning, and is this machine ready?"
     lines = [row("notebook", "the question it answers", "minutes"), row("---", "---", "--:")]
     for name, cost in times.walk_on(times.SLOW).notebooks.items():
-        title = re.search(r"^# \d\d · (.*)$", tables.prose(SCRIPTS / f"{name}.py"), re.MULTILINE)
-        link = f"[{name[:2]} {title[1] if title else name[3:]}](notebooks/{name}.ipynb)"
+        title = re.search(r"^# \d\d[a-z]? · (.*)$", tables.prose(SCRIPTS / f"{name}.py"), re.MULTILINE)
+        link = f"[{tables.number_of(name)} {title[1] if title else name[3:]}](notebooks/{name}.ipynb)"
         lines.append(row(link, questions.get(name, ""), f"{cost['seconds'] / 60:.1f}"))
     return "\n".join([*lines, "", COSTS.format(**costs())])
 

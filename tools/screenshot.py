@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.cli import LAB
+from tools import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -174,7 +175,7 @@ def scroll_to(page: Any, text: str) -> None:
 def notebook_name(chosen: str) -> str:
     """Return the stem of the notebook that a number, such as 01, or a path stands for."""
     names = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-    picked = [name for name in names if name.startswith(Path(chosen).stem)]
+    picked = [name for name in names if Path(chosen).stem in (name, tables.number_of(name))]
     if not picked:
         sys.exit(f"There is no notebook {chosen}. There are: {', '.join(names)}.")
     return picked[0]

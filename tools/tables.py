@@ -16,6 +16,11 @@ def fold(summary: str, text: str) -> str:
     return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
+def number_of(notebook: str) -> str:
+    """Return the number with which the name of a notebook begins: "03b" of "03b_the_published_listing"."""
+    return notebook.partition("_")[0]
+
+
 def prose(script: Path) -> str:
     """Return the text of a percent script, without the comment signs of its Markdown cells."""
     return "\n".join(re.sub(r"^# ?", "", line) for line in script.read_text(encoding="utf-8").splitlines())

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.tables import fold, row
+from tools.tables import fold, number_of, row
 
 RESULTS = Path(__file__).resolve().parents[1] / "bench" / "results"
 SLOW, FAST = "cpu_float32", "cpu_bfloat16"  # the two kinds of machine that the map states minutes of
@@ -61,7 +61,7 @@ def notebooks() -> str:
     for name, first in slow.notebooks.items():
         costs = [walk.notebooks.get(name, {}) for walk in walks.values()]
         times = [minutes(cost) for cost in costs]
-        lines.append(row(f"[{name[:2]}](../notebooks/{name}.ipynb)", *times, f"{first['peak_mib'] / 1024:.1f} GiB"))
+        lines.append(row(f"[{number_of(name)}](../notebooks/{name}.ipynb)", *times, f"{first['peak_mib'] / 1024:.1f} GiB"))
     lines.append(row("all", *(f"{walk.minutes:.1f} min" for walk in walks.values()), ""))
     runs = "; ".join(f"{name}: {walk.hardware}, {walk.date}" for name, walk in walks.items())
     return "\n".join(
@@ -144,7 +144,7 @@ def walks() -> str:
     for file in sorted(RESULTS.glob("walk_*.json")):
         record = read(file)
         off, on = (sum(times[name] for times in record["notebooks"].values()) / 60 for name in ("off", "as it is"))
-        numbers = ", ".join(name[:2] for name in record["notebooks"])
+        numbers = ", ".join(number_of(name) for name in record["notebooks"])
         lines.append(
             f"* {record['hardware']}, {kind(file)}: notebooks {numbers} take {off:.1f} minutes in place of {on:.1f}, "
             f"{off / on:.1f} times as long (one run each, {record['date']})."

@@ -1,4 +1,4 @@
-"""Add the kernel of notebook 04, an old torch with torchtext, and register it: python3 start.py torchtext.
+"""Add the kernel of notebook 03b, an old torch with torchtext, and register it: python3 start.py torchtext.
 
 python -m tools.torchtext_kernel              make its environment in .kernels unless it is there; register it
 python -m tools.torchtext_kernel --register   register it if it is there (start.py does, when .venv is new)
@@ -29,7 +29,7 @@ def check_machine(system: str, machine: str) -> None:
         start.stop(
             "torchtext 0.18.0 was published for 64-bit PCs with Linux or Windows and for Apple silicon, "
             f"not for {system} on {machine}.",
-            "read notebook 04 with the outputs it was saved with; every other notebook runs here.",
+            "read notebook 03b with the outputs it was saved with; every other notebook runs here.",
         )
 
 
@@ -100,7 +100,7 @@ def set_up() -> None:
         with open(STAMP, "w", encoding="utf-8") as file:
             file.write(fingerprint())
     register()
-    start.say("The kernel torchtext is ready: open notebooks/04_the_published_listing.ipynb in JupyterLab.")
+    start.say("The kernel torchtext is ready: open notebooks/03b_the_published_listing.ipynb in JupyterLab.")
 
 
 def main(arguments: list[str]) -> None:

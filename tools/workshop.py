@@ -26,7 +26,7 @@ from pathlib import Path
 import nbformat
 
 from course_utils.exercises import checks
-from tools.tables import row
+from tools.tables import number_of, row
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -77,8 +77,8 @@ def tags(cell) -> list[str]:
 
 
 def notebooks() -> dict[str, Path]:
-    """Return the notebooks that are there, by their two digits."""
-    return {path.name[:2]: path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))}
+    """Return the notebooks that are there, by their numbers."""
+    return {number_of(path.name): path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]*_*.ipynb"))}
 
 
 def title(path: Path) -> str:
@@ -226,7 +226,7 @@ def layout(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[tu
             watch.append(f"runs {section.run_seconds:.0f} s: start it, then talk")
         if item.solved:
             watch.append(f"{item.solved} exercise{'s' if item.solved > 1 else ''} here")
-        rows.append((item.minutes, f"{section.notebook[:2]} · {section.heading}", "; ".join(watch)))
+        rows.append((item.minutes, f"{number_of(section.notebook)} · {section.heading}", "; ".join(watch)))
         now += item.minutes
         if item is items[-1]:
             break
@@ -257,9 +257,8 @@ def behind(items: list[Item]) -> list[str]:
     lines = []
     for item in extras:
         gained += item.minutes
-        lines.append(
-            f"{item.skip}. {item.section.notebook[:2]} · {item.section.heading} ({item.minutes}, in all {gained} minutes)"
-        )
+        where = f"{number_of(item.section.notebook)} · {item.section.heading}"
+        lines.append(f"{item.skip}. {where} ({item.minutes}, in all {gained} minutes)")
     return lines or ["Nothing: everything planned is core. Leave the exercises for home."]
 
 
@@ -273,7 +272,7 @@ def untaught(items: list[Item]) -> list[str]:
         seconds = sum(section.run_seconds or 0 for section in above if section not in taught)
         left = [section.heading for section in every if section not in taught and section.name != "Summary"]
         runs = f" What lies between the sections taught runs {seconds:.0f} s." if seconds >= 1 else ""
-        lines.append(f"* {name[:2]}: {'; '.join(left) if left else 'nothing'}.{runs}")
+        lines.append(f"* {number_of(name)}: {'; '.join(left) if left else 'nothing'}.{runs}")
     return lines
 
 
@@ -300,8 +299,8 @@ def mistakes(items: list[Item]) -> list[str]:
         )
         bugs = [section.name for section in sections(NOTEBOOKS / f"{name}.ipynb") if section.name.startswith("Classic bug")]
         shown = "; ".join(bug.partition(": ")[2] or bug for bug in bugs)
-        lines.append(f"* {name[:2]} ({notes}){f': {shown}' if shown else ''}")
-        lines += [f"    * {line}" for line in misunderstandings(name[:2])]
+        lines.append(f"* {number_of(name)} ({notes}){f': {shown}' if shown else ''}")
+        lines += [f"    * {line}" for line in misunderstandings(number_of(name))]
     return lines
 
 

@@ -46,7 +46,7 @@ def check(exercise_id: str, answer: object, *, mine: bool = True) -> None:
 
 def respond(exercise_id: str, answer: object, *, mine: bool = True) -> str:
     """Return what `check` prints, and record the try."""
-    listed = {exercise.id: exercise for exercise in exercises(str(exercise_id)[:2])}
+    listed = {exercise.id: exercise for exercise in exercises(str(exercise_id).partition(".")[0])}
     if str(exercise_id) not in listed:
         return f"There is no exercise {exercise_id}. There are {', '.join(listed) or 'those of ' + ', '.join(numbers())}."
     exercise = listed[exercise_id]
@@ -194,7 +194,7 @@ def quiz(number: str) -> None:
     print(f'Press a letter, or type the answer in a cell: checks.check("{number}.q1", "a")')
     for exercise in (exercise for exercise in exercises(number) if ".q" in exercise.id):
         print("\n" + _filled([f"{exercise.id} {exercise.question}", *exercise.choices]))
-        if importlib.util.find_spec("ipywidgets"):  # not in the kernel of notebook 04
+        if importlib.util.find_spec("ipywidgets"):  # not in the kernel of notebook 03b
             from IPython.display import display
 
             from ..explorers import answer_buttons

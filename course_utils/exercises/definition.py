@@ -64,8 +64,8 @@ class Exercise:
 
 
 def numbers() -> list[str]:
-    """Return the notebooks that have exercises, such as ["01", "02"]."""
-    return sorted(path.stem[2:] for path in FOLDER.glob("nb[0-9][0-9].py"))
+    """Return the notebooks that have exercises, such as ["03", "03b"]."""
+    return sorted(path.stem[2:] for path in FOLDER.glob("nb[0-9][0-9]*.py"))
 
 
 def exercises(number: str) -> list[Exercise]:

@@ -1,4 +1,4 @@
-"""Exercises of notebook 04, the published listing. They run in the torchtext kernel too: torch 2.3, NumPy 1."""
+"""Exercises of notebook 03b, the published listing. They run in the torchtext kernel too: torch 2.3, NumPy 1."""
 
 import math
 
@@ -82,7 +82,7 @@ def only_the_last(batches):
 
 EXERCISES = [
     Exercise(
-        id="04.1",
+        id="03b.1",
         kind="debug",
         title="one output for each review",
         solution=one_output_loss,
@@ -148,7 +148,7 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        id="04.2",
+        id="03b.2",
         kind="debug",
         title="time first, batch first",
         solution=reviews_first,
@@ -190,7 +190,7 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        id="04.3",
+        id="03b.3",
         kind="complete",
         title="accuracy over unequal batches",
         solution=accuracy_over,
@@ -245,7 +245,7 @@ EXERCISES = [
         ),
     ),
     Exercise(
-        id="04.4",
+        id="03b.4",
         kind="choice",
         title="worse, but above chance",
         solution='my_explanation = "b"',
@@ -269,7 +269,7 @@ EXERCISES = [
         hints=("which of the two networks was trained with its bug, and which was only used with it?",),
     ),
     Exercise(
-        id="04.q1",
+        id="03b.q1",
         kind="choice",
         title="the most expensive bugs",
         question="Which bugs of a listing cost most in practice?",
@@ -284,7 +284,7 @@ EXERCISES = [
         },
     ),
     Exercise(
-        id="04.q2",
+        id="03b.q2",
         kind="choice",
         title="which release",
         question="An old listing fails at IMDB(split=..., fields=...). What is the quickest way to find out whether it ever ran?",
@@ -302,7 +302,7 @@ EXERCISES = [
         },
     ),
     Exercise(
-        id="04.q3",
+        id="03b.q3",
         kind="choice",
         title="what a check of shapes misses",
         question="A batch of 64 reviews of 64 tokens goes into the network with time and batch swapped. What finds this bug?",

@@ -68,7 +68,7 @@ def progress_table() -> str:
         left = [f"next: {exercise.id} {exercise.title}" for exercise in listed if exercise.id not in done]
         count = len(listed) - len(left)
         bar = "#" * count + "." * len(left)
-        lines.append(f"{number}  {count:2} of {len(listed):2}  {bar:14}  {[*left, 'all solved'][0]}")
+        lines.append(f"{number:3} {count:2} of {len(listed):2}  {bar:14}  {[*left, 'all solved'][0]}")
     return "\n".join(lines)
 
 

@@ -96,7 +96,7 @@ print(f"profile: {profile.name}")
 # | [01 Minimise the loss](01_minimise_the_loss.ipynb) | How does a computer make mistakes smaller? |
 # | [02 Text to tensors](02_text_to_tensors.ipynb) | How does a sentence become numbers, and what is the score to beat? |
 # | [03 LSTM classifier](03_lstm_classifier.ipynb) | How does a network read word by word? |
-# | [04 The published listing](04_the_published_listing.ipynb) | What is wrong with a program found on the web, and what did it cost? |
+# | [03b The published listing](03b_the_published_listing.ipynb) | What is wrong with a program found on the web, and what did it cost? |
 # | [05 What pretraining buys](05_what_pretraining_buys.ipynb) | What does a model know before it sees our task? |
 # | [06 Fine-tune BERT](06_fine_tune_bert.ipynb) | How is a pretrained model fine-tuned, and how much does it help? |
 # | [07 Three kinds of tuning](07_three_kinds_of_tuning.ipynb) | Which hyperparameters, which parameters, which structure: what is worth tuning? |
@@ -106,7 +106,7 @@ print(f"profile: {profile.name}")
 # | [12 Beyond classification](12_beyond_classification.ipynb) | How do the same seven steps find names, and answer questions? |
 # | [13 Your own data](13_your_own_data.ipynb) | How does a table of yours become a model that others can trust? |
 #
-# Notebook 04 runs in a kernel of its own, which `python3 start.py torchtext` sets up; you can read every other notebook without it. Number
+# Notebook 03b runs in a kernel of its own, which `python3 start.py torchtext` sets up; you can read every other notebook without it. Number
 # 11, training on several machines, is still to come.
 
 # %% [markdown]

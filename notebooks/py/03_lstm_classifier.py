@@ -947,5 +947,5 @@ checks.quiz("03")
 # **To think about.** Why does bucketing hide the padding bug during validation, and when would it show? What would
 # you change first to close the gap to the linear model, and on which part of the data would you check it?
 #
-# **Next:** [04 The published listing](04_the_published_listing.ipynb) fixes a program that lacks most of what you now know;
+# **Next:** [03b The published listing](03b_the_published_listing.ipynb) fixes a program that lacks most of what you now know;
 # [05 What pretraining buys](05_what_pretraining_buys.ipynb) starts from models that know the language.

@@ -13,9 +13,9 @@
 # ---
 
 # %% [markdown]
-# # 04 · The published listing
+# # 03b · The published listing
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/04_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/03b_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** read a listing that was written for a library that has changed since, distinguish the
 # bugs that stop it from the silent bugs that only spoil its result, measure the damage of the silent ones, fix both, and say
@@ -326,7 +326,7 @@ with failing(IndexError):
 print("so output_dim must be 2, and squeeze(1) can be removed")
 
 # %% [markdown]
-# **Exercise 04.1 (debug): one output for each review.** Two outputs are one solution. The other keeps one output and uses the
+# **Exercise 03b.1 (debug): one output for each review.** Two outputs are one solution. The other keeps one output and uses the
 # binary cross-entropy. `one_output_loss(scores, labels)` should do that. You get scores, float $(B, 1)$, and labels, int $(B,)$, 0 or
 # 1. Return the mean cross-entropy, where a score $z$ means $p = \sigma(z)$ for label 1. The version below makes the reviews of the batch compete. Fix it.
 
@@ -337,7 +337,7 @@ def one_output_loss(scores, labels):
 
 
 # %% tags=["check"]
-checks.check("04.1", one_output_loss)
+checks.check("03b.1", one_output_loss)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
@@ -347,7 +347,7 @@ def one_output_loss(scores, labels):
 
 
 # %% tags=["check"]
-checks.check("04.1", one_output_loss, mine=False)  # the same check, on the solution above
+checks.check("03b.1", one_output_loss, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
@@ -599,7 +599,7 @@ print("column 0:", " ".join(words.lookup_tokens(ids[:9, 0].tolist())))
 # loader**, just before the model.
 
 # %% [markdown]
-# **Exercise 04.2 (debug): time first, batch first.** `reviews_first(ids)` should take ids of shape $(T, B)$ and return $(B, T)$, one review in each row. This version returns the
+# **Exercise 03b.2 (debug): time first, batch first.** `reviews_first(ids)` should take ids of shape $(T, B)$ and return $(B, T)$, one review in each row. This version returns the
 # right shape, but a network trained on it learns nothing. Fix it.
 
 
@@ -609,7 +609,7 @@ def reviews_first(ids):
 
 
 # %% tags=["check"]
-checks.check("04.2", reviews_first)
+checks.check("03b.2", reviews_first)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
@@ -619,7 +619,7 @@ def reviews_first(ids):
 
 
 # %% tags=["check"]
-checks.check("04.2", reviews_first, mine=False)  # the same check, on the solution above
+checks.check("03b.2", reviews_first, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
@@ -689,7 +689,7 @@ for name, values in (("loss", losses), ("accuracy", correct)):
 # differ by less than half a point. The fix costs nothing: collect all predictions, then take one mean.
 
 # %% [markdown]
-# **Exercise 04.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. You get a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
+# **Exercise 03b.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. You get a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
 # from batch to batch. Return the accuracy over all reviews. For example, four right answers of four in one batch and none of one in the next give 0.8.
 
 
@@ -699,7 +699,7 @@ def accuracy_over(batches):
 
 
 # %% tags=["check"]
-checks.check("04.3", accuracy_over)
+checks.check("03b.3", accuracy_over)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
@@ -710,7 +710,7 @@ def accuracy_over(batches):
 
 
 # %% tags=["check"]
-checks.check("04.3", accuracy_over, mine=False)  # the same check, on the solution above
+checks.check("03b.3", accuracy_over, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
@@ -770,7 +770,7 @@ plots.show(fig, alt="Validation accuracy with intervals in three pairs, right ab
 # varies from run to run, as we saw: this bug can cost more than 20 points or almost none, so a good score does not prove that it is absent.
 
 # %% [markdown]
-# **Exercise 04.4 (choice): worse, but above chance.** The network that read time first is at chance level. Reading after the padding may cost much or little,
+# **Exercise 03b.4 (choice): worse, but above chance.** The network that read time first is at chance level. Reading after the padding may cost much or little,
 # but the network stays above chance. Why?
 # Run the check to see the answers to choose from, then write the letter in quotes.
 
@@ -778,14 +778,14 @@ plots.show(fig, alt="Validation accuracy with intervals in three pairs, right ab
 my_explanation = ...
 
 # %% tags=["check"]
-checks.check("04.4", my_explanation)
+checks.check("03b.4", my_explanation)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
 my_explanation = "b"
 
 # %% tags=["check"]
-checks.check("04.4", my_explanation, mine=False)  # the same check, on the solution above
+checks.check("03b.4", my_explanation, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
@@ -821,7 +821,7 @@ print("one batch, made by torchtext and by the course: equal")
 # Three questions on the whole notebook. Nothing is sent anywhere.
 
 # %% tags=["check"]
-checks.quiz("04")
+checks.quiz("03b")
 
 
 # %% [markdown]

@@ -50,7 +50,7 @@
 # | [01 最小化损失](../01_minimise_the_loss.ipynb) | 计算机怎样让错误变小？ |
 # | [02 从文本到张量](../02_text_to_tensors.ipynb) | 一句话怎样变成数字，要打败的基线是多少分？ |
 # | [03 LSTM 分类器](../03_lstm_classifier.ipynb) | 网络怎样逐词阅读？ |
-# | [04 网上的那份代码](../04_the_published_listing.ipynb) | 一份网上找来的程序错在哪里，每个错误的代价是多少？ |
+# | [03b 网上的那份代码](../03b_the_published_listing.ipynb) | 一份网上找来的程序错在哪里，每个错误的代价是多少？ |
 # | [05 预训练带来什么](../05_what_pretraining_buys.ipynb) | 模型在见到我们的任务之前已经知道什么？ |
 # | [06 微调 BERT](../06_fine_tune_bert.ipynb) | 预训练模型怎样微调，能有多大帮助？ |
 # | [07 三种微调](../07_three_kinds_of_tuning.ipynb) | 哪些超参数、哪些参数、哪种结构：什么值得调？ |
@@ -60,7 +60,7 @@
 # | [12 分类之外](../12_beyond_classification.ipynb) | 同样的七个步骤怎样找出人名、怎样回答问题？ |
 # | [13 你自己的数据](../13_your_own_data.ipynb) | 你的一张表格怎样变成别人可以信赖的模型？ |
 #
-# 笔记本 04 使用单独的内核，用 `python3 start.py torchtext` 安装；不装它也能读其他各本。第 11 本（在多台机器上训练）还在写。
+# 笔记本 03b 使用单独的内核，用 `python3 start.py torchtext` 安装；不装它也能读其他各本。第 11 本（在多台机器上训练）还在写。
 
 # %% [markdown]
 # ## 4 怎样使用笔记本
