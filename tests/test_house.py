@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "course_utils"
 CORE = (
     "files", "profiles", "device", "data", "batching", "text", "descent", "models", "pretrained", "layers", "prediction",
-    "training", "cost", "evaluation", "claims", "plots", "explorers",
+    "training", "cost", "evaluation", "claims", "plots",
 )  # fmt: skip
-ORDER = (*CORE, "exercises", "finetune", "doctor", "cli")  # a room imports only what comes before it
+PICTURES = ("diagrams", "explorers")
+ORDER = (*CORE, *PICTURES, "exercises", "finetune", "doctor", "cli")  # a room imports only what comes before it
 ENGINE = ("__init__", "definition", "checks", "progress")  # of exercises; the rest are the exercises themselves
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 PRIVATE_OF_OURS = {"_replace", "_asdict", "_fields", "_ids"}  # NamedTuple's public methods; Vocabulary's own index
@@ -93,7 +94,7 @@ def test_no_room_imports_from_above_and_so_there_is_no_circle():
     assert seen > 50
 
 
-@pytest.mark.parametrize("wing", ["explorers", "exercises", "finetune"])
+@pytest.mark.parametrize("wing", ["diagrams", "explorers", "exercises", "finetune"])
 def test_modules_of_a_wing_import_each_other_in_no_circle(wing):
     modules = {path.stem: {m.split(".")[1] for r, m, _ in imported(path) if r == wing and "." in m}
                for path in (PACKAGE / wing).glob("*.py")}  # fmt: skip
@@ -105,10 +106,12 @@ def test_modules_of_a_wing_import_each_other_in_no_circle(wing):
 
 
 def test_modules_are_small():
-    core = [path for path in SOURCES if room(path) in CORE]
-    large = {name(path): n for path in core if (n := len(code_lines(path))) > 200}
-    assert not large
-    assert size(core) <= 1_500
+    rooms = {path: room(path) for path in SOURCES}
+    small = [path for path in SOURCES if rooms[path] in (*CORE, *PICTURES)]
+    assert not {name(path): n for path in small if (n := len(code_lines(path))) > 200}
+    assert size(path for path in small if rooms[path] in CORE) <= 1_500
+    limits = {"diagrams": 300, "explorers": 250}
+    assert not {part: n for part in PICTURES if (n := size(p for p in small if rooms[p] == part)) > limits[part]}
 
 
 def test_the_wings_and_the_roof_are_small():
