@@ -122,14 +122,14 @@ def tensor(ax: Axes, x: float, y: float, cells: Any, name: str = "", *, cell: fl
     rows, columns = cells if texts is None else (len(texts), len(texts[0]))
     high, kind = look.get("high", cell), look.get("kind", "tensor")
     masked, shades = look.get("masked", np.zeros((rows, columns))), look.get("shades", np.full((rows, columns), 0.3))
-    frame = Frame(x, y, columns * cell, rows * high)
+    frame, gid = Frame(x, y, columns * cell, rows * high), f"{len(ax.patches)}: {name}"
     for i, j in np.ndindex(rows, columns):
         corner, hatched = (x - frame.w / 2 + j * cell, y + frame.h / 2 - (i + 1) * high), masked[i][j] or kind == "frozen"
         fill = tint(KINDS[kind], 0.12 if hatched else shades[i][j])
         for edge, line in (("#b5b5b5", 0), (INK, 0.8)):  # the hatch in a lighter colour than the edge
             look_of_cell = {"facecolor": fill if not line else "none", "edgecolor": edge, "linewidth": line, "zorder": 2}
             patch = Rectangle(corner, cell, high, hatch="////" if hatched and not line else None, **look_of_cell)
-            patch.set_gid(f"cell of {name}")
+            patch.set_gid(gid)
             ax.add_patch(patch)
         if texts is not None:
             dark = {"color": "white", "weight": "bold"} if shades[i][j] > 0.65 and not hatched else {}
