@@ -1,4 +1,4 @@
-"""Drawings: no text over another or out of its box, shapes that are true, sizes that can be read, words for those who cannot see."""
+"""Drawings: no text over another or out of its box, shapes that are true, text large enough, words for the blind."""
 
 import inspect
 import re
@@ -17,9 +17,9 @@ from course_utils import diagrams
 from course_utils.diagrams import shapes
 
 NAMES = (
-    "attention", "bert_from_ids_to_logits", "bootstrap", "chain_rule", "data_parallel_step", "dot_product", "four_bit_blocks",
-    "heads", "lora_and_adapter", "lstm_cell", "masked_and_causal", "new_head", "padded_batch", "pretraining_road",
-    "random_and_block_split", "seven_steps", "transformer_block", "unrolled_rnn",
+    "attention", "bert_from_ids_to_logits", "bootstrap", "chain_rule", "data_parallel_step", "dot_product",
+    "four_bit_blocks", "heads", "lora_and_adapter", "lstm_cell", "masked_and_causal", "new_head", "padded_batch",
+    "pretraining_road", "random_and_block_split", "seven_steps", "transformer_block", "unrolled_rnn",
 )  # fmt: skip
 
 
@@ -94,7 +94,9 @@ def sizes(figure) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {}
     for name, rows, columns in tensors(figure):
         if shape := re.search(r"\(([^()]*, [^()]*)\)", name):
-            letters = [letter for letter in shape[1].split(", ") if letter != "B"] if "B" in shape[1] else shape[1].split(", ")
+            letters = (
+                [letter for letter in shape[1].split(", ") if letter != "B"] if "B" in shape[1] else shape[1].split(", ")
+            )
             drawn = (rows, columns) if len(letters) == 2 else (columns,)
             for letter, count in zip(letters, drawn, strict=False):
                 found.setdefault(letter, set()).add(count)
@@ -106,7 +108,7 @@ def wrong_sizes(figure) -> list:
     found = sizes(figure)
     wrong = [(letter, counts) for letter, counts in found.items() if len(counts) > 1]
     wrong += [(letter, counts) for letter, counts in found.items() if letter.isdigit() and counts != {int(letter)}]
-    return wrong + [(l, c) for l, c in found.items() if "/" in l and {3 * n for n in c} != found[l.split("/")[0]]]
+    return wrong + [(part, n) for part, n in found.items() if "/3" in part and {3 * i for i in n} != found[part[0]]]
 
 
 # --- every drawing
@@ -115,6 +117,7 @@ def wrong_sizes(figure) -> list:
 def test_the_drawings_are_all_there_and_no_more():
     found = {name for name, value in vars(diagrams).items() if inspect.isfunction(value)}
     assert found == {*NAMES, "alt_text", "show"}
+    assert {drawing.__name__ for drawing in diagrams.DRAWINGS} == set(NAMES)
 
 
 def test_no_two_texts_overlap(figure):
@@ -214,11 +217,14 @@ def numbers(figure, name: str) -> np.ndarray:
 
 
 def test_the_chain_rule_multiplies_out():
-    drawn = words(diagrams.chain_rule())
+    figure = diagrams.chain_rule()
+    drawn, bold = words(figure), [text.get_text() for text in figure.axes[0].texts if text.get_weight() == "bold"]
     *local, gradient = map(float, re.search(r"∂loss/∂w = (\S+) · (\S+) · \((\S+)\) = (\S+)", drawn).groups())
     assert np.prod(local) == pytest.approx(gradient)
+    shown = [float(text.replace("−", "-")) for text in bold if re.fullmatch(r"−?[\d.]+", text)]
+    assert shown[4:] == local  # below the arrows
     x, b = (float(re.search(rf"{name} = ([\d.]+)", drawn)[1]) for name in "xb")
-    w, z, p, loss = (float(number) for number in re.findall(r"(?<=[wb)p] )[\d.]+(?= )", drawn)[:4])
+    w, z, p, loss = shown[:4]
     assert z == pytest.approx(w * x + b) and p == pytest.approx(1 / (1 + np.exp(-z)), abs=1e-3)
     assert loss == pytest.approx(-np.log(p), abs=1e-3)
 

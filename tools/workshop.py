@@ -103,7 +103,7 @@ def sections(path: Path) -> list[Section]:
                     counts.setdefault(heading, dict.fromkeys(COUNTED, 0))
                     counts[heading]["words"] += len(re.findall(r"\w+", re.sub("<[^>]*>", "", line)))
         elif heading:
-            counts[heading]["figures"] += bool(re.search(r"\bplots\.show\(|\bwidgets\.\w+\(", cell.source))
+            counts[heading]["figures"] += bool(re.search(r"\b(?:plots|diagrams)\.show\(|\bwidgets\.\w+\(", cell.source))
             counts[heading]["exercises"] += "exercise" in tags(cell)
             counts[heading]["quizzes"] += bool(re.search(r"\bquiz\w*\(", cell.source))
             counts[heading]["code_lines"] += 0 if "check" in tags(cell) else len(lines)

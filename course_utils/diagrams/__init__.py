@@ -22,32 +22,16 @@ from .tuning import (
     pretraining_road,
 )
 
-__all__ = [
-    "attention",
-    "bert_from_ids_to_logits",
-    "bootstrap",
-    "chain_rule",
-    "data_parallel_step",
-    "dot_product",
-    "four_bit_blocks",
-    "heads",
-    "lora_and_adapter",
-    "lstm_cell",
-    "masked_and_causal",
-    "new_head",
-    "padded_batch",
-    "pretraining_road",
-    "random_and_block_split",
-    "seven_steps",
-    "show",
-    "transformer_block",
-    "unrolled_rnn",
-]
+DRAWINGS = (
+    chain_rule, dot_product, padded_batch, random_and_block_split, bootstrap, seven_steps, unrolled_rnn, lstm_cell,
+    attention, heads, transformer_block, masked_and_causal, pretraining_road, new_head, bert_from_ids_to_logits,
+    lora_and_adapter, four_bit_blocks, data_parallel_step,
+)  # fmt: skip
 
 
 def alt_text(drawing: Callable[[], Figure]) -> str:
     """Return the docstring of a drawing as one paragraph."""
-    return " ".join(inspect.getdoc(drawing).split())  # type: ignore[union-attr]
+    return " ".join(str(inspect.getdoc(drawing)).split())
 
 
 def show(drawing: Callable[[], Figure]) -> None:

@@ -13,23 +13,20 @@ def unrolled_rnn() -> Figure:
     the same weights. Arrows from box to box hand on the state h and the memory c. Above each box its state goes up into one
     wide box, the maximum over the T positions, which gives one vector (B, H) for the whole text, and from it the logits.
     """
-    ax, frames = canvas(66, 40), []
+    ax, before = canvas(66, 40), Frame(-2.5, 14.5, 8, 6)
     pool = box(ax, 30, 26, 50, 4.4, "max pooling over the T positions", size=12)
     for t, word in enumerate(("not", "dull", "just", "funny")):
         x = 10.5 + 13 * t
-        frames.append(box(ax, x, 14.5, 8, 6, "LSTM\ncell", kind="new"))
+        cell = box(ax, x, 14.5, 8, 6, "LSTM\ncell", kind="new")
         write(ax, x, 3, word, size=12)
-        arrow(ax, (x, 4.6), frames[-1], text=f"$x_{t + 1}$", size=11)
-        arrow(ax, frames[-1], (x, 23.8), text=f"$h_{t + 1}$", size=11)
-    for t, (left, right) in enumerate(zip([Frame(-2.5, 14.5, 8, 6), *frames], frames, strict=False)):
+        arrow(ax, (x, 4.6), cell, text=f"$x_{t + 1}$", size=11)
+        arrow(ax, cell, (x, 23.8), text=f"$h_{t + 1}$", size=11)
         for up, name in ((0.5, "c"), (-0.5, "h")):
-            arrow(ax, left.at(1, up), right.at(-1, up), text=f"${name}_{t}$", size=11)
+            arrow(ax, before.at(1, up), cell.at(-1, up), text=f"${name}_{t}$", size=11)
+        before = cell
     write(ax, 60.5, 14.5, "the same\nweights at\nevery\nposition", size=10)
-    pooled = tensor(ax, 30, 35, (1, 4), "text (B, H)", cell=2.2)
-    linear = box(ax, 44, 35, 9, 4, "linear", kind="new")
-    logits = tensor(ax, 58, 35, (1, 2), "logits (B, C)", cell=2.2)
-    for start, end in ((pool, pooled), (pooled, linear), (linear, logits)):
-        arrow(ax, start, end)
+    text, linear = tensor(ax, 30, 35, (1, 4), "text (B, H)", cell=2.2), box(ax, 44, 35, 9, 4, "linear", kind="new")
+    arrow(ax, pool, text, linear, tensor(ax, 58, 35, (1, 2), "logits (B, C)", cell=2.2))
     return ax.figure
 
 
@@ -38,39 +35,25 @@ def lstm_cell() -> Figure:
     then i times g is added, input gate times candidate. Below, the word x and the old state h feed the four boxes of f, i, g
     and o. On the right the new memory goes through tanh and is multiplied by the output gate o: this is the new state h.
     """
-    ax = canvas(66, 37)
+    ax, kind = canvas(66, 37), "new"
     times_f, plus, times_g, times_o = (
-        dot(ax, x, y, sign) for x, y, sign in ((14, 31, "×"), (31, 31, "+"), (31, 22, "×"), (57, 22, "×"))
+        dot(ax, x, y, s) for x, y, s in ((14, 31, "×"), (31, 31, "+"), (31, 22, "×"), (57, 22, "×"))
     )
-    tanh = box(ax, 57, 26.7, 6, 2.8, "tanh", size=10)
-    gates = {}
-    for x, name, what in (
-        (14, "f", "forget\ngate σ"),
-        (25, "i", "input\ngate σ"),
-        (37, "g", "candidate\ntanh"),
-        (48.5, "o", "output\ngate σ"),
-    ):
-        gates[name] = box(ax, x, 12, 10, 6, what, kind="new")
-        arrow(ax, (x, 5), gates[name])
-        write(ax, x + 1.4, 18, f"${name}$", size=14)
-    for start, end in (((1, 31), times_f), (times_f, plus), (plus, (64, 31))):
-        arrow(ax, start, end, width=3, color=MEMORY)
-    arrow(ax, gates["f"], times_f)
-    for gate, end in (("i", times_g), ("g", times_g), ("o", times_o)):
-        arrow(ax, gates[gate], end, bend="|-")
+    f, i = box(ax, 14, 12, 10, 6, "forget\ngate σ", kind=kind), box(ax, 25, 12, 10, 6, "input\ngate σ", kind=kind)
+    g, o = box(ax, 37, 12, 10, 6, "candidate\ntanh", kind=kind), box(ax, 48.5, 12, 10, 6, "output\ngate σ", kind=kind)
+    arrow(ax, (1, 31), times_f, plus, (64, 31), width=3, color=MEMORY)
+    arrow(ax, (57, 31), box(ax, 57, 26.7, 6, 2.8, "tanh", size=10), times_o, (64, 22))
+    arrow(ax, f, times_f)
     arrow(ax, times_g, plus)
-    arrow(ax, (57, 31), tanh)
-    arrow(ax, tanh, times_o)
-    arrow(ax, times_o, (64, 22))
+    for gate, end in ((i, times_g), (g, times_g), (o, times_o)):
+        arrow(ax, gate, end, bend="|-")
     arrow(ax, (1, 5), (48.5, 5), head=False)
     arrow(ax, (6, 1), (6, 5), head=False)
-    for x, y, name in (
-        (1, 34.2, "$c_{t-1}$ (B, H)"),
-        (53.5, 34.2, "$c_t$ (B, H)"),
-        (57.5, 18.8, "$h_t$ (B, H)"),
-        (1, 7, "$h_{t-1}$ (B, H)"),
-        (7, 1.6, "$x_t$ (B, D)"),
-    ):
+    for gate, name in ((f, "$f$"), (i, "$i$"), (g, "$g$"), (o, "$o$")):
+        arrow(ax, (gate.x, 5), gate)
+        write(ax, gate.x + 1.4, 18, name, size=14)
+    names = (1, 34.2, "$c_{t-1}$ (B, H)"), (53.5, 34.2, "$c_t$ (B, H)"), (57.5, 18.8, "$h_t$ (B, H)")
+    for x, y, name in (*names, (1, 7, "$h_{t-1}$ (B, H)"), (7, 1.6, "$x_t$ (B, D)")):
         write(ax, x, y, name, size=12, ha="left")
     write(ax, 22.5, 33.4, "memory", color=MEMORY)
     return ax.figure
@@ -82,23 +65,14 @@ def attention() -> Figure:
     token is padding: its column is hatched, and its weights are 0. The weights times the values V (T, D) are the output.
     """
     q, k, v = np.array([[1, 0], [0, 1], [1, 1]]), np.array([[2, 0], [0, 1], [1, 0]]), np.array([[1, 0], [0, 1], [9, 9]])
-    scores, padded = q @ k.T, np.array([False, False, True])
-    weights = np.exp(np.where(padded, -np.inf, scores / np.sqrt(2)))
+    ax, y, scores, column = canvas(68, 18.5), 8, q @ k.T, np.array([False, False, True])  # the padded position
+    weights = np.exp(np.where(column, -np.inf, scores / np.sqrt(2)))
     weights /= weights.sum(axis=1, keepdims=True)
-    column, row = np.broadcast_to(padded, (3, 3)), np.broadcast_to(padded[:, None], (3, 2))
-    ax, y = canvas(68, 18.5), 8
-    matrices = [
-        (8, q, "Q\n(T, D)", row & False),
-        (17.6, k.T, "Kᵀ\n(D, T)", column[:2]),
-        (28.6, scores, "scores\n(T, T)", column),
-        (44.8, weights, "weights\n(T, T)", column),
-        (54.2, v, "V\n(T, D)", row),
-        (63.6, weights @ v, "output\n(T, D)", row & False),
-    ]
-    for x, values, name, masked in matrices:
-        shades = weights * 0.6 if name.startswith("weights") else np.full(values.shape, 0.3)
+    matrices = [(8, q, "Q\n(T, D)", False), (17.6, k.T, "Kᵀ\n(D, T)", column), (28.6, scores, "scores\n(T, T)", column)]
+    matrices += [(44.8, weights, "weights\n(T, T)", column), (54.2, v, "V\n(T, D)", column[:, None])]
+    for x, values, name, masked in (*matrices, (63.6, weights @ v, "output\n(T, D)", False)):
         texts = [[f"{value:.1f}".removesuffix(".0") for value in line] for line in values]
-        tensor(ax, x, y, texts, name, cell=2.8, masked=masked, shades=shades)
+        tensor(ax, x, y, texts, name, cell=2.8, masked=masked, shades=weights * 0.6 if values is weights else 0.3)
     for x, sign in ((12.1, "·"), (23.1, "="), (50.2, "·"), (58.9, "=")):
         write(ax, x, y, sign, size=15)
     arrow(ax, (33.2, y), (40.2, y), text="÷ √D,\nmask,\nsoftmax")
@@ -113,25 +87,17 @@ def heads() -> Figure:
     Each head computes attention by itself, with weights of its own. Their results, (T, D/3) each, are set side by side
     again to (T, D), and a last matrix W_O (D, D) mixes what the heads have found.
     """
-    ax, y, cell = canvas(68, 34), 14.5, 1.9
-    columns = [[str(1 + j // 2) for j in range(6)]] * 3
-    look = {"cell": cell, "size": 9}
-    shades = np.array([[0.1, 0.1, 0.35, 0.35, 0.6, 0.6]] * 3)
-    whole = tensor(ax, 6.6, y, columns, "Q, K, V\n(T, D)", shades=shades, **look)
-    joined = tensor(ax, 46.4, y, columns, "side by side\n(T, D)", shades=shades, **look)
-    for i, level in enumerate((27, y, 3.3)):
-        part, result = (
-            tensor(ax, x, level, [[f"{i + 1}"] * 2] * 3, "(T, D/3)", shades=shades[:, 2 * i : 2 * i + 2], **look)
-            for x in (18.4, 35)
-        )
-        attend = box(ax, 26.7, level, 9.4, 4.4, f"attention\nhead {i + 1}", kind="pretrained", size=10)
+    ax, y, number = canvas(68, 34), 14.5, np.array([[1, 1, 2, 2, 3, 3]] * 3)  # the head that a column belongs to
+    look = {"cell": 1.9, "size": 9}
+    whole = tensor(ax, 6.6, y, number, "Q, K, V\n(T, D)", shades=number / 4 - 0.15, **look)
+    joined = tensor(ax, 46.4, y, number, "side by side\n(T, D)", shades=number / 4 - 0.15, **look)
+    for i, level in enumerate((26.6, y, 3.3)):
+        own = number[:, 2 * i : 2 * i + 2]
+        part, result = (tensor(ax, x, level, own, "(T, D/3)", shades=own / 4 - 0.15, **look) for x in (18.4, 35))
+        arrow(ax, part, box(ax, 26.7, level, 9.4, 4.4, f"attention\nhead {i + 1}", kind="pretrained", size=10), result)
         arrow(ax, whole.at(1, 0), part.at(-1, 0), via=[(13.8, y), (13.8, level)])
-        arrow(ax, part, attend)
-        arrow(ax, attend, result)
         arrow(ax, result.at(1, 0), joined.at(-1, 0), via=[(38.6, level), (38.6, y)])
-    out = box(ax, 57.2, y, 6.5, 5, "$W_O$\n(D, D)", kind="pretrained")
-    arrow(ax, joined, out)
-    arrow(ax, out, (64.2, y))
+    arrow(ax, joined, box(ax, 57.2, y, 6.5, 5, "$W_O$\n(D, D)", kind="pretrained"), (64.2, y))
     return ax.figure
 
 
@@ -142,23 +108,19 @@ def transformer_block() -> Figure:
     be stacked.
     """
     ax, x = canvas(68, 46), 21
-    parts = [
-        (10, "attention", "mixes positions: each token\nreads from all T tokens"),
-        (18.5, "add & LayerNorm", "x + attention(x), normalised"),
-    ]
+    parts = [(10, "attention", "mixes positions: each token\nreads from all T tokens")]
     parts += [
+        (18.5, "add & LayerNorm", "x + attention(x), normalised"),
         (28.5, "feed-forward", "each position by itself:\nD → 4D → D"),
-        (37, "add & LayerNorm", "x + feed-forward(x), normalised"),
     ]
-    frames = [Frame(x, 2.5, 10, 3)]
-    for i, (y, name, what) in enumerate(parts):
-        frames.append(box(ax, x, y, 20, 5, name, kind="plain" if i % 2 else "pretrained", size=12))
+    frames = []
+    for y, name, what in (*parts, (37, "add & LayerNorm", "x + feed-forward(x), normalised")):
+        frames.append(box(ax, x, y, 20, 5, name, kind="plain" if "add" in name else "pretrained", size=12))
         write(ax, 35, y, what, size=10, ha="left", color=GREY)
-        arrow(ax, frames[-2], frames[-1])
-    for low, add in ((5.6, frames[2]), (23, frames[4])):
+    arrow(ax, (x, 4), *frames, (x, 42.5))
+    for low, add in ((5.6, frames[1]), (23, frames[3])):
         arrow(ax, (x, low), add.at(-1, 0), via=[(5, low), (5, add.y)])
         write(ax, 4, (low + add.y) / 2, "residual", size=10, rotation=90)
-    arrow(ax, frames[-1], (x, 42.5))
     brace(ax, (60.5, 7.5), (60.5, 39.5), "× 6")
     for y, text in ((2.5, "x (B, T, D)"), (43.9, "(B, T, D)")):
         write(ax, x, y, text, size=12)
@@ -171,15 +133,21 @@ def masked_and_causal() -> Figure:
     cells above the diagonal are hatched, each token reads only what came before, and every row predicts the next word.
     """
     ax, cell = canvas(68, 30), 3.3
-    bert = ("BERT: reads both sides", "the [MASK] was dull", ("", "film", "", ""), np.zeros((4, 4)))
-    gpt = ("GPT: reads what came before", "the film was dull", ("film", "was", "dull", "."), np.triu(np.ones((4, 4)), 1))
-    for x, (title, words, predicted, masked) in ((18, bert), (51.5, gpt)):
+    bert = ("BERT: reads both sides", "the [MASK] was dull", ("", "film", "", ""), np.zeros((4, 4)), "every cell open")
+    gpt = (
+        "GPT: reads what came before",
+        "the film was dull",
+        ("film", "was", "dull", "."),
+        np.triu(np.ones((4, 4)), 1),
+        "hatched: masked",
+    )
+    for x, (title, words, predicted, masked, note) in ((18, bert), (51.5, gpt)):
+        tensor(ax, x, 11.8, (4, 4), cell=cell, masked=masked)
         write(ax, x - 1, 28.4, title, weight="bold", size=12)
-        grid = tensor(ax, x, 11.8, (4, 4), cell=cell, masked=masked)
         write(ax, x + 9.8, 19.9, "predicts", ha="left", size=10, color=GREY)
-        write(ax, x, 2.4, "T × T, each row reads\nits open cells", size=10, color=GREY)
+        write(ax, x, 3.4, f"T × T, {note}", size=10, color=GREY)
         for i, (word, guess) in enumerate(zip(words.split(), predicted, strict=True)):
-            y = grid.at(0, 1)[1] - cell * (i + 0.5)
+            y = 11.8 + cell * (1.5 - i)
             write(ax, x - 7.4, y, word, ha="right")
             write(ax, x + cell * (i - 1.5), 19.1, word, rotation=90, va="bottom", size=10)
             if guess:
