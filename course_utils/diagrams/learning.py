@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.figure import Figure
 
-from .shapes import BACKWARD, GREY, INK, STRONG, arrow, box, brace, canvas, legend, tensor, tint, write
+from .shapes import BACKWARD, GREY, INK, STRONG, arrow, box, brace, canvas, finish, labels, legend, tensor, tint, write
 
 
 def chain_rule() -> Figure:
@@ -16,7 +16,7 @@ def chain_rule() -> Figure:
     -1.25 of the loss by p, 0.16 of p by z, 2 of z by w. Below, their product is the gradient of the loss by w, -0.40.
     """
     ax, x, w, b, p = canvas(66, 31), 2.0, 0.5, np.log(4) - 1, 0.8  # sigmoid(log 4) is 0.8
-    steps = [(5, 6, "w", f"{w}"), (21, 13, "z = w·x + b", f"{w * x + b:.3f}")]
+    steps = [(5.0, 6, "w", f"{w}"), (21.0, 13, "z = w·x + b", f"{w * x + b:.3f}")]
     steps += [(39.5, 11, "p = σ(z)", f"{p}"), (57.5, 14, "loss = −log p", f"{-np.log(p):.3f}")]
     slopes = [("∂z/∂w = x", x), ("∂p/∂z = p(1 − p)", p * (1 - p)), ("∂loss/∂p = −1/p", -1 / p)]
     write(ax, 1.5, 29, f"forward: values   (x = {x:g}, b = {b:.3f}, true class 1)", ha="left", color=STRONG, weight="bold")
@@ -24,15 +24,15 @@ def chain_rule() -> Figure:
     for frame, (*_, value) in zip(frames, steps, strict=True):
         write(ax, frame.x, 24.8, value, size=12, color=STRONG, weight="bold")
     arrow(ax, *frames, color=STRONG)
-    for left, right, (name, value) in zip(frames, frames[1:], slopes, strict=False):
+    for left, right, (name, slope) in zip(frames, frames[1:], slopes, strict=False):
         start, end, middle = right.x - 1, left.x + 1, (left.at(1, 0)[0] + right.at(-1, 0)[0]) / 2
         arrow(ax, (start, 17.9), (end, 17.9), back=True, via=[(start, 15.5), (end, 15.5)])
         write(ax, middle, 13.4, name, color=BACKWARD)
-        write(ax, middle, 11, f"{value:.4g}", size=12, color=BACKWARD, weight="bold")
+        write(ax, middle, 11, f"{slope:.4g}", size=12, color=BACKWARD, weight="bold")
     write(ax, 1.5, 6.6, "backward: multiply the local derivatives", ha="left", color=BACKWARD, weight="bold")
     factors = " · ".join((f"{x:g}", f"{p * (1 - p):.2f}", f"({-1 / p:.2f})"))
     write(ax, 1.5, 3, f"∂loss/∂w = {factors} = {-x * (1 - p):.2f}", size=13, ha="left")
-    return ax.figure
+    return finish(ax)
 
 
 def dot_product() -> Figure:
@@ -51,13 +51,13 @@ def dot_product() -> Figure:
         ax.plot(x + 2 * np.cos(angle), y + 2 * np.sin(angle), color=INK, linewidth=1.2, linestyle="-")
         if a[0]:
             ax.plot([tip[0]] * 2, [y, tip[1]], color=GREY, linestyle=":")
-            brace(ax, *sorted([(x, y - 0.8), (tip[0], y - 0.8)]))
+            brace(ax, (min(x, tip[0]), y - 0.8), (max(x, tip[0]), y - 0.8))
         write(ax, middle, 22, title, weight="bold", size=12)
         write(ax, x + unit * 3 + 0.5, y, "b", size=13, ha="left")
         write(ax, tip[0], tip[1] + 1.3, "a", size=13, color=STRONG)
         write(ax, (x + tip[0]) / 2, y - 3.3, f"projection {a[0]}", size=10)
         write(ax, middle, 2.4, f"a·b = {a[0]}·3 + {a[1]}·0 = {3 * a[0]}", size=12)
-    return ax.figure
+    return finish(ax)
 
 
 def padded_batch() -> Figure:
@@ -78,7 +78,7 @@ def padded_batch() -> Figure:
     write(ax, 17.5, 15.7, "B = 3 reviews", ha="right", size=10)
     brace(ax, ids.at(-1, -1.1), ids.at(1, -1.1), "T = 4 positions", size=10)
     legend(ax, 47.5, 2.2, masked="PAD, id 0: ignored")
-    return ax.figure
+    return finish(ax)
 
 
 def random_and_block_split() -> Figure:
@@ -87,9 +87,10 @@ def random_and_block_split() -> Figure:
     reviews are the test set, four before them are a hatched gap that nobody uses, and no film is in both parts.
     """
     ax, films = canvas(66, 27), [film for film in "ABCDEF" for _ in range(4)]
-    random, block = ({1, 6, 8, 15, 18, 21}, set()), (set(range(18, 24)), set(range(14, 18)))
+    rows: list[tuple[float, str, set[int], set[int]]] = [(17.5, "random split", {1, 6, 8, 15, 18, 21}, set())]
+    rows.append((8.5, "block split with a gap", set(range(18, 24)), set(range(14, 18))))
     write(ax, 1.5, 25.2, "reviews in the order of the file; the letter is the film", ha="left", size=10, color=GREY)
-    for y, title, (test, gap) in ((17.5, "random split", random), (8.5, "block split with a gap", block)):
+    for y, title, test, gap in rows:
         for i, film in enumerate(films):
             kind = "strong" if i in test else "masked" if i in gap else "plain"
             tensor(ax, 2.8 + 2.63 * i, y, [[film]], cell=2.5, high=3.2, size=11, kind=kind)
@@ -98,7 +99,7 @@ def random_and_block_split() -> Figure:
         text = f"{known} of {len(test)} test reviews: training has seen their film"
         write(ax, 64.5, y + 3.6, text, ha="right", color=BACKWARD if known else STRONG)
     legend(ax, 1.5, 2.4, plain="training", strong="test", masked="gap, not used")
-    return ax.figure
+    return finish(ax)
 
 
 def bootstrap() -> Figure:
@@ -116,17 +117,17 @@ def bootstrap() -> Figure:
         write(ax, 21.3, y, f"accuracy {accuracy:.3f}", ha="left", size=10)
         arrow(ax, (32.6, y), (38.4, end))
     counts, edges = np.histogram(accuracies, bins=np.arange(0.68125, 0.925, 0.0125))
-    low, high, xs = *np.quantile(accuracies, [0.025, 0.975]), 40 + (edges - 0.68) * 108
+    low, high = np.quantile(accuracies, [0.025, 0.975])
+    xs, (left, right) = 40 + (edges - 0.68) * 108, (40 + (end - 0.68) * 108 for end in (low, high))
     colours = [tint(STRONG, 0.75 if low < middle < high else 0.2) for middle in (edges[:-1] + edges[1:]) / 2]
-    look = {"color": colours, "edgecolor": "white", "linewidth": 0.6}
-    ax.bar(xs[:-1], counts * 15 / counts.max(), np.diff(xs), bottom=9, align="edge", **look)
+    ax.bar(
+        xs[:-1], counts * 15 / counts.max(), 1.35, bottom=9, align="edge", color=colours, edgecolor="white", linewidth=0.6
+    )
     arrow(ax, (40, 9), (66, 9), head=False, color=GREY, width=1)
-    ends = [(40 + (end - 0.68) * 108, 8.4) for end in (low, high)]
-    brace(ax, *ends, f"95 % of them: {low:.2f} to {high:.2f}", weight="bold")
+    brace(ax, (left, 8.4), (right, 8.4), f"95 % of them: {low:.2f} to {high:.2f}", weight="bold")
     write(ax, 11, 4.6, "… 2,000 times")
-    for x, y, title in ((11, 28.6, "test set in blocks"), (53, 26.4, "2,000 accuracies")):
-        write(ax, x, y, title, weight="bold")
-    return ax.figure
+    labels(ax, (11, 28.6, "test set in blocks"), (53, 26.4, "2,000 accuracies"), weight="bold")
+    return finish(ax)
 
 
 def seven_steps() -> Figure:
@@ -158,4 +159,4 @@ def seven_steps() -> Figure:
     start, *way, end = zip(x + (right - x) * np.sin(quarter), y + (top - y) * np.cos(quarter), strict=True)
     arrow(ax, start, end, via=way, width=2)
     write(ax, 35.5, 17.5, "inner loop,\nonce an epoch")
-    return ax.figure
+    return finish(ax)

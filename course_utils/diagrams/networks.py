@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from .shapes import GREY, MEMORY, STRONG, Frame, arrow, box, brace, canvas, dot, tensor, write
+from .shapes import GREY, MEMORY, STRONG, Frame, arrow, box, brace, canvas, dot, finish, labels, tensor, write
 
 
 def unrolled_rnn() -> Figure:
@@ -27,7 +27,7 @@ def unrolled_rnn() -> Figure:
     write(ax, 60.5, 14.5, "the same\nweights at\nevery\nposition", size=10)
     text, linear = tensor(ax, 30, 35, (1, 4), "text (B, H)", cell=2.2), box(ax, 44, 35, 9, 4, "linear", kind="new")
     arrow(ax, pool, text, linear, tensor(ax, 58, 35, (1, 2), "logits (B, C)", cell=2.2))
-    return ax.figure
+    return finish(ax)
 
 
 def lstm_cell() -> Figure:
@@ -52,11 +52,10 @@ def lstm_cell() -> Figure:
     for gate, name in ((f, "$f$"), (i, "$i$"), (g, "$g$"), (o, "$o$")):
         arrow(ax, (gate.x, 5), gate)
         write(ax, gate.x + 1.4, 18, name, size=14)
-    names = (1, 34.2, "$c_{t-1}$ (B, H)"), (53.5, 34.2, "$c_t$ (B, H)"), (57.5, 18.8, "$h_t$ (B, H)")
-    for x, y, name in (*names, (1, 7, "$h_{t-1}$ (B, H)"), (7, 1.6, "$x_t$ (B, D)")):
-        write(ax, x, y, name, size=12, ha="left")
+    labels(ax, (1, 34.2, "$c_{t-1}$ (B, H)"), (53.5, 34.2, "$c_t$ (B, H)"), (57.5, 18.8, "$h_t$ (B, H)"), size=12, ha="left")
+    labels(ax, (1, 7, "$h_{t-1}$ (B, H)"), (7, 1.6, "$x_t$ (B, D)"), size=12, ha="left")
     write(ax, 22.5, 33.4, "memory", color=MEMORY)
-    return ax.figure
+    return finish(ax)
 
 
 def attention() -> Figure:
@@ -73,13 +72,11 @@ def attention() -> Figure:
     for x, values, name, masked in (*matrices, (63.6, weights @ v, "output\n(T, D)", False)):
         texts = [[f"{value:.1f}".removesuffix(".0") for value in line] for line in values]
         tensor(ax, x, y, texts, name, cell=2.8, masked=masked, shades=weights * 0.6 if values is weights else 0.3)
-    for x, sign in ((12.1, "·"), (23.1, "="), (50.2, "·"), (58.9, "=")):
-        write(ax, x, y, sign, size=15)
+    labels(ax, (12.1, y, "·"), (23.1, y, "="), (50.2, y, "·"), (58.9, y, "="), size=16)
     arrow(ax, (33.2, y), (40.2, y), text="÷ √D,\nmask,\nsoftmax")
-    for i, word in enumerate(("not", "funny", "PAD")):
-        write(ax, 4.9, y + 2.8 * (1 - i), word, size=10, ha="right")
+    labels(ax, (4.9, y + 2.8, "not"), (4.9, y, "funny"), (4.9, y - 2.8, "PAD"), size=10, ha="right")
     brace(ax, (40.7, y - 4.6), (48.9, y - 4.6), "each row sums to 1", size=10)
-    return ax.figure
+    return finish(ax)
 
 
 def heads() -> Figure:
@@ -98,7 +95,7 @@ def heads() -> Figure:
         arrow(ax, whole.at(1, 0), part.at(-1, 0), via=[(13.8, y), (13.8, level)])
         arrow(ax, result.at(1, 0), joined.at(-1, 0), via=[(38.6, level), (38.6, y)])
     arrow(ax, joined, box(ax, 57.2, y, 6.5, 5, "$W_O$\n(D, D)", kind="pretrained"), (64.2, y))
-    return ax.figure
+    return finish(ax)
 
 
 def transformer_block() -> Figure:
@@ -108,13 +105,14 @@ def transformer_block() -> Figure:
     be stacked.
     """
     ax, x = canvas(68, 46), 21
-    parts = [(10, "attention", "mixes positions: each token\nreads from all T tokens")]
-    parts += [
+    parts = [
+        (10.0, "attention", "mixes positions: each token\nreads from all T tokens"),
         (18.5, "add & LayerNorm", "x + attention(x), normalised"),
         (28.5, "feed-forward", "each position by itself:\nD → 4D → D"),
+        (37.0, "add & LayerNorm", "x + feed-forward(x), normalised"),
     ]
     frames = []
-    for y, name, what in (*parts, (37, "add & LayerNorm", "x + feed-forward(x), normalised")):
+    for y, name, what in parts:
         frames.append(box(ax, x, y, 20, 5, name, kind="plain" if "add" in name else "pretrained", size=12))
         write(ax, 35, y, what, size=10, ha="left", color=GREY)
     arrow(ax, (x, 4), *frames, (x, 42.5))
@@ -122,9 +120,8 @@ def transformer_block() -> Figure:
         arrow(ax, (x, low), add.at(-1, 0), via=[(5, low), (5, add.y)])
         write(ax, 4, (low + add.y) / 2, "residual", size=10, rotation=90)
     brace(ax, (60.5, 7.5), (60.5, 39.5), "× 6")
-    for y, text in ((2.5, "x (B, T, D)"), (43.9, "(B, T, D)")):
-        write(ax, x, y, text, size=12)
-    return ax.figure
+    labels(ax, (x, 2.5, "x (B, T, D)"), (x, 43.9, "(B, T, D)"), size=12)
+    return finish(ax)
 
 
 def masked_and_causal() -> Figure:
@@ -153,4 +150,4 @@ def masked_and_causal() -> Figure:
             if guess:
                 arrow(ax, (x + 6.8, y), (x + 9.4, y))
                 write(ax, x + 9.8, y, guess, ha="left", weight="bold", color=STRONG)
-    return ax.figure
+    return finish(ax)

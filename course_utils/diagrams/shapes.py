@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -59,11 +59,22 @@ def canvas(width: float, height: float) -> Axes:
     return ax
 
 
+def finish(ax: Axes) -> Figure:
+    """Return the figure of a canvas."""
+    return cast(Figure, ax.figure)
+
+
 def write(ax: Axes, x: float, y: float, text: str, *, size: float = 11, **look: Any) -> None:
     """Write text centred on (x, y), with a true minus before numbers; `ha`, `va`, `color`, `weight` as in matplotlib."""
     if text:
         text = re.sub(r"(?<!\w)-(?=\d)", "−", text)
         ax.text(x, y, text, **{"ha": "center", "va": "center", "color": INK, "fontsize": size, "zorder": 4, **look})
+
+
+def labels(ax: Axes, *entries: tuple[float, float, str], **look: Any) -> None:
+    """Write several texts (x, y, text) that look the same."""
+    for x, y, text in entries:
+        write(ax, x, y, text, **look)
 
 
 def _outlined(ax: Axes, patch: Any, kind: str, *, strength: float, hatched: bool, line: float) -> None:
@@ -98,7 +109,12 @@ def arrow(ax: Axes, *stops: Frame | Point, bend: str = "", text: str = "", back:
         look: `via`, points on its way; `color`, `width`; `head=False` leaves a line; `size` of the text.
     """
     colour = BACKWARD if back else look.get("color", INK)
-    style = {"arrowstyle": "-|>" if look.get("head", True) else "-", "mutation_scale": 11, "color": colour, "zorder": 3}
+    style: dict[str, Any] = {
+        "arrowstyle": "-|>" if look.get("head", True) else "-",
+        "mutation_scale": 11,
+        "color": colour,
+        "zorder": 3,
+    }
     style |= {"linewidth": look.get("width", 1.4), "linestyle": (0, (4, 2)) if back else "-"}
     for start, end in pairwise(Frame(*stop) for stop in stops):
         a = start.towards(end.x, end.y, bend)
@@ -106,7 +122,7 @@ def arrow(ax: Axes, *stops: Frame | Point, bend: str = "", text: str = "", back:
         corners = {"-|": [(b[0], a[1])], "|-": [(a[0], b[1])]}.get(bend, look.get("via", []))
         ax.add_patch(FancyArrowPatch(path=Path([a, *corners, b]), joinstyle="miter", capstyle="butt", **style))
         flat, x, y = abs(b[0] - a[0]) > abs(b[1] - a[1]), (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
-        side = {"va": "bottom"} if flat else {"ha": "left"}
+        side: dict[str, Any] = {"va": "bottom"} if flat else {"ha": "left"}
         write(ax, x + 0.6 * (not flat), y + 0.5 * flat, text, size=look.get("size", 10), color=colour, **side)
 
 
@@ -121,20 +137,21 @@ def tensor(ax: Axes, x: float, y: float, cells: Any, name: str = "", *, cell: fl
             strong the colour of each cell is; `size` of the cells' text; `beside=True` writes the name to the right.
     """
     rows, columns = cells if isinstance(cells, tuple) else (len(cells), len(cells[0]))
-    high, kind, hatch = look.get("high", cell), look.get("kind", "tensor"), look.get("kind") in ("masked", "frozen")
-    masked = np.broadcast_to(look.get("masked", hatch), (rows, columns))
-    shades = np.broadcast_to(look.get("shades", 1 if kind == "strong" else 0.3), (rows, columns))
+    high, kind = look.get("high", cell), look.get("kind", "tensor")
+    masked: np.ndarray = np.broadcast_to(look.get("masked", kind in ("masked", "frozen")), (rows, columns))
+    shades: np.ndarray = np.broadcast_to(look.get("shades", 1 if kind == "strong" else 0.3), (rows, columns))
     frame, gid = Frame(x, y, columns * cell, rows * high), f"{len(ax.patches)}: {name}"
     for i, j in np.ndindex(rows, columns):
         left, bottom, hatched = x - frame.w / 2 + j * cell, y + frame.h / 2 - (i + 1) * high, bool(masked[i, j])
         patch = partial(Rectangle, (left, bottom), cell, high, gid=gid)
-        _outlined(ax, patch, kind, strength=0.12 if hatched else shades[i, j], hatched=hatched, line=0.8)
+        _outlined(ax, patch, kind, strength=0.12 if hatched else float(shades[i, j]), hatched=hatched, line=0.8)
         text = "" if isinstance(cells, tuple) else str(cells[i][j])
-        dark = {"color": "white", "weight": "bold"} if shades[i, j] > 0.65 else {}
-        write(ax, left + cell / 2, bottom + high / 2, text, size=look.get("size", 10), **dark)
-    right, top = frame.at(1, 1)
-    place, side = ((right + 0.8, y), {"ha": "left"}) if look.get("beside") else ((x, top + 0.5), {"va": "bottom"})
-    write(ax, *place, name, **side)
+        light: dict[str, Any] = {"color": "white", "weight": "bold"} if shades[i, j] > 0.65 else {}
+        write(ax, left + cell / 2, bottom + high / 2, text, size=look.get("size", 10), **light)
+    if look.get("beside"):
+        write(ax, frame.at(1, 0)[0] + 0.8, y, name, ha="left")
+    else:
+        write(ax, x, frame.at(0, 1)[1] + 0.5, name, va="bottom")
     return frame
 
 
@@ -144,7 +161,8 @@ def brace(ax: Axes, start: Point, end: Point, text: str = "", **look: Any) -> No
     out = np.array([0, -0.8] if flat else [0.8, 0])
     corners = np.array([start, start + out, end + out, end])
     ax.plot(*corners.T, color=GREY, linewidth=1.2, linestyle="-", zorder=3)
-    write(ax, *(corners.mean(axis=0) + 1.3 * out), text, **({"va": "top"} if flat else {"ha": "left"}), **look)
+    x, y = corners.mean(axis=0) + 1.3 * out
+    write(ax, x, y, text, va="top" if flat else "center", ha="center" if flat else "left", **look)
 
 
 def legend(ax: Axes, x: float, y: float, **entries: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from .shapes import BACKWARD, GREY, STRONG, arrow, box, brace, canvas, dot, tensor, write
+from .shapes import BACKWARD, GREY, STRONG, arrow, box, brace, canvas, dot, finish, labels, tensor, write
 
 
 def pretraining_road() -> Figure:
@@ -18,16 +20,12 @@ def pretraining_road() -> Figure:
     ends = [box(ax, 61, y, 11, 6, "your\nmodel", kind="new") for y in (18, 5.5)]
     arrow(ax, text, checkpoint, ends[0], width=2)
     arrow(ax, box(ax, 34, 5.5, 12, 6, "random\nweights"), ends[1], width=2)
-    steps = [
-        (21.25, 18, "pretraining", "millions of steps,\ndone once"),
-        (47.75, 18, "fine-tuning", "a few thousand\nlabels"),
-    ]
-    for x, y, name, what in (*steps, (47.75, 5.5, "from scratch", "the same few\nthousand labels")):
-        write(ax, x, y + 0.8, name, weight="bold", va="bottom")
-        write(ax, x, y - 0.9, what, size=10, va="top")
-    for y, title in ((24.5, "with pretraining"), (5.5, "without")):
-        write(ax, 1.5, y, title, ha="left", weight="bold", size=12)
-    return ax.figure
+    names = (21.25, 18.8, "pretraining"), (47.75, 18.8, "fine-tuning"), (47.75, 6.3, "from scratch")
+    labels(ax, *names, weight="bold", va="bottom")
+    price = (21.25, 17.1, "millions of steps,\ndone once"), (47.75, 17.1, "a few thousand\nlabels")
+    labels(ax, *price, (47.75, 4.6, "the same few\nthousand labels"), size=10, va="top")
+    labels(ax, (1.5, 24.5, "with pretraining"), (1.5, 5.5, "without"), ha="left", weight="bold", size=12)
+    return finish(ax)
 
 
 def new_head() -> Figure:
@@ -47,7 +45,7 @@ def new_head() -> Figure:
     for rise in (-2.5, 2.5):
         ax.plot([5.5, 26.5], [19.5 - rise, 19.5 + rise], color=BACKWARD, linewidth=2, linestyle="-", zorder=3, alpha=0.5)
     write(ax, 28, 19.5, "← removed", color=BACKWARD, weight="bold", ha="left")
-    return ax.figure
+    return finish(ax)
 
 
 def bert_from_ids_to_logits() -> Figure:
@@ -71,10 +69,10 @@ def bert_from_ids_to_logits() -> Figure:
     arrow(ax, (8, 31), pooler)
     arrow(ax, pooler, head, text="(B, D)")
     arrow(ax, head, tensor(ax, 47, 38.4, (1, 2), cell=2.2))
-    for y, text in ((5.2, "ids (B, T)"), (16.8, "(B, T, D)"), (30, "(B, T, D)"), (38.4, "logits (B, C)")):
-        write(ax, 51.2, y, text, ha="left", size=12)
+    labels(ax, (51.2, 5.2, "ids (B, T)"), (51.2, 16.8, "(B, T, D)"), (51.2, 30, "(B, T, D)"), ha="left", size=12)
+    write(ax, 51.2, 38.4, "logits (B, C)", ha="left", size=12)
     write(ax, 9, 33.6, "state of [CLS] (B, D)", ha="left", size=10)
-    return ax.figure
+    return finish(ax)
 
 
 def lora_and_adapter() -> Figure:
@@ -82,7 +80,8 @@ def lora_and_adapter() -> Figure:
     new and thin, and what both paths give is added. Adapter: after a frozen block two new layers go down from D to r
     and up to D again, and an arrow around them adds what came in.
     """
-    ax, new = canvas(68, 45), {"cell": 1.6, "kind": "new", "beside": True}
+    ax = canvas(68, 45)
+    new: dict[str, Any] = {"cell": 1.6, "kind": "new", "beside": True}
     frozen = tensor(ax, 7, 20, (6, 6), "W (D, D)\nfrozen", cell=1.6, kind="frozen", beside=True)
     block, plus, sums = box(ax, 50, 9, 17, 4.4, "block, frozen", kind="frozen"), dot(ax, 16.5, 38, "+"), dot(ax, 50, 38, "+")
     a, b = tensor(ax, 27, 12, (2, 6), "A (r, D)", **new), tensor(ax, 27, 22, (6, 2), "B (D, r)", **new)
@@ -97,11 +96,9 @@ def lora_and_adapter() -> Figure:
     arrow(ax, down, up, text="ReLU")
     arrow(ax, up, sums, (50, 41.6))
     arrow(ax, (50, 13), sums.at(-1, 0), via=[(42, 13), (42, 38)])
-    for x, y, text, weight in ((20, 43, "LoRA: W x + (α/r) B A x", "bold"), (53, 43, "adapter: after a block", "bold")):
-        write(ax, x, y, text, weight=weight, size=12)
-    for x, text in ((16.5, "x (D)"), (50, "x (B, T, D)")):
-        write(ax, x, 1.8, text)
-    return ax.figure
+    labels(ax, (20, 43, "LoRA: W x + (α/r) B A x"), (53, 43, "adapter: after a block"), weight="bold", size=12)
+    labels(ax, (16.5, 1.8, "x (D)"), (50, 1.8, "x (B, T, D)"))
+    return finish(ax)
 
 
 def four_bit_blocks() -> Figure:
@@ -127,7 +124,7 @@ def four_bit_blocks() -> Figure:
     tensor(ax, 34, 6.5, [numbers], cell=2, high=2.6, size=9, kind="new")
     text = "(16 + 16 + 128) bits / 32 = 5 bits a weight;   weight ≈ minimum + scale · number"
     brace(ax, (2, 4.8), (66, 4.8), text)
-    return ax.figure
+    return finish(ax)
 
 
 def data_parallel_step() -> Figure:
@@ -149,4 +146,4 @@ def data_parallel_step() -> Figure:
         arrow(ax, (45.8, y), tensor(ax, 52.3, y, mean, "mean", cell=3.3, high=3), step)
         write(ax, 1, y + 6.5, f"worker {i + 1}", ha="left", weight="bold", size=12)
     write(ax, 34, 1.4, "the same weights before the step, and after it", size=10)
-    return ax.figure
+    return finish(ax)
