@@ -120,9 +120,7 @@ def bootstrap() -> Figure:
     low, high = np.quantile(accuracies, [0.025, 0.975])
     xs, (left, right) = 40 + (edges - 0.68) * 108, (40 + (end - 0.68) * 108 for end in (low, high))
     colours = [tint(STRONG, 0.75 if low < middle < high else 0.2) for middle in (edges[:-1] + edges[1:]) / 2]
-    ax.bar(
-        xs[:-1], counts * 15 / counts.max(), 1.35, bottom=9, align="edge", color=colours, edgecolor="white", linewidth=0.6
-    )
+    ax.bar(xs[:-1], counts * 15 / counts.max(), 1.25, bottom=9, align="edge", color=colours)
     arrow(ax, (40, 9), (66, 9), head=False, color=GREY, width=1)
     brace(ax, (left, 8.4), (right, 8.4), f"95 % of them: {low:.2f} to {high:.2f}", weight="bold")
     write(ax, 11, 4.6, "… 2,000 times")
@@ -135,15 +133,8 @@ def seven_steps() -> Figure:
     optimiser, 5 train, 6 validate, 7 test. Steps 5 and 6 are joined by arrows both ways: they alternate, once an epoch, and
     this is the inner loop. Step 7 comes once, at the end.
     """
-    names = (
-        "load the model",
-        "prepare the data",
-        "define the loss",
-        "define the\noptimiser",
-        "train",
-        "validate",
-        "test, once",
-    )
+    names = ["load the model", "prepare the data", "define the loss", "define the\noptimiser"]
+    names += ["train", "validate", "test, once"]
     ax, turns = canvas(66, 42), np.pi / 2 - 2 * np.pi * np.arange(7) / 7
     kinds = ["plain"] * 4 + ["new", "new", "strong"]
     frames = [

@@ -36,9 +36,7 @@ def lstm_cell() -> Figure:
     and o. On the right the new memory goes through tanh and is multiplied by the output gate o: this is the new state h.
     """
     ax, kind = canvas(66, 37), "new"
-    times_f, plus, times_g, times_o = (
-        dot(ax, x, y, s) for x, y, s in ((14, 31, "×"), (31, 31, "+"), (31, 22, "×"), (57, 22, "×"))
-    )
+    times_f, plus, times_g, times_o = dot(ax, 14, 31, "×"), dot(ax, 31, 31, "+"), dot(ax, 31, 22, "×"), dot(ax, 57, 22, "×")
     f, i = box(ax, 14, 12, 10, 6, "forget\ngate σ", kind=kind), box(ax, 25, 12, 10, 6, "input\ngate σ", kind=kind)
     g, o = box(ax, 37, 12, 10, 6, "candidate\ntanh", kind=kind), box(ax, 48.5, 12, 10, 6, "output\ngate σ", kind=kind)
     arrow(ax, (1, 31), times_f, plus, (64, 31), width=3, color=MEMORY)
@@ -81,13 +79,13 @@ def attention() -> Figure:
 
 def heads() -> Figure:
     """Queries, keys and values of six columns (T, D) are split by columns into three heads of two columns, (T, D/3).
-    Each head computes attention by itself, with weights of its own. Their results, (T, D/3) each, are set side by side
-    again to (T, D), and a last matrix W_O (D, D) mixes what the heads have found.
+    Each head computes attention by itself, with weights of its own. Their results, (T, D/3) each, are concatenated to
+    (T, D), and a last matrix W_O (D, D) mixes what the heads have found.
     """
     ax, y, number = canvas(68, 34), 14.5, np.array([[1, 1, 2, 2, 3, 3]] * 3)  # the head that a column belongs to
     look = {"cell": 1.9, "size": 9}
     whole = tensor(ax, 6.6, y, number, "Q, K, V\n(T, D)", shades=number / 4 - 0.15, **look)
-    joined = tensor(ax, 46.4, y, number, "side by side\n(T, D)", shades=number / 4 - 0.15, **look)
+    joined = tensor(ax, 46.4, y, number, "concatenated\n(T, D)", shades=number / 4 - 0.15, **look)
     for i, level in enumerate((26.6, y, 3.3)):
         own = number[:, 2 * i : 2 * i + 2]
         part, result = (tensor(ax, x, level, own, "(T, D/3)", shades=own / 4 - 0.15, **look) for x in (18.4, 35))
@@ -130,16 +128,10 @@ def masked_and_causal() -> Figure:
     cells above the diagonal are hatched, each token reads only what came before, and every row predicts the next word.
     """
     ax, cell = canvas(68, 30), 3.3
-    bert = ("BERT: reads both sides", "the [MASK] was dull", ("", "film", "", ""), np.zeros((4, 4)), "every cell open")
-    gpt = (
-        "GPT: reads what came before",
-        "the film was dull",
-        ("film", "was", "dull", "."),
-        np.triu(np.ones((4, 4)), 1),
-        "hatched: masked",
-    )
-    for x, (title, words, predicted, masked, note) in ((18, bert), (51.5, gpt)):
-        tensor(ax, x, 11.8, (4, 4), cell=cell, masked=masked)
+    bert = (18, "BERT: reads both sides", "the [MASK] was dull", ("", "film", "", ""), "every cell open")
+    gpt = (51.5, "GPT: reads what came before", "the film was dull", ("film", "was", "dull", "."), "hatched: masked")
+    for x, title, words, predicted, note in (bert, gpt):
+        tensor(ax, x, 11.8, (4, 4), cell=cell, masked=np.triu(np.ones((4, 4)), 1) * ("masked" in note))
         write(ax, x - 1, 28.4, title, weight="bold", size=12)
         write(ax, x + 9.8, 19.9, "predicts", ha="left", size=10, color=GREY)
         write(ax, x, 3.4, f"T × T, {note}", size=10, color=GREY)

@@ -1,8 +1,8 @@
 """What the drawings are made of: boxes, arrows, tensors and braces on an `ax` whose unit is a tenth of an inch.
 
-A colour has one meaning in the whole course, which a word or a hatch states as well: green is pretrained, orange is new or
-trained now, grey with a hatch is frozen, light blue is a tensor that flows through, pink is the memory of an LSTM. Dashed
-orange-red arrows go backward. Hatched cells of a tensor are masked.
+A colour has one meaning in the whole course, and where it matters a word or a hatch states it as well: green is pretrained,
+orange is new or trained now, grey with crossed lines is frozen, light blue is a tensor that flows through, pink is the memory
+of an LSTM. Dashed orange-red arrows go backward. Cells hatched one way are masked.
 """
 
 from __future__ import annotations
@@ -77,19 +77,18 @@ def labels(ax: Axes, *entries: tuple[float, float, str], **look: Any) -> None:
         write(ax, x, y, text, **look)
 
 
-def _outlined(ax: Axes, patch: Any, kind: str, *, strength: float, hatched: bool, line: float) -> None:
+def _outlined(ax: Axes, patch: Any, kind: str, *, strength: float, line: float, hatched: bool = False) -> None:
     """Add a patch twice: filled, with a light hatch where it is hatched, and its outline."""
-    edge = INK if line < 1 else KINDS[kind]
-    for face, colour, width, hatch in ((tint(KINDS[kind], strength), "#c4c4c4", 0, "///"), ("none", edge, line, None)):
-        hatch = hatch if hatched else None
-        ax.add_patch(patch(facecolor=face, edgecolor=colour, linewidth=width, hatch=hatch, zorder=2))
+    edge, hatch = INK if line < 1 else KINDS[kind], "xx" if kind == "frozen" else "///" if hatched else None
+    for face, colour, width, lines in ((tint(KINDS[kind], strength), "#c4c4c4", 0, hatch), ("none", edge, line, None)):
+        ax.add_patch(patch(facecolor=face, edgecolor=colour, linewidth=width, hatch=lines, zorder=2))
 
 
 def box(ax: Axes, x: float, y: float, w: float, h: float, text: str = "", *, kind: str = "plain", **look: Any) -> Frame:
     """Draw a rounded box centred on (x, y) with its label, and return its frame; a frozen one has a hatch."""
     style = "round,pad=0.4,rounding_size=0.8"
     patch = partial(FancyBboxPatch, (x - w / 2 + 0.4, y - h / 2 + 0.4), w - 0.8, h - 0.8, boxstyle=style)
-    _outlined(ax, patch, kind, strength=0.12 if kind in ("plain", "frozen") else 0.3, hatched=kind == "frozen", line=1.4)
+    _outlined(ax, patch, kind, strength=0.12 if kind in ("plain", "frozen") else 0.3, line=1.4)
     write(ax, x, y, text, **look)
     return Frame(x, y, w, h)
 
@@ -109,13 +108,8 @@ def arrow(ax: Axes, *stops: Frame | Point, bend: str = "", text: str = "", back:
         look: `via`, points on its way; `color`, `width`; `head=False` leaves a line; `size` of the text.
     """
     colour = BACKWARD if back else look.get("color", INK)
-    style: dict[str, Any] = {
-        "arrowstyle": "-|>" if look.get("head", True) else "-",
-        "mutation_scale": 11,
-        "color": colour,
-        "zorder": 3,
-    }
-    style |= {"linewidth": look.get("width", 1.4), "linestyle": (0, (4, 2)) if back else "-"}
+    style: dict[str, Any] = {"linestyle": (0, (4, 2)) if back else "-", "mutation_scale": 11, "zorder": 3}
+    style |= {"arrowstyle": "-|>" if look.get("head", True) else "-", "linewidth": look.get("width", 1.4), "color": colour}
     for start, end in pairwise(Frame(*stop) for stop in stops):
         a = start.towards(end.x, end.y, bend)
         b = end.towards(*(a if not bend else start[:2]), bend[::-1])

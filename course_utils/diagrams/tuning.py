@@ -62,10 +62,8 @@ def bert_from_ids_to_logits() -> Figure:
         arrow(ax, tensor(ax, x, 5.2, [[number]], cell=8, high=2.8, kind="plain"), (x, embeddings.at(0, -1)[1]))
         arrow(ax, (x, embeddings.at(0, 1)[1]), tensor(ax, x, 16.8, (1, 4)), (x, blocks.at(0, -1)[1]))
         arrow(ax, (x, blocks.at(0, 1)[1]), tensor(ax, x, 30, (1, 4), kind=kind, shades=0.3 if t else 0.7))
-    pooler, head = (
-        box(ax, 8, 38.4, 11, 4.2, "pooler", kind="pretrained"),
-        box(ax, 29, 38.4, 15, 4.2, "classifier (new)", kind="new"),
-    )
+    pooler = box(ax, 8, 38.4, 11, 4.2, "pooler", kind="pretrained")
+    head = box(ax, 29, 38.4, 15, 4.2, "classifier (new)", kind="new")
     arrow(ax, (8, 31), pooler)
     arrow(ax, pooler, head, text="(B, D)")
     arrow(ax, head, tensor(ax, 47, 38.4, (1, 2), cell=2.2))
@@ -137,10 +135,8 @@ def data_parallel_step() -> Figure:
     for i, y in enumerate((21, 8)):
         own = [[f"{number:.1f}" for number in gradients[i]]]
         mean = [[f"{number:.1f}" for number in gradients.mean(axis=0)]]
-        batch, work = (
-            tensor(ax, 5, y, (2, 4), "micro-batch", cell=1.8),
-            box(ax, 18, y, 11, 6, "forward,\nbackward", kind="new"),
-        )
+        batch = tensor(ax, 5, y, (2, 4), "micro-batch", cell=1.8)
+        work = box(ax, 18, y, 11, 6, "forward,\nbackward", kind="new")
         arrow(ax, batch, work, tensor(ax, 30.3, y, own, "gradient", cell=4, high=3), (37.2, y))
         step = box(ax, 63, y, 8, 6, "same\nstep", kind="new")
         arrow(ax, (45.8, y), tensor(ax, 52.3, y, mean, "mean", cell=3.3, high=3), step)
