@@ -115,8 +115,9 @@ def pictures(cell) -> list[str]:
     found = []
     for output in cell.get("outputs", []):
         if png := output.get("data", {}).get("image/png"):
-            alt = output.metadata.get("image/png", {}).get("alt", "").replace('"', "'")
-            found.append(f'<img alt="{alt}" src="data:image/png;base64,{png.replace(chr(10), "")}">')
+            about = output.metadata.get("image/png", {})
+            alt, width = about.get("alt", "").replace('"', "'"), f' width="{about["width"]}"' if "width" in about else ""
+            found.append(f'<img alt="{alt}"{width} src="data:image/png;base64,{png.replace(chr(10), "")}">')
     return found
 
 

@@ -1,8 +1,8 @@
 """What the drawings are made of: boxes, arrows, tensors and braces on an `ax` whose unit is a tenth of an inch.
 
 A colour has one meaning in the whole course, and where it matters a word or a hatch states it as well: green is pretrained,
-orange is new or trained now, grey with crossed lines is frozen, light blue is a tensor that flows through, pink is the memory
-of an LSTM. Dashed orange-red arrows go backward. Cells hatched one way are masked.
+orange is new or trained now, grey with crossed lines is frozen, light blue is a tensor that flows through, pink is the
+memory of an LSTM. Dashed orange-red arrows go backward. Cells hatched one way are masked.
 """
 
 from __future__ import annotations
