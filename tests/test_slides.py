@@ -45,6 +45,13 @@ def slides():
     return [(cell.metadata.slideshow.slide_type, cell.source) for cell in cells]
 
 
+def test_a_drawing_keeps_the_width_it_has_in_the_notebook():
+    about = {"image/png": {"alt": "Boxes.", "width": 700}}
+    cell = new_code_cell(outputs=[new_output("display_data", data={"image/png": PNG}, metadata=about), FIGURE])
+    drawing, figure = tool.pictures(cell)
+    assert drawing.startswith('<img alt="Boxes." width="700" src=') and "width" not in figure
+
+
 def test_a_section_opens_a_column_with_its_first_sentences_and_its_formula(slides):
     shown = [text for kind, text in slides if kind == "slide"]
     assert shown[0] == "# 01 · First\n\n**What you will be able to do:** x."
