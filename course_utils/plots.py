@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # neither is needed to draw, and claims imports torch
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
+OPTIMISERS = ("gradient descent", "momentum", "RMSprop", "Adam")  # each has the colour and marker of its position
 STYLE: dict[str, Any] = {
     "figure.figsize": (7.0, 3.6),
     "figure.dpi": 110,
@@ -70,11 +71,16 @@ def show(figure: Figure, alt: str, *, sharpness: int = 1) -> None:
 
 
 def curves(ax: Axes, series: Mapping[str, Any], *, x: Sequence[float] | None = None, marks: bool = True) -> Axes:
-    """Draw one line per name; values (n,) over `x` (default 1..n). Lines differ in colour, dash and marker."""
-    for i, (name, values) in enumerate(series.items()):
+    """Draw one line per name; values (n,) over `x` (default 1..n). Lines differ in colour, dash and marker.
+
+    The four optimisers of notebook 01 keep their colours in every figure, whichever of them are drawn.
+    """
+    for order, (name, values) in enumerate(series.items()):
+        i = OPTIMISERS.index(name) if name in OPTIMISERS else order
+        style = {"color": COLOURS[i], "linestyle": _DASHES[i]} if name in OPTIMISERS else {}
         positions = np.arange(1, len(values) + 1) if x is None else np.asarray(x)[: len(values)]
         marker = MARKERS[i % len(MARKERS)] if marks else None
-        ax.plot(positions, values, label=name, marker=marker, markersize=5, markevery=max(1, len(values) // 12))
+        ax.plot(positions, values, label=name, marker=marker, markersize=5, markevery=max(1, len(values) // 12), **style)
     if len(series) > 1:
         ax.legend()
     return ax
@@ -144,28 +150,25 @@ def heat_map(
 def loss_surface(
     ax: Axes, loss, *, xlim: tuple[float, float] = (-2.2, 2.2), ylim: tuple[float, float] = (-1.6, 1.6)
 ) -> Axes:
-    """Draw level lines of a loss of two parameters; `loss` takes w (2,) and gives a number."""
+    """Draw level lines of a loss of two parameters, light where it is low; `loss` takes w (2,) and gives a number."""
     w0, w1 = np.meshgrid(np.linspace(*xlim, 61), np.linspace(*ylim, 61))
     heights = np.array([loss(np.array(w)) for w in zip(w0.ravel(), w1.ravel(), strict=True)]).reshape(w0.shape)
-    ax.contourf(w0, w1, heights, levels=20, cmap="Blues_r", alpha=0.6)
-    ax.contour(w0, w1, heights, levels=20, colors="white", linewidths=0.4, linestyles="-")
+    ax.contourf(w0, w1, heights, levels=20, cmap="Greys", alpha=0.5)  # grey, so that every colour of a path stands out
+    ax.contour(w0, w1, heights, levels=20, colors="#888888", linewidths=0.4, linestyles="-")
     ax.set(xlim=xlim, ylim=ylim, xlabel="parameter $w_0$", ylabel="parameter $w_1$")
     ax.grid(False)
     return ax
 
 
-def descent_path(ax: Axes, path: np.ndarray, *, label: str, index: int = 1) -> Axes:
-    """Draw the walk float (steps + 1, 2) of an optimiser; a ring marks its start."""
-    colour = COLOURS[index % len(COLOURS)]
-    ax.plot(
-        *path.T,
-        color=colour,
-        linestyle="-",
-        marker=MARKERS[index % len(MARKERS)],
-        markersize=3.5,
-        linewidth=1.2,
-        label=label,
-    )
+def descent_path(ax: Axes, path: np.ndarray, *, label: str, index: int | None = None) -> Axes:
+    """Draw the walk float (steps + 1, 2) of an optimiser; a ring marks its start.
+
+    An optimiser of `OPTIMISERS` has its own colour and marker; `index` chooses those of any other path.
+    """
+    if index is None:
+        index = OPTIMISERS.index(label) if label in OPTIMISERS else 0
+    style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    ax.plot(*path.T, linestyle="-", markersize=3.5, linewidth=1.2, label=label, **style)
     ax.plot(*path[0], "o", markersize=10, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.5)
     return ax
 

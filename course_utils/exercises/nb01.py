@@ -210,7 +210,7 @@ EXERCISES = [
         ),
         hints=(
             "first the probabilities, one for each example; then the errors; then one number for each parameter.",
-            "the formula of section 3 has four parts: 1/n, the transposed X, the sigmoid of X w, and y.",
+            "the formula of section 4 has four parts: 1/n, the transposed X, the sigmoid of X w, and y.",
             "X.T @ (probabilities - y) / n, where probabilities = descent.sigmoid(X @ w).",
         ),
         after="Error times input, averaged: the same formula trains the last layer of BERT.",

@@ -14,13 +14,17 @@ from .base import LiveBox, as_png, describe
 def draw_descent(
     learning_rate: float, momentum: float, *, steepness: float = 10.0, num_steps: int = 40
 ) -> tuple[Figure, str]:
-    """Return the picture of a walk down a valley from (-2, 1.2), and a sentence that reads it."""
+    """Return the picture of a walk down a valley from (-2, 1.2), and a sentence that reads it.
+
+    Without momentum the walk has the colour of gradient descent, otherwise that of momentum, as in the notebook.
+    """
+    name = "momentum" if momentum else "gradient descent"
     loss, gradient = descent.quadratic_bowl(steepness)
     walk = descent.run(loss, gradient, descent.Momentum(learning_rate, momentum), np.array([-2.0, 1.2]), num_steps=num_steps)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
     plots.loss_surface(left, loss)
-    plots.descent_path(left, walk.path, label="path")
-    right.semilogy(np.maximum(walk.losses, 1e-12), linestyle="-", color=plots.COLOURS[1])
+    plots.descent_path(left, walk.path, label=name)
+    right.semilogy(np.maximum(walk.losses, 1e-12), linestyle="-", color=plots.COLOURS[plots.OPTIMISERS.index(name)])
     right.set(xlabel="step", ylabel="loss", ylim=(1e-9, 1e5), xlim=(0, num_steps))
     diverges = walk.diverged or walk.losses[-1] > walk.losses[0]
     verdict = (
@@ -34,7 +38,7 @@ def draw_descent(
 
 
 def descent_explorer() -> w.VBox:
-    """Return sliders for learning rate and momentum over the valley of notebook 01, section 5."""
+    """Return sliders for learning rate and momentum over the valley of notebook 01, section 6."""
     rate = w.FloatLogSlider(
         value=0.05, base=10, min=-3, max=-0.4, step=0.05, description="learning rate", readout_format=".3g"
     )
