@@ -3,11 +3,12 @@
 import re
 
 import ipywidgets as w
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from helpers import make_encoded
 
-from course_utils import explorers, training
+from course_utils import explorers, plots, training
 from course_utils.explorers import training_panel
 from course_utils.models import LSTMClassifier
 
@@ -38,6 +39,14 @@ def test_the_picture_and_sentence_equal_the_closed_form():
 def test_beyond_the_cliff_the_sentence_says_so(rate, momentum, grows):
     figure, sentence = explorers.draw_descent(rate, momentum)
     assert ("the loss grows" in sentence) is grows and ("diverges" in figure.axes[1].get_title()) is grows
+
+
+@pytest.mark.parametrize(("momentum", "name"), [(0.0, "gradient descent"), (0.8, "momentum")])
+def test_path_and_loss_have_the_colour_of_their_optimiser(momentum, name):
+    figure, _ = explorers.draw_descent(0.05, momentum)
+    expected = plots.descent_path(plt.figure().subplots(), np.zeros((2, 2)), label=name).lines[0].get_color()
+    assert [axes.lines[0].get_color() for axes in figure.axes] == [expected] * 2
+    plt.close("all")
 
 
 def test_moving_a_slider_changes_picture_and_sentence():

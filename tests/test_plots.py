@@ -153,6 +153,18 @@ def test_the_loss_surface_and_a_path_on_it(ax):
     np.testing.assert_array_equal(ring.get_xydata(), path[:1])
 
 
+def test_an_optimiser_has_one_colour_and_marker_in_curves_and_paths_whichever_are_drawn(ax):
+    path = np.array([[-2, 1.2], [-1, 0.5], [0, 0]])
+    names = ["Adam", "RMSprop", "gradient descent", "momentum"]
+    plots.curves(ax, {name: [2, 1] for name in names})
+    for name in names:
+        plots.descent_path(ax, path, label=name)
+    looks = {
+        name: {(line.get_color(), line.get_marker()) for line in ax.lines if line.get_label() == name} for name in names
+    }
+    assert all(len(found) == 1 for found in looks.values()) and len(set.union(*looks.values())) == 4
+
+
 def test_words_stand_at_their_points_with_their_group_in_the_legend(ax):
     points = np.array([[0, 0], [1, 1], [2, 0.0]])
     assert plots.scatter_words(ax, points, ["good", "bad", "fine"], [0, 1, 0], ["up", "down"]) is ax

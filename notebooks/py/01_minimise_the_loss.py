@@ -21,8 +21,8 @@
 # program gradient descent, momentum, RMSprop and Adam in a few lines each, and train a classifier of film reviews
 # with them.
 #
-# **Before you start:** a little Python with NumPy, and what a derivative is. **Time:** one hour to read and play; the code takes less
-# than a minute.
+# **Before you start:** a little Python with NumPy, and what a derivative is. **Time:** one hour to read and play; the code
+# takes less than a minute.
 
 # %% tags=["nbval-skip"]
 # On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
@@ -55,31 +55,30 @@ profile = profiles.get_profile()
 # %% [markdown]
 # ## 1 One formula
 #
-# A bean plant is 1 cm tall today, 2 cm after one week and 4 cm after two weeks. How tall will it be after three? We assume that it
-# grows along a straight line, height = slope · week + intercept. Which line? That is for the computer to find out.
+# A bean plant is 1 cm tall today, 2 cm after one week and 4 cm after two weeks. How tall will it be after three? We assume
+# that it grows along a straight line, height = slope · week + intercept. Which line? That is for the computer to find out.
 #
 # This small problem has everything that a large one has. Everything in this course, up to fine-tuning BERT, does one thing:
 #
 # $$\min_{w} L(w), \qquad L(w) = \frac{1}{n} \sum_{i=1}^{n} l\big(y_i, f(x_i; w)\big)$$
 #
-# * There are $n$ **<abbr title="样本">examples</abbr>**. Example $i$ has an input $x_i \in \mathbb{R}^D$, a list of $D$ numbers, and a **<abbr title="标签">label</abbr>**
-#   $y_i \in \mathbb{R}$, the right answer.
-# * $w \in \mathbb{R}^D$ are the **<abbr title="参数">parameters</abbr>** of the model: the numbers that we may choose. Another word for them is *weights*.
+# * There are $n$ **<abbr title="样本">examples</abbr>**. Example $i$ has an input $x_i \in \mathbb{R}^D$, a list of $D$ numbers,
+#   and a **<abbr title="标签">label</abbr>** $y_i \in \mathbb{R}$, the right answer.
+# * $w \in \mathbb{R}^D$ are the **<abbr title="参数">parameters</abbr>** of the model: the numbers that we may choose. Another
+#   word for them is *weights*.
 # * $f(x_i; w) \in \mathbb{R}$ is the **prediction**: what the model says about $x_i$ if its parameters are $w$.
-# * $l$ is the **<abbr title="损失函数">loss function</abbr>**. It compares prediction and label and returns one number, the **<abbr title="损失">loss</abbr>** of the example: how wrong the
-#   answer is.
+# * $l$ is the **<abbr title="损失函数">loss function</abbr>**. It compares prediction and label and returns one number, the
+#   **<abbr title="损失">loss</abbr>** of the example: how wrong the answer is.
 # * $L(w) \in \mathbb{R}$ is the mean loss over all examples. **Training** means: find the $w$ that makes $L(w)$ small.
 #
-# In BERT $w$ contains millions of numbers. Here it contains two, so that we can draw everything. The model multiplies each input by
-# its parameter and adds up. That is the **<abbr title="点积">dot product</abbr>**, $f(x_i; w) = x_i \cdot w = x_{i0}\, w_0 + x_{i1}\, w_1$. The
-# first input is the week. The second is always 1, so that $w_1$ is added as it is: $w_0$ is the slope and $w_1$ the intercept.
-
-# %%
-diagrams.show(diagrams.dot_product)
-
-# %% [markdown]
-# For the loss we take the squared error, $l(y_i, f) = (f - y_i)^2$. Then $L$ is the **<abbr title="均方误差">mean squared error</abbr>**. In code the
-# examples are the rows of a matrix $X \in \mathbb{R}^{n \times D}$, and `X @ w` computes all $n$ dot products at once.
+# In BERT $w$ contains millions of numbers. Here it contains two, so that we can draw everything. The model multiplies each
+# input by its parameter and adds up. That is the **<abbr title="点积">dot product</abbr>**,
+# $f(x_i; w) = x_i \cdot w = x_{i0}\, w_0 + x_{i1}\, w_1$. The first input is the week. The second is always 1, so that $w_1$
+# is added as it is: $w_0$ is the slope and $w_1$ the intercept.
+#
+# For the loss we take the squared error, $l(y_i, f) = (f - y_i)^2$. Then $L$ is the
+# **<abbr title="均方误差">mean squared error</abbr>**. In code the examples are the rows of a matrix
+# $X \in \mathbb{R}^{n \times D}$, and `X @ w` computes all $n$ dot products at once.
 
 # %%
 X = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])  # (n, D) = (3, 2): the week, and always 1
@@ -95,15 +94,14 @@ errors = X @ w - y  # (n,)
 print("predictions", X @ w, " errors", errors, " squared", errors**2, " loss", loss(w).round(4))
 
 # %% [markdown]
-# Check the third example by hand: the prediction is $2 \cdot 1 + 1 \cdot 1 = 3$ and the label is 4, so the error is $-1$ and its square 1.
-# The mean of the three squares is $(0 + 0 + 1)/3$.
+# Check the third example by hand: the prediction is $2 \cdot 1 + 1 \cdot 1 = 3$ and the label is 4, so the error is $-1$ and
+# its square 1. The mean of the three squares is $(0 + 0 + 1)/3$.
 #
-# How good are other guesses? Each choice of slope and intercept has a loss. Draw the loss as a height over the two parameters, and you get
-# a landscape. For the squared error it is a bowl.
+# How good are other guesses? Each choice of slope and intercept has a loss. Draw the loss as a height over the two parameters,
+# and you get a landscape. For the squared error it is a bowl.
 
 # %%
-guesses = {"a shrinking plant": (-0.5, 2.0), "our first guess": (1.0, 1.0), "too fast": (2.5, 1.5)}
-looks = dict(zip(guesses, [("#E69F00", "s"), ("#777777", "o"), ("#56B4E9", "^")], strict=True))
+guesses = {"a shrinking plant": (-0.5, 2.0), "our first guess": (1.0, 1.0), "too fast": (2.5, 0.5)}
 slopes, intercepts = np.meshgrid(np.linspace(-1, 4, 41), np.linspace(-1.5, 3.5, 41))
 heights = np.mean([(x[0] * slopes + x[1] * intercepts - label) ** 2 for x, label in zip(X, y, strict=True)], axis=0)
 
@@ -111,8 +109,7 @@ fig = plt.figure(figsize=(9, 3.8))
 left, right = fig.add_subplot(1, 2, 1), fig.add_subplot(1, 2, 2, projection="3d")
 left.plot(X[:, 0], y, "D", color="black", markersize=9, label="measured")
 right.plot_surface(slopes, intercepts, heights, cmap="Greys", vmin=-20, alpha=0.6, edgecolor="#999999", linewidth=0.2)
-for name, guess in guesses.items():
-    colour, marker = looks[name]
+for (name, guess), colour, marker in zip(guesses.items(), ("#E69F00", "#777777", "#56B4E9"), "so^", strict=True):
     left.plot(X[:, 0], X @ guess, linestyle="-", color=colour, marker=marker, label=f"{name}: loss {loss(guess):.2f}")
     right.plot(*guess, loss(guess), marker, color=colour, markersize=8, zorder=10)
 left.set(xlabel="week", ylabel="height (cm)", xticks=[0, 1, 2], title="Three guesses: each choice of w is a line")
@@ -122,34 +119,30 @@ plots.show(fig, alt="Left: three measured heights over the week and three straig
            "with the three lines as points on it; the line that passes closest is lowest in the bowl.")  # fmt: skip
 
 # %% [markdown]
-# A line on the left is a point on the right. The closer the line passes to the measurements, the lower its point lies in the bowl. To find the
-# best line we have to get to the bottom.
+# A line on the left is a point on the right. The closer the line passes to the measurements, the lower its point lies in the
+# bowl. To find the best line we have to get to the bottom.
 
 # %% [markdown]
 # ## 2 Which way is down?
 #
-# The computer does not see the bowl. It knows one point $w$, and it can ask: if I change one parameter a little, how does the loss change?
-# The answer is a slope, the derivative $\partial L / \partial w_j$ with respect to parameter $j$. The **<abbr title="梯度">gradient</abbr>**
-# $\nabla L(w) \in \mathbb{R}^D$ contains all $D$ slopes. It points in the direction in which the loss rises fastest; the opposite
-# direction leads down.
+# The computer does not see the bowl. It knows one point $w$, and it can ask: if I change one parameter a little, how does the
+# loss change? The answer is a slope, the derivative $\partial L / \partial w_j$ with respect to parameter $j$. All $D$ slopes
+# together are the **<abbr title="梯度">gradient</abbr>** $\nabla L(w) \in \mathbb{R}^D$.
 #
-# We compute the slopes with the **<abbr title="链式法则">chain rule</abbr>**. The loss of one example $(x, y)$ is a chain of simple steps: the prediction
-# $f = x \cdot w$, the error $e = f - y$, the loss $l = e^2$. The slope of a chain is the product of the slopes of its steps:
+# We compute the slopes with the **<abbr title="链式法则">chain rule</abbr>**. The loss of example $i$ is a chain of simple steps:
+# the prediction $f_i = x_i \cdot w$, the error $e_i = f_i - y_i$, the loss $l_i = e_i^2$. The slope of a chain is the product
+# of the slopes of its steps:
 #
-# $$\frac{\partial l}{\partial w_j} = \frac{\partial l}{\partial e} \cdot \frac{\partial e}{\partial f} \cdot \frac{\partial f}{\partial w_j}
-# = 2e \cdot 1 \cdot x_j.$$
-
-# %%
-diagrams.show(diagrams.chain_rule)
-
-# %% [markdown]
-# In words: twice the error, times the input that this parameter multiplies. The gradient of $L$ is the mean over the examples. With the labels in
-# $y \in \mathbb{R}^n$ and the transposed matrix $X^\top$ it is one line:
+# $$\frac{\partial l_i}{\partial w_j} = \frac{\partial l_i}{\partial e_i} \cdot \frac{\partial e_i}{\partial f_i} \cdot
+# \frac{\partial f_i}{\partial w_j} = 2e_i \cdot 1 \cdot x_{ij}.$$
+#
+# In words: twice the error, times the input that this parameter multiplies. The gradient of $L$ is the mean over the examples.
+# With all labels in $y \in \mathbb{R}^n$ and the transposed matrix $X^\top$ it is one line:
 #
 # $$\nabla L(w) = \frac{1}{n} \sum_{i=1}^n 2\, (x_i \cdot w - y_i)\, x_i = \frac{2}{n} X^\top (Xw - y).$$
 #
-# Formulas derived by hand are often wrong. Here is a check that needs no calculus: change each parameter a little in
-# both directions and see how the loss changes (**<abbr title="有限差分">finite differences</abbr>**).
+# Formulas derived by hand are often wrong. Here is a check that needs no calculus: change each parameter a little in both
+# directions and see how the loss changes (**<abbr title="有限差分">finite differences</abbr>**).
 
 # %%
 by_hand = 2 / len(y) * X.T @ (X @ w - y)
@@ -162,8 +155,8 @@ print("by hand", by_hand.round(4), " by finite differences", np.round(numerical,
 # Only the third example has an error, $-1$. So the slope along $w_0$ is $\tfrac23 \cdot (-1) \cdot 2$ and along $w_1$ it is
 # $\tfrac23 \cdot (-1) \cdot 1$. Both are negative: the loss falls if either parameter grows.
 #
-# PyTorch applies the chain rule for you (automatic differentiation, **<abbr title="自动微分">autograd</abbr>**). You compute the loss from a tensor that was marked
-# with `requires_grad=True`, call `backward()`, and find the gradient in `.grad`.
+# PyTorch applies the chain rule for you (automatic differentiation, **<abbr title="自动微分">autograd</abbr>**). You compute the
+# loss from a tensor that was marked with `requires_grad=True`, call `backward()`, and find the gradient in `.grad`.
 
 # %%
 w_torch = torch.tensor(w, requires_grad=True)
@@ -174,8 +167,21 @@ torch.testing.assert_close(w_torch.grad, torch.tensor(by_hand))
 print("autograd", w_torch.grad.numpy().round(4), " our package", descent.mean_squared_error_gradient(w, X, y).round(4))
 
 # %% [markdown]
-# All four agree. From here on we trust the formula, and `descent` has it as a function. What do gradients look like all over
-# the bowl? Look at it from above, as on a hiking map: each thin line connects points of equal loss. The arrows point against the gradient.
+# All four agree. From here on we trust the formula; the package has it as a function.
+#
+# Which direction is down? Suppose you take a small step $d \in \mathbb{R}^D$. The loss then changes by about
+# $\nabla L(w) \cdot d$: each slope times how far you moved along its parameter. That is a dot product, and a dot product says
+# how well two arrows agree:
+
+# %%
+diagrams.show(diagrams.dot_product)
+
+# %% [markdown]
+# Let $b$ be the gradient and $a$ your step. If the angle between them is under 90°, the loss rises; at 90° it stays as it is;
+# over 90° it falls. It rises fastest if you follow the gradient, and **falls fastest if you go exactly against it**.
+#
+# Here is the bowl from above, as on a hiking map. Each thin line connects points of equal loss. The arrows point against the
+# gradient, and their length is proportional to its length.
 
 # %%
 region = {"xlim": (-1, 4), "ylim": (-1.5, 3.5)}
@@ -185,14 +191,13 @@ downhill = np.array([-descent.mean_squared_error_gradient(position, X, y) for po
 fig, ax = plt.subplots(figsize=(4.6, 4.4))
 plots.loss_surface(ax, loss, **region)
 ax.quiver(*positions.T, *downhill.T, angles="xy", scale_units="xy", scale=22, width=0.006)
-ax.set(xlabel="slope $w_0$", ylabel="intercept $w_1$", aspect="equal")
-ax.set_title("Arrows against the gradient lead down")
+ax.set(xlabel="slope $w_0$", ylabel="intercept $w_1$", aspect="equal", title="Arrows against the gradient lead down")
 plots.show(fig, alt="The bowl from above, level lines over slope and intercept. Arrows cross the level lines at right angles; they are long "
            "where the bowl is steep and nearly vanish along the valley floor.")  # fmt: skip
 
 # %% [markdown]
-# The arrows cross the level lines at right angles. They are long on the steep walls and short on the floor of the valley, where the gradient is
-# small.
+# The arrows cross the level lines at right angles, as they must: along a level line the loss does not change. They are long on
+# the steep walls and short on the floor of the valley, where the gradient is small.
 
 # %% [markdown]
 # ## 3 Gradient descent
@@ -201,8 +206,8 @@ plots.show(fig, alt="The bowl from above, level lines over slope and intercept. 
 #
 # $$w \leftarrow w - \eta \, \nabla L(w).$$
 #
-# The number $\eta > 0$ is the **<abbr title="学习率">learning rate</abbr>**. It says how long the steps are. We start from the worst of the
-# guesses, the shrinking plant, and take 80 steps.
+# The number $\eta > 0$ is the **<abbr title="学习率">learning rate</abbr>**. It says how long the steps are. We start from the
+# worst of the guesses, the shrinking plant, and take 80 steps.
 
 # %%
 w = np.array(guesses["a shrinking plant"])
@@ -226,33 +231,32 @@ left.set(xlabel="slope $w_0$", ylabel="intercept $w_1$", title="Down into the va
 left.legend(frameon=True, loc="lower left")
 
 right.plot(X[:, 0], y, "D", color="black", markersize=9, label="measured")
-weeks = np.array([0.0, 3.0])
 for step, shade in zip((0, 1, 10, 80), plt.colormaps["Blues"]([0.4, 0.55, 0.75, 1.0]), strict=True):
-    right.plot(weeks, weeks * plant_path[step][0] + plant_path[step][1], "-", color=shade, label=f"after {step} steps")
+    right.plot([0, 3], np.array([[0, 1], [3, 1]]) @ plant_path[step], "-", color=shade, label=f"after {step} steps")
 right.set(xlabel="week", ylabel="height (cm)", xticks=range(4), title="The line turns until it fits the plant")
 right.legend()
 plots.show(fig, alt="Left: the bowl from above with the path of gradient descent, from upper left down to the valley floor and along it to the "
            "star at the minimum. Right: the measured heights and the line after 0, 1, 10 and 80 steps; the last one fits.")  # fmt: skip
 
 # %% [markdown]
-# That is all there is to training: a model, a loss, a gradient, and many small steps. The three points do not lie on one line, so the loss
-# cannot reach zero; the descent ends where no line does better. For a straight line there is a formula, and `lstsq` computes the exact solution
-# at once. For a network there is none, and descent is all we have.
+# That is all there is to training: a model, a loss, a gradient, and many small steps. The three points do not lie on one line,
+# so the loss cannot reach zero; the descent ends where no line does better. For a straight line there is a formula, and
+# `lstsq` computes the exact solution at once. For a network there is none, and descent is all we have.
 
 # %% [markdown]
 # ## 4 A loss for classes: cross-entropy
 #
 # A review is positive or negative: the label is 1 or 0, and the model should give a probability. The **sigmoid**
-# $\sigma(z) = 1/(1 + e^{-z})$ turns any score $z \in \mathbb{R}$ into a number between 0 and 1. Our score is again the dot product
-# $z = x \cdot w$; it is called the **logit**. Read $\sigma(z)$ as $p(1 \mid x)$, the probability that the label is 1. The probability of the
-# other label is $p(0 \mid x) = 1 - \sigma(z)$.
+# $\sigma(z) = 1/(1 + e^{-z})$ turns any score $z \in \mathbb{R}$ into a number between 0 and 1. Our score is again the dot
+# product $z = x \cdot w$; it is called the **logit**. Read $\sigma(z)$ as $p(1 \mid x)$, the probability that the label is 1.
+# The probability of the other label is $p(0 \mid x) = 1 - \sigma(z)$.
 #
 # The loss of an example is minus the logarithm of the probability that the model gave to the true label $y \in \{0, 1\}$:
 #
 # $$l = -\log p(y \mid x).$$
 #
-# It is called **<abbr title="交叉熵">cross-entropy</abbr>**. With probability 1 for the true label the loss is 0; with probability $\tfrac12$, as
-# with random guessing, it is $\log 2 \approx 0.693$; near probability 0 it grows without limit.
+# It is called **<abbr title="交叉熵">cross-entropy</abbr>**. With probability 1 for the true label the loss is 0; with
+# probability $\tfrac12$, as with random guessing, it is $\log 2 \approx 0.693$; near probability 0 it grows without limit.
 
 # %%
 z = np.linspace(-6, 6, 200)
@@ -263,16 +267,25 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
 left.plot(z, descent.sigmoid(z), "-", color="black")
 left.set(xlabel="logit z", ylabel="probability of label 1", title="The sigmoid: from a score to a probability")
 plots.curves(right, {"cross-entropy": cross_entropy, "squared error": squared}, x=z)
-right.set(xlabel="logit z of an example with label 1", ylabel="loss of the example")
-right.set_title("Cross-entropy punishes confident mistakes")
+right.set(xlabel="logit z, label 1", ylabel="loss of the example", title="Cross-entropy punishes confident mistakes")
 plots.show(fig, alt="Left: the sigmoid, an S-shaped curve from 0 to 1 with one half at logit 0. Right: two losses falling over the logit. "
            "Cross-entropy rises in a straight line to 6 at logit -6; squared error flattens at 1.")  # fmt: skip
 
 # %% [markdown]
-# Look at the far left of the right picture, where the model is confident and wrong. The squared error of the probability is flat there: its
-# gradient is nearly zero, so training stalls. Cross-entropy keeps a slope of about $-1$. That is why classifiers are trained with cross-entropy.
+# Look at the far left of the right picture, where the model is confident and wrong. The squared error of the probability is
+# flat there: its gradient is nearly zero, so training stalls. Cross-entropy keeps a slope of about $-1$. That is why
+# classifiers are trained with cross-entropy.
 #
-# Its gradient has the form that you know, error times input. The error is now probability minus label:
+# What is its gradient? Follow the chain again: from a parameter to the logit, to the probability, to the loss. The drawing
+# does it for one input $x = 2$ of an example with label 1. Its logit also has an intercept, $b$.
+
+# %%
+diagrams.show(diagrams.chain_rule)
+
+# %% [markdown]
+# The $p$ and the $-1/p$ cancel, and what remains is short: probability minus label, times input, $(0.8 - 1) \cdot 2 = -0.4$.
+# That is error times input, the form that you know from the squared error, and it is the same for label 0. The mean over all
+# examples is
 #
 # $$\nabla L(w) = \frac{1}{n} X^\top\big(\sigma(Xw) - y\big), \qquad y \in \{0, 1\}^n.$$
 #
@@ -292,14 +305,14 @@ slopes_of_loss = descent.finite_differences(lambda v: descent.cross_entropy(v, X
 print("gradient", descent.cross_entropy_gradient(w, X, leaves).round(4), " by finite differences", slopes_of_loss.round(4))
 
 # %% [markdown]
-# The model gave the true labels the probabilities $1 - 0.378 = 0.622$, $0.622$ and $0.818$. Take minus the logarithm of each, then the mean,
-# and you get the printed loss.
+# The model gave the true labels the probabilities $1 - 0.378 = 0.622$, $0.622$ and $0.818$. Take minus the logarithm of each,
+# then the mean, and you get the printed loss.
 
 # %% [markdown]
-# **Exercise 01.1 (complete): the gradient of cross-entropy.** Write it yourself, from the formula above. You get `w` of
-# shape $(D,)$, `X` of shape $(n, D)$ and labels `y` of 0 and 1, $(n,)$; return the $D$ slopes. You may use loops, NumPy or
-# PyTorch. With $w = (0, 0)$, one example $x = (1, 2)$ and its label 1 the answer is $(-0.5, -1)$: the probability is
-# one half, the error $-\tfrac12$. Replace the line `raise`, run both cells, and read what the check says. The solution is folded below it.
+# **Exercise 01.1 (complete): the gradient of cross-entropy.** Write it yourself, from the formula above. You get `w` of shape
+# $(D,)$, `X` of shape $(n, D)$ and labels `y` of 0 and 1, $(n,)$; return the $D$ slopes. You may use loops, NumPy or PyTorch.
+# With $w = (0, 0)$, one example $x = (1, 2)$ and its label 1 the answer is $(-0.5, -1)$: the probability is one half, the
+# error $-\tfrac12$. Replace the line `raise`, run both cells, and read what the check says. The solution is folded below it.
 
 
 # %% tags=["exercise"]
@@ -324,10 +337,10 @@ checks.check("01.1", my_gradient, mine=False)  # the same check, on the solution
 # %% [markdown]
 # ## 5 How large a step?
 #
-# In section 3 we took the learning rate 0.2. Why not 2, to arrive ten times sooner? The bowl of the plant is steep in one direction and flat
-# in another, and that is what sets the limit. We look at the simplest such bowl, $L(w) = \tfrac12 (w_0^2 + 10\, w_1^2)$ with
-# $w \in \mathbb{R}^2$. It is a long valley, ten times steeper across than along; its minimum is at $(0, 0)$ and its gradient is
-# $(w_0,\; 10\, w_1)$.
+# In section 3 we took the learning rate 0.2. Why not 2, to arrive ten times sooner? The bowl of the plant is steep in one
+# direction and flat in another, and that is what sets the limit. We look at the simplest such bowl,
+# $L(w) = \tfrac12 (w_0^2 + 10\, w_1^2)$ with $w \in \mathbb{R}^2$. It is a long valley, ten times steeper across than along;
+# its minimum is at $(0, 0)$ and its gradient is $(w_0,\; 10\, w_1)$.
 
 # %%
 valley, valley_gradient = descent.quadratic_bowl(steepness=10)
@@ -340,7 +353,8 @@ for _ in range(40):
 print(f"loss at the start {valley(path[0]):.3f}, after 40 steps {valley(w):.4f}")
 
 # %% [markdown]
-# `descent.run` is this loop, for any loss and optimiser. It returns the path and the loss at each step. Now four learning rates:
+# `descent.run` is this loop, for any loss and optimiser. It returns the path and the loss at each step. Now four learning
+# rates:
 
 # %%
 rates = {0.01: "too small", 0.05: "good", 0.19: "nearly too large", 0.21: "too large"}
@@ -349,9 +363,8 @@ shades = dict(zip(rates, plt.colormaps["Blues"]([0.4, 0.6, 0.8, 1.0]), strict=Tr
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
 plots.loss_surface(left, valley)
-for rate, marker in zip((0.05, 0.19), "os", strict=True):
-    look = {"linestyle": "-", "linewidth": 1.2, "marker": marker, "markersize": 3.5, "color": shades[rate]}
-    left.plot(*walks[rate].path.T, **look, label=f"learning rate {rate}")
+for rate in (0.05, 0.19):
+    left.plot(*walks[rate].path.T, "o-", color=shades[rate], linewidth=1.2, markersize=3.5, label=f"learning rate {rate}")
 left.plot(*path[0], "o", markersize=10, markerfacecolor="none", markeredgecolor="black")
 left.legend(frameon=True, loc="upper right")
 left.set_title("With long steps the path zigzags")
@@ -363,8 +376,8 @@ plots.show(fig, alt="Left: level lines of a valley with two paths; learning rate
            "loss over 40 steps on a log scale; 0.05 and 0.19 fall, 0.01 falls slowly, 0.21 rises.")  # fmt: skip
 
 # %% [markdown]
-# Both paths start at the ring. In the steep direction the slope is $10\, w_1$, so a step turns $w_1$ into $w_1 - \eta \cdot 10\, w_1 = (1 - 10\eta)\, w_1$:
-# each step multiplies $w_1$ by the same factor. What matters is its size:
+# Both paths start at the ring. In the steep direction the slope is $10\, w_1$, so a step turns $w_1$ into
+# $w_1 - \eta \cdot 10\, w_1 = (1 - 10\eta)\, w_1$: each step multiplies $w_1$ by the same factor. What matters is its size:
 
 # %%
 for rate in rates:
@@ -372,14 +385,14 @@ for rate in rates:
     print(f"learning rate {rate}: |1 - 10 x {rate}| = {abs(1 - 10 * rate):.2f}, loss {'grows' if grows else 'falls'}")
 
 # %% [markdown]
-# Above $\eta = 2/10 = 0.2$ the factor is larger than one in size, $w_1$ grows with every step, and training diverges. **There is a largest
-# stable learning rate, and the best learning rates are close to it**: 0.19 zigzags and still ends lower than 0.05. The steepest direction
-# sets this limit; the flattest direction decides how many steps you need.
+# Above $\eta = 2/10 = 0.2$ the factor is larger than one in size, $w_1$ grows with every step, and training diverges. **There
+# is a largest stable learning rate, and the best learning rates are close to it**: 0.19 zigzags and still ends lower than
+# 0.05. The steepest direction sets this limit; the flattest direction decides how many steps you need.
 
 # %% [markdown]
-# **Exercise 01.2 (predict): a learning rate ten times as large.** The good learning rate was 0.05. By a typing error it becomes 0.5.
-# Gradient descent starts at $w_1 = 1$, in the steep direction. What is $w_1$ after three steps? Work it out before you run
-# anything, and write the number, with its sign.
+# **Exercise 01.2 (predict): a learning rate ten times as large.** The good learning rate was 0.05. By a typing error it
+# becomes 0.5. Gradient descent starts at $w_1 = 1$, in the steep direction. What is $w_1$ after three steps? Work it out
+# before you run anything, and write the number, with its sign.
 
 # %% tags=["exercise"]
 after_three_steps = ...
@@ -395,8 +408,8 @@ after_three_steps = (1 - 10 * 0.5) ** 3
 checks.check("01.2", after_three_steps, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# **Exercise 01.3 (choice): explain the figure.** In the right picture of this section the curves of 0.19 and 0.21 separate
-# at once. Why? Run the check to see the possible answers, then write the letter of yours, in quotes.
+# **Exercise 01.3 (choice): explain the figure.** In the right picture of this section the curves of 0.19 and 0.21 separate at
+# once. Why? Run the check to see the possible answers, then write the letter of yours, in quotes.
 
 # %% tags=["exercise"]
 why_they_part = ...
@@ -423,8 +436,8 @@ explorer = explorers.descent_explorer()
 explorer
 
 # %% [markdown]
-# Where widgets do not work (on a printed page or on GitHub), these figures show three settings of the same function. Blue is plain gradient
-# descent, orange has momentum.
+# Where widgets do not work (on a printed page or on GitHub), these figures show three settings of the same function. Blue is
+# plain gradient descent, orange has momentum.
 
 # %%
 for rate, momentum in ((0.05, 0.0), (0.05, 0.8), (0.25, 0.0)):
@@ -438,9 +451,9 @@ for rate, momentum in ((0.05, 0.0), (0.05, 0.8), (0.25, 0.0)):
 # %% [markdown]
 # ## 7 Three better ways to step
 #
-# **Momentum** rolls down like a heavy ball. It adds up past gradients: in a zigzag they point left and right in turn and cancel
-# out; along the floor of the valley they agree, and the ball gathers speed. With the gradient $g = \nabla L(w)$, a velocity
-# $v \in \mathbb{R}^D$ that starts at zero, and $\mu$ around 0.9:
+# **Momentum** rolls down like a heavy ball. It adds up past gradients: in a zigzag they point left and right in turn and
+# cancel out; along the floor of the valley they agree, and the ball gathers speed. With the gradient $g = \nabla L(w)$, a
+# velocity $v \in \mathbb{R}^D$ that starts at zero, and $\mu$ around 0.9:
 #
 # $$v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v$$
 
@@ -454,9 +467,9 @@ for _ in range(40):
     momentum_path.append(w)
 
 # %% [markdown]
-# **Exercise 01.4 (complete): one step with momentum.** Turn the loop into a function that takes one step. You get `w`, the velocity
-# `v` and the gradient `g`, each of shape $(D,)$; return the new `w` and the new `v`, in this order. With $w = 1$, $v = 0$,
-# $g = 2$, learning rate 0.1 and momentum 0.9 they are 0.8 and 2.
+# **Exercise 01.4 (complete): one step with momentum.** Turn the loop into a function that takes one step. You get `w`, the
+# velocity `v` and the gradient `g`, each of shape $(D,)$; return the new `w` and the new `v`, in this order. With $w = 1$,
+# $v = 0$, $g = 2$, learning rate 0.1 and momentum 0.9 they are 0.8 and 2.
 
 
 # %% tags=["exercise"]
@@ -479,9 +492,10 @@ def momentum_step(w, v, g, learning_rate, momentum):
 checks.check("01.4", momentum_step, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# **RMSprop** gives each parameter a step length of its own. It keeps a running mean $s \in \mathbb{R}^D$ of the squared gradient and
-# divides by its square root, so that steep and flat directions get steps of about the same length. Square, root and division are taken
-# for each parameter by itself. Usually $\alpha = 0.99$; the tiny $\epsilon$ prevents a division by zero.
+# **RMSprop** gives each parameter a step length of its own. It keeps a running mean $s \in \mathbb{R}^D$ of the squared
+# gradient and divides by its square root, so that steep and flat directions get steps of about the same length. Square, root
+# and division are taken for each parameter by itself. Usually $\alpha = 0.99$; the tiny $\epsilon$ prevents a division by
+# zero.
 #
 # $$s \leftarrow \alpha s + (1 - \alpha) g^2, \qquad w \leftarrow w - \eta \, \frac{g}{\sqrt{s} + \epsilon}$$
 
@@ -495,8 +509,8 @@ for _ in range(40):
     rmsprop_path.append(w)
 
 # %% [markdown]
-# **Adam** combines the two: a running mean $m \in \mathbb{R}^D$ of the gradient, as in momentum, divided by the root of $s$, as in
-# RMSprop. Both means start at zero and are too small at first, so at step $t = 1, 2, \ldots$ Adam divides the first by
+# **Adam** combines the two: a running mean $m \in \mathbb{R}^D$ of the gradient, as in momentum, divided by the root of $s$,
+# as in RMSprop. Both means start at zero and are too small at first, so at step $t = 1, 2, \ldots$ Adam divides the first by
 # $1 - \beta_1^t$ and the second by $1 - \beta_2^t$. Usual values are $\beta_1 = 0.9$ and $\beta_2 = 0.999$.
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad s \leftarrow \beta_2 s + (1 - \beta_2) g^2, \quad
@@ -513,8 +527,8 @@ for t in range(1, 41):
     adam_path.append(w)
 
 # %% [markdown]
-# Are these the <abbr title="优化器">optimisers</abbr> that everybody uses? We run `torch.optim` on the same valley. The three lines in the loop,
-# `zero_grad`, `backward` and `step`, are in every PyTorch training loop that you will see.
+# Are these the <abbr title="优化器">optimisers</abbr> that everybody uses? We run `torch.optim` on the same valley. The three
+# lines in the loop, `zero_grad`, `backward` and `step`, are in every PyTorch training loop that you will see.
 
 
 # %%
@@ -540,8 +554,7 @@ for name, (by_hand_path, ours, make_optimizer) in pairs.items():
     ours_path = descent.run(valley, valley_gradient, ours, path[0], num_steps=40).path
     torchs_path = torch_path(make_optimizer)
     torch.testing.assert_close([ours_path, torchs_path], [np.array(by_hand_path)] * 2)
-    ends = [np.array2string(walk[-1], precision=3, suppress_small=True) for walk in (by_hand_path, torchs_path)]
-    print(f"{name:17} after 40 steps: by hand {ends[0]}, torch.optim {ends[1]}")
+    print(f"{name:17} after 40 steps: by hand {by_hand_path[-1].round(3)}, torch.optim {torchs_path[-1].round(3)}")
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.8))
@@ -554,17 +567,19 @@ plots.show(fig, alt="Four paths from the same ring at upper left over level line
            "floor, momentum overshoots and swings, RMSprop and Adam head diagonally.")  # fmt: skip
 
 # %% [markdown]
-# By hand, in our package and in `torch.optim`, each path is the same at all 41 points. Gradient descent first drops into the valley and
-# then creeps along its floor. Momentum overshoots and comes back. RMSprop and Adam rescale the steep direction and move diagonally; Adam, which has momentum too, overshoots a little. None of them is best
-# everywhere. For BERT we will use AdamW, a variant of Adam, because the gradients of its parameters differ in size by far more than a factor of ten.
+# By hand, in our package and in `torch.optim`, each path is the same at all 41 points. Gradient descent first drops into the
+# valley and then creeps along its floor. Momentum overshoots and comes back. RMSprop and Adam rescale the steep direction and
+# move diagonally; Adam, which has momentum too, overshoots a little. None of them is best everywhere. For BERT we will use
+# AdamW, a variant of Adam, because the gradients of its parameters differ in size by far more than a factor of ten.
 
 # %% [markdown]
 # ## 8 A review classifier, trained with our own optimisers
 #
-# Now we use real sentences from film reviews. Each becomes a row of 0s and 1s, with one column for each word that occurs in at least three training
-# sentences: 1 if the sentence contains the word (a **bag of words**). So $D$ is the number of words, and each word has one parameter in $w$. The model is
-# $\sigma(x \cdot w)$ and the loss cross-entropy. To it we add a small penalty, $\tfrac{\lambda}{2}\lVert w \rVert^2$, where $\lVert w \rVert$ is the length of
-# $w$ and $\lambda > 0$ is small. It keeps the weights of rare words from growing without limit.
+# Now we use real sentences from film reviews. Each becomes a row of 0s and 1s, with one column for each word that occurs in at
+# least three training sentences: 1 if the sentence contains the word (a **bag of words**). So $D$ is the number of words, and
+# each word has one parameter in $w$. The model is $\sigma(x \cdot w)$ and the loss cross-entropy. To it we add a small
+# penalty, $\tfrac{\lambda}{2}\lVert w \rVert^2$, where $\lVert w \rVert$ is the length of $w$ and $\lambda > 0$ is small. It
+# keeps the weights of rare words from growing without limit.
 
 # %%
 splits = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train)
@@ -587,19 +602,15 @@ def review_gradient(w, chosen=slice(None)):  # over all examples, or over those 
 
 
 # %% [markdown]
-# Before any training every weight is zero, every probability is 0.5, and the loss must be $\log 2$. Always check this:
-# a different number means that the loss is wrong. With thousands of parameters we check the gradient along one random direction.
+# Before any training every weight is zero, every probability is 0.5, and the loss must be $\log 2$. Always check this: a
+# different number means that the loss is wrong.
 
-# %% tags=["approx"]
+# %%
 start = np.zeros(X_train.shape[1])
 print(f"untrained loss {review_loss(start):.4f}, log 2 = {np.log(2):.4f}")
 
-somewhere, direction = np.random.default_rng(0).normal(size=(2, X_train.shape[1]))
-rise = (review_loss(somewhere + 1e-5 * direction) - review_loss(somewhere - 1e-5 * direction)) / 2e-5
-print(f"slope along a direction: finite differences {rise:.4f}, gradient {review_gradient(somewhere) @ direction:.4f}")
-
 # %% [markdown]
-# Loss and gradient are right. All four optimisers start from the same zeros.
+# The two agree. All four optimisers start from these zeros.
 
 # %%
 contest = {
@@ -609,10 +620,7 @@ contest = {
     "Adam": descent.Adam(0.05),
 }
 num_steps = 20 if profile.name == "smoke" else 150
-runs = {
-    name: descent.run(review_loss, review_gradient, optimiser, start, num_steps=num_steps)
-    for name, optimiser in contest.items()
-}
+runs = {name: descent.run(review_loss, review_gradient, rule, start, num_steps=num_steps) for name, rule in contest.items()}
 
 # %%
 fig, ax = plt.subplots()
@@ -626,9 +634,9 @@ plots.show(fig, alt="Training loss over steps for four optimisers, all starting 
            "momentum starts slowly and ends between them and plain gradient descent, which is slowest.")  # fmt: skip
 
 # %% [markdown]
-# RMSprop and Adam adapt the step to each weight and reach a low loss after a few dozen steps. With one learning rate for frequent
-# and rare words momentum needs longer, and plain gradient descent is slowest. This loss has a single minimum, so the optimisers differ only
-# in how soon they reach it.
+# RMSprop and Adam adapt the step to each weight and reach a low loss after a few dozen steps. With one learning rate for
+# frequent and rare words momentum needs longer, and plain gradient descent is slowest. This loss has a single minimum, so the
+# optimisers differ only in how soon they reach it.
 
 # %% tags=["approx"]
 C = 1 / (penalty * len(y_train))  # scikit-learn's name for the inverse of the penalty
@@ -641,8 +649,8 @@ print(f"validation accuracy: Adam by hand {np.mean((X_validation @ best > 0) == 
       f"scikit-learn {reference.score(X_validation, y_validation):.3f}, one class for all 0.500")  # fmt: skip
 
 # %% [markdown]
-# scikit-learn's solver finds the minimum itself, and our Adam comes close to it. What did the model learn? Each
-# weight belongs to a word, so we can look.
+# scikit-learn's solver finds the minimum itself, and our Adam comes close to it. What did the model learn? Each weight belongs
+# to a word, so we can look.
 
 # %%
 words = counter.get_feature_names_out()
@@ -651,17 +659,17 @@ print("most negative:", ", ".join(words[order[:8]]))
 print("most positive:", ", ".join(words[order[:-9:-1]]))
 
 # %% [markdown]
-# Most are words that a person would have chosen too. A few are not: with nearly as many words as sentences, some get a large weight
-# by chance. The model also ignores word order: "not funny, just
-# dull" and "not dull, just funny" are the same bag. Notebook 03 has a model that reads in order.
+# Most are words that a person would have chosen too. A few are not: with nearly as many words as sentences, some get a large
+# weight by chance. The model also ignores word order: "not funny, just dull" and "not dull, just funny" are the same bag.
+# Notebook 03 has a model that reads in order.
 
 # %% [markdown]
 # ## 9 Why batches?
 #
 # Until now each step used all examples. That gradient is exact, and slow. A **mini-batch** of $B$ random examples gives an
-# estimate $\hat g \in \mathbb{R}^D$ that is much cheaper. The estimate is unbiased: on average over many batches it is right. But
-# a single one is noisy. How noisy? We draw 200 batches of each size at the untrained $w$, measure how far each $\hat g$ is from the
-# exact gradient, and divide by the length of the exact gradient.
+# estimate $\hat g \in \mathbb{R}^D$ that is much cheaper. The estimate is unbiased: on average over many batches it is right.
+# But a single one is noisy. How noisy? We draw 200 batches of each size at the untrained $w$, measure how far each $\hat g$ is
+# from the exact gradient, and divide by the length of the exact gradient.
 
 # %%
 rng = np.random.default_rng(0)
@@ -682,24 +690,24 @@ fig, ax = plt.subplots(figsize=(6, 3.4))
 ax.loglog(batch_sizes, noise_ratios, "o", color="#0072B2", markersize=8, label="measured")
 ax.loglog(batch_sizes, noise_ratios[0] / batch_sizes**0.5, "-", color="black", linewidth=1, label=r"falls as $1/\sqrt{B}$")
 ax.set(xlabel="batch size B", ylabel="noise / length of the gradient", title="Four times the batch halves the noise")
-ax.set_xticks(batch_sizes, batch_sizes)
-ax.set_yticks([4, 8, 16, 32], [4, 8, 16, 32])
 ax.minorticks_off()
+ax.set(xticks=batch_sizes, xticklabels=batch_sizes, yticks=[4, 8, 16, 32], yticklabels=[4, 8, 16, 32])
 ax.legend()
 plots.show(fig, alt="Noise of the gradient relative to its length against batch size, on log scales: the measured points lie on the line that falls "
            "as one over the square root of the batch size.")  # fmt: skip
 
 # %% [markdown]
-# Four times the work only halves the noise, so a large batch is a poor bargain. But is a small one any use? How can anybody learn from a
-# gradient whose noise is thirty times as large as the gradient itself?
+# Four times the work only halves the noise, so a large batch is a poor bargain. But is a small one any use? How can anybody
+# learn from a gradient whose noise is thirty times as large as the gradient itself?
 #
-# **One step cannot do it; many steps can.** Every step has a small part that is the same each time, the exact gradient, and a large
-# part that points somewhere else each time, the noise. After $N$ steps the equal parts have added up to $N$ times the gradient. The
-# noisy parts mostly cancel: their sum is a random walk and grows only as $\sqrt{N}$. Sooner or later $N$ overtakes
-# $\sqrt{N}$, however large the factor in front of the root.
+# **One step cannot do it; many steps can.** Every step has a small part that is the same each time, the exact gradient, and a
+# large part that points somewhere else each time, the noise. After $N$ steps the equal parts have added up to $N$ times the
+# gradient. The noisy parts mostly cancel: their sum is a random walk and grows only as $\sqrt{N}$. Sooner or later $N$
+# overtakes $\sqrt{N}$, however large the factor in front of the root.
 #
-# Let us watch it happen. We take 4,000 tiny steps, each from one random example. This is **<abbr title="随机梯度下降">stochastic gradient descent</abbr>**
-# (SGD). After each step we measure how far we have come in the right direction, and how far we have strayed sideways.
+# Let us watch it happen. We take 4,000 tiny steps, each from one random example. This is
+# **<abbr title="随机梯度下降">stochastic gradient descent</abbr>** (SGD). After each step we measure how far we have come in the
+# right direction, and how far we have strayed sideways.
 
 # %%
 tiny = 0.001
@@ -716,10 +724,8 @@ steps = np.arange(1, len(drift) + 1)
 fig, ax = plt.subplots(figsize=(7, 3.8))
 ax.plot(steps, drift, "-", color="#0072B2", label="downhill: grows as N")
 ax.plot(steps, sideways, "-", color="#E69F00", label=r"sideways: grows as $\sqrt{N}$")
-expected = noise_ratios[0] * np.sqrt(steps)
-ax.plot(steps, expected, ":", color="black", linewidth=1, label=rf"{noise_ratios[0]:.1f} $\sqrt{{N}}$")
-ax.set(xlabel="number of steps N, one example each", ylabel="distance moved, in exact steps")
-ax.set_title("The drift downhill overtakes the noise")
+ax.plot(steps, noise_ratios[0] * steps**0.5, ":", color="black", linewidth=1, label=rf"{noise_ratios[0]:.1f} $\sqrt{{N}}$")
+ax.set(xlabel="number of steps N", ylabel="distance moved, in exact steps", title="The drift downhill overtakes the noise")
 ax.legend()
 plots.show(fig, alt="Distance moved over 4,000 steps of one example each. The part downhill grows in a straight line; the part sideways starts "
            "larger, grows as the square root of the number of steps, and is overtaken.")  # fmt: skip
@@ -729,9 +735,10 @@ print(f"The lines N and {noise_ratios[0]:.1f} sqrt(N) cross at N = {noise_ratios
 print(f"After 4,000 steps SGD has moved {drift[-1] / sideways[-1]:.1f} times as far downhill as sideways.")
 
 # %% [markdown]
-# So the noise averages out either way: inside a large batch, or over many small steps. But small steps have an advantage. Each one
-# starts where the last one ended, and its gradient is fresh. We compare the two for equal work: in one pass over the examples you can take
-# one exact step (learning rate 4, as in section 8), or well over a hundred steps with batches of 32 (learning rate 1).
+# So the noise averages out either way: inside a large batch, or over many small steps. But small steps have an advantage. Each
+# one starts where the last one ended, and its gradient is fresh. We compare the two for equal work: in one pass over the
+# examples you can take one exact step (learning rate 4, as in section 8), or well over a hundred steps with batches of 32
+# (learning rate 1).
 
 # %%
 w, batch_losses = start, [review_loss(start)]
@@ -751,8 +758,8 @@ plots.show(fig, alt="Training loss over ten passes. Gradient descent with all ex
 # %% [markdown]
 # That is why everybody trains with batches, and from notebook 03 on so do we.
 #
-# It works best far from the minimum. Near the minimum the exact gradient fades away. The noise does not, because the examples still
-# pull in different directions:
+# It works best far from the minimum. Near the minimum the exact gradient fades away. The noise does not, because the examples
+# still pull in different directions:
 
 # %% tags=["approx-0.05"]
 for name, position in {"untrained": start, "after 20 steps of Adam": runs["Adam"].path[20], "at the end": best}.items():
@@ -760,8 +767,8 @@ for name, position in {"untrained": start, "after 20 steps of Adam": runs["Adam"
     print(f"{name:23} exact gradient {length:.4f}, noise of one example {mean_noise(position, 1):.2f}")
 
 # %% [markdown]
-# At the end of training nearly all of a step is noise. What does that look like? Back to the plant: SGD with one example
-# a step, 1,000 steps, with a large and with a small learning rate.
+# At the end of training nearly all of a step is noise. What does that look like? Back to the plant: SGD with one example a
+# step, 1,000 steps, with a large and with a small learning rate.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 4))
@@ -781,16 +788,16 @@ plots.show(fig, alt="Two maps of the bowl with a path of single-example steps. W
            "around it in a cloud; with 0.01 it arrives later and the cloud is small.")  # fmt: skip
 
 # %% [markdown]
-# Far from the star, which marks the minimum, the examples agree, and both paths head for it. Near the star each example pulls towards its own best
-# line. With a constant learning rate SGD never settles: it wanders around the minimum in a cloud, and the larger the learning rate, the
-# larger the cloud. So start with a large learning rate, to get there fast, and decrease it towards the end. Notebook 06 does this with a
-# learning-rate schedule.
+# Far from the star, which marks the minimum, the examples agree, and both paths head for it. Near the star each example pulls
+# towards its own best line. With a constant learning rate SGD never settles: it wanders around the minimum in a cloud, and the
+# larger the learning rate, the larger the cloud. So start with a large learning rate, to get there fast, and decrease it
+# towards the end. Notebook 06 does this with a learning-rate schedule.
 
 # %% [markdown]
 # ## 10 Classic bug: the gradient that was never reset
 #
-# PyTorch **adds** each new gradient to the old one until you call `optimizer.zero_grad()`. If you leave that line
-# out, nothing crashes. Here is the damage, in the valley of section 5 with its good learning rate and everything else equal.
+# PyTorch **adds** each new gradient to the old one until you call `optimizer.zero_grad()`. If you leave that line out, nothing
+# crashes. Here is the damage, in the valley of section 5 with its good learning rate and everything else equal.
 
 
 # %%
@@ -823,13 +830,13 @@ print(f"mean loss of the last 20 steps: {np.mean(correct[20:]):.2f} with zero_gr
 
 # %% [markdown]
 # The gradients of old positions keep pushing: the bug is momentum with $\mu = 1$, a ball without friction that rolls through
-# the minimum for ever. In a wide, flat valley with a tiny learning rate it can even look like a gain for a while, because momentum
-# helps there. That is how it stays unnoticed. If a loss oscillates evenly, look for this bug.
+# the minimum for ever. In a wide, flat valley with a tiny learning rate it can even look like a gain for a while, because
+# momentum helps there. That is how it stays unnoticed. If a loss oscillates evenly, look for this bug.
 
 # %% [markdown]
-# **Exercise 01.5 (debug): a loop that swings.** Here is gradient descent on $L(w) = \tfrac12 \lVert w \rVert^2$, whose gradient is $w$
-# itself, without an optimiser. With learning rate 0.5 every step should halve $w$: from 1 to 0.5, 0.25, 0.125. The first step does, and
-# then it goes wrong. Fix it in the cell below.
+# **Exercise 01.5 (debug): a loop that swings.** Here is gradient descent on $L(w) = \tfrac12 \lVert w \rVert^2$, whose
+# gradient is $w$ itself, without an optimiser. With learning rate 0.5 every step should halve $w$: from 1 to 0.5, 0.25, 0.125.
+# The first step does, and then it goes wrong. Fix it in the cell below.
 
 
 # %% tags=["exercise"]
@@ -874,13 +881,15 @@ checks.quiz("01")
 # %% [markdown]
 # ## Summary
 #
-# * Training minimises $L(w)$, the mean loss of the examples. For numbers the loss is the squared error, for classes cross-entropy; random
-#   guessing between two classes gives $\log 2$.
+# * Training minimises $L(w)$, the mean loss of the examples. For numbers the loss is the squared error, for classes
+#   cross-entropy; random guessing between two classes gives $\log 2$.
 # * The gradient comes from the chain rule. Check it once with finite differences, then let autograd do the work.
 # * Gradient descent steps against the gradient. Above a certain learning rate it diverges.
 # * Momentum adds up gradients, RMSprop rescales each parameter, Adam does both; each is a few lines.
-# * A batch gives a noisy gradient, cheaply. Over $N$ steps the gradient adds up as $N$ and the noise as $\sqrt{N}$, so many small noisy steps arrive.
+# * A batch gives a noisy gradient, cheaply. Over $N$ steps the gradient adds up as $N$ and the noise as $\sqrt{N}$, so many
+#   small noisy steps arrive.
 #
-# **To think about.** Why is the largest stable learning rate 2 divided by the steepness, and not 1? What would momentum 1.0 do?
+# **To think about.** Why is the largest stable learning rate 2 divided by the steepness, and not 1? What would momentum 1.0
+# do?
 #
 # **Next:** [02 Text to tensors](02_text_to_tensors.ipynb).
