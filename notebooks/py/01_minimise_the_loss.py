@@ -114,7 +114,7 @@ for (name, guess), colour, marker in zip(guesses.items(), ("#E69F00", "#777777",
     right.plot(*guess, loss(guess), marker, color=colour, markersize=8, zorder=10)
 left.set(xlabel="week", ylabel="height (cm)", xticks=[0, 1, 2], title="Three guesses: each choice of w is a line")
 left.legend(fontsize=8)
-right.set(xlabel="slope $w_0$", ylabel="intercept $w_1$", title="and a point on the bowl L(w)")
+right.set(xlabel="slope $w_0$", ylabel="intercept $w_1$", zlabel="loss", title="and a point on the bowl L(w)")
 plots.show(fig, alt="Left: three measured heights over the week and three straight lines. Right: the loss as a bowl over slope and intercept, "
            "with the three lines as points on it; the line that passes closest is lowest in the bowl.")  # fmt: skip
 
