@@ -77,7 +77,7 @@ def curves(ax: Axes, series: Mapping[str, Any], *, x: Sequence[float] | None = N
     """
     for order, (name, values) in enumerate(series.items()):
         i = OPTIMISERS.index(name) if name in OPTIMISERS else order
-        style = {"color": COLOURS[i], "linestyle": _DASHES[i]} if name in OPTIMISERS else {}
+        style: dict[str, Any] = {"color": COLOURS[i], "linestyle": _DASHES[i]} if name in OPTIMISERS else {}
         positions = np.arange(1, len(values) + 1) if x is None else np.asarray(x)[: len(values)]
         marker = MARKERS[i % len(MARKERS)] if marks else None
         ax.plot(positions, values, label=name, marker=marker, markersize=5, markevery=max(1, len(values) // 12), **style)
@@ -167,7 +167,7 @@ def descent_path(ax: Axes, path: np.ndarray, *, label: str, index: int | None = 
     """
     if index is None:
         index = OPTIMISERS.index(label) if label in OPTIMISERS else 0
-    style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+    style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
     ax.plot(*path.T, linestyle="-", markersize=3.5, linewidth=1.2, label=label, **style)
     ax.plot(*path[0], "o", markersize=10, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.5)
     return ax
