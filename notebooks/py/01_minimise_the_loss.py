@@ -181,7 +181,7 @@ diagrams.show(diagrams.dot_product)
 # over 90° it falls. It rises fastest if you follow the gradient, and **falls fastest if you go exactly against it**.
 #
 # Here is the bowl from above, as on a hiking map. Each thin line connects points of equal loss. The arrows point against the
-# gradient, and their length is proportional to its length.
+# gradient; the longer the arrow, the steeper the bowl at its foot.
 
 # %%
 region = {"xlim": (-1, 4), "ylim": (-1.5, 3.5)}
