@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.transforms import Bbox
 
 if TYPE_CHECKING:  # neither is needed to draw, and claims imports torch
     from .claims import Comparison
@@ -178,11 +179,32 @@ def scatter_words(ax: Axes, points: np.ndarray, words: Sequence[str], groups: Se
     for group, name in enumerate(names):
         chosen = points[np.asarray(groups) == group]
         ax.plot(*chosen.T, MARKERS[group], color=COLOURS[group], markersize=5, label=name)
-    ranks = np.argsort(np.argsort(points[:, 0]))  # neighbours from left to right are named above and below in turn
-    for (x, y), word, rank in zip(points, words, ranks, strict=True):
-        ax.annotate(word, (x, y), (4, -10 if rank % 2 else 4), textcoords="offset points", fontsize=8.5)
+    ax.margins(0.12)
     ax.legend()
+    label_points(ax, points, words)
     return ax
+
+
+def label_points(ax: Axes, points: np.ndarray, labels: Sequence[str]) -> None:
+    """Write each label near its point, float (n, 2), where it covers no other label, no point and not the legend.
+
+    Eight sides are tried, near and then farther away. Set title and axis labels first, because they move the points.
+    """
+    ax.figure.canvas.draw()
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in ax.transData.transform(points)]
+    taken += [legend.get_window_extent()] if (legend := ax.get_legend()) else []
+    sides = [(np.cos(angle), np.sin(angle)) for angle in np.deg2rad([0, 180, 90, 270, 45, 135, 225, 315])]
+    style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "ha": "center", "va": "center"}
+    for point, label in zip(points, labels, strict=True):
+        note = ax.annotate(label, point, (0, 0), arrowprops={"arrowstyle": "-", "color": "#999999", "lw": 0.6}, **style)
+        note.set_in_layout(False)
+        box = note.get_window_extent()
+        shifts = [(x * (box.width / 2 + r), y * (box.height / 2 + r)) for r in (8, 25, 42) for x, y in sides]
+        boxes = [box.translated(*shift) for shift in shifts]
+        free = [ax.bbox.count_contains(b.corners()) == 4 and not b.count_overlaps(taken) for b in boxes]
+        best = (*free, True).index(True) % len(boxes)
+        note.xyann = tuple(np.divide(shifts[best], ax.figure.dpi / 72))
+        taken.append(boxes[best])
 
 
 def training_curves(axes: Sequence[Axes], history) -> Sequence[Axes]:

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from course_utils import descent, plots
 from course_utils.claims import Comparison
@@ -171,6 +172,19 @@ def test_words_stand_at_their_points_with_their_group_in_the_legend(ax):
     assert [(text.get_text(), *text.xy) for text in ax.texts] == [("good", 0, 0), ("bad", 1, 1), ("fine", 2, 0)]
     assert [len(line.get_xdata()) for line in ax.lines] == [2, 1]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["up", "down"]
+
+
+def test_labels_of_crowded_points_overlap_neither_each_other_nor_a_point_and_stay_inside(ax):
+    points = np.random.default_rng(0).normal(size=(24, 2)) * [1, 0.3]
+    points[1] = points[0]
+    plots.scatter_words(ax, points, ["wonderful"] * 24, [0] * 12 + [1] * 12, ["up", "down"])
+    ax.figure.canvas.draw()
+    boxes = [Text.get_window_extent(label) for label in ax.texts]
+    dots = ax.transData.transform(points)
+    assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    assert not [1 for box in boxes for dot in dots if box.contains(*dot)]
+    assert all(ax.bbox.containsx(x) and ax.bbox.containsy(y) for box in boxes for x, y in box.corners())
+    assert not [box for box in boxes if box.overlaps(ax.get_legend().get_window_extent())]
 
 
 @pytest.mark.parametrize("num_records", [0, 2])

@@ -48,8 +48,8 @@ def looks_at_neighbours_only(films, test_size):
 def my_batch(texts):
     longest = max(len(text) for text in texts)
     padded_ids = [[*text, *[0] * (longest - len(text))] for text in texts]
-    real_places = [[1] * len(text) + [0] * (longest - len(text)) for text in texts]
-    return padded_ids, real_places
+    masks = [[1] * len(text) + [0] * (longest - len(text)) for text in texts]
+    return padded_ids, masks
 
 
 def split_by_film(films, test_size):
