@@ -167,8 +167,8 @@ left_out = len(counts) - len(vocabulary) + 2
 print(f"the first 1,000 words: {covered[999]:.0%} of all tokens; the {left_out:,} left out: {1 - covered[-left_out]:.1%}")
 
 # %% [markdown]
-# The first thousand words do most of the work. The long tail is most of the words and very little of the text, and each word
-# that we took in would need a row of parameters in the model. So we leave the tail out.
+# The first thousand words make up most of the text. The rare words are many, but they occur so seldom that they cover very
+# little of it, and each of them would need a row of parameters in the model. So we leave them out.
 
 # %% [markdown]
 # ## 4 Padding and masks
@@ -313,8 +313,8 @@ for name, share in padding.items():
 
 # %% [markdown]
 # In random batches most of the computation would go into padding; with bucketing hardly any does, by hand or with the sampler.
-# To **truncate** the reviews helps too, but it loses text. In notebook 03 we do both, since an LSTM takes one step after
-# another and long texts take it long; there we also ask which end of a review to keep.
+# **Truncating** the reviews helps too, but it loses text. In notebook 03 we do both, because an LSTM reads one token after
+# another and is slow on long texts. There we also ask which end of a review to keep.
 
 # %% [markdown]
 # **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of two: first in
