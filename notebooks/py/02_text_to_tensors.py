@@ -81,7 +81,7 @@ for name, splits in (("IMDB", reviews), ("Rotten Tomatoes", sentences)):
         print(f"    {data.CLASS_NAMES[splits.train.labels[index]]}: {splits.train.texts[index][:80]} ...")
 
 # %% [markdown]
-# Reviews are nearly ten times as long as sentences. In both sets half of the texts are positive. Sections 2 to 4 turn such
+# A review is almost nine times as long as a sentence. In both sets half of the texts are positive. Sections 2 to 4 turn such
 # texts into tensors that a network can read; the other sections find out what score a network has to beat.
 
 # %% [markdown]
@@ -591,7 +591,7 @@ for name, splits in (("reviews", reviews), ("reviews, random split", random), ("
 
 fig, ax = plt.subplots(figsize=(7, 2.8))
 plots.bars_with_intervals(ax, baselines)
-ax.set_title("Word counts do well on reviews, less well on sentences")
+ax.set_title("TF-IDF is strong on reviews, weaker on sentences")
 plots.show(fig, alt="Test accuracy with intervals: majority 0.5 on both sets; TF-IDF with logistic regression about 0.88 on IMDB, "
            "a little more under the random split, and about 0.75 on single sentences.")  # fmt: skip
 
@@ -609,10 +609,11 @@ On sentences three random splits show {at_random:.3f} on average, {inside} the i
 # A long review nearly always contains some word that gives the opinion away. A single sentence leaves more room for a model
 # that understands what it reads, and this is where BERT will be tested.
 #
-# The points that the random split adds on reviews are not real: the model is no better on new films. With so many other
-# words to read, a linear model gains little from names; neural networks memorise better, and a leak helps them more.
-# The file of sentences is not sorted by film, and there a random split does no harm. So before you split a file, ask how its
-# rows came into their order. From here on we report no network without its baseline.
+# How well the model does on new films is what the block split shows. Here the leak adds little to that, and one random split
+# cannot tell how much of the difference is luck: with so many other words to read, a linear model gains little from names.
+# Neural networks memorise better, so a leak flatters them more. The file of sentences is not sorted by film, and a random split
+# does no harm there. So before you split a file, ask how its rows came into their order. From here on we report no network
+# without its baseline.
 
 # %% [markdown]
 # ## 7 Word vectors
@@ -674,7 +675,7 @@ for word in ("awful", "wonderful", "director", "king", "two"):
 
 # %% [markdown]
 # Nobody told the program what a director or a number is; it has only counted. It learned "king" from film reviews, where the
-# word is mostly the second half of a name. For a picture we take twenty words of four kinds and project
+# word is often the second half of a name. For a picture we take twenty words of four kinds and project
 # their vectors onto the two directions in which they differ most.
 
 # %%
@@ -704,8 +705,8 @@ Markdown(f"""For {own} of the 20 words the nearest of the other 19 is of the sam
 praise and people is {cosine[praise][:, people].mean():.2f}, between praise and blame {cosine[praise][:, blame].mean():.2f}.""")
 
 # %% [markdown]
-# Words that are used alike are not always alike in opinion. Praise is close to people, because it is people who get praised.
-# Whether a word is praise or blame, a network has to learn from labels.
+# Words that are used alike are not always alike in opinion. Praise is closer to people than to blame, because it is people who
+# get praised. Whether a word is praise or blame, a network has to learn from labels.
 
 # %% [markdown]
 # In a network the vectors are the first layer. `nn.Embedding` is a table with a row for each id, and it replaces each id of a
@@ -778,7 +779,7 @@ Markdown(f"""Tested alone instead of in a batch, {changed[False]:.1%} of the sen
 mask, and {changed[True]:.0%} with it.""")
 
 # %% [markdown]
-# The four accuracies hardly differ, and this is why the bug often stays unnoticed. But some users get different answers to the
+# The accuracy falls by about a point, less than the intervals are wide, so the bug often stays unnoticed. But some users get different answers to the
 # same sentence, depending on what else was in the batch, and nobody can reproduce it. In a linear model the damage is small,
 # because the padding only shifts the mean. The same mistake costs an LSTM (notebook 03) and BERT (notebook 06) much more. One
 # short test catches it: *a text must get the same answer alone and in a batch.* Every model of this course is tested that way.
