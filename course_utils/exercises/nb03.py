@@ -76,8 +76,8 @@ def reads_the_padding(states, attention_mask):
     return states[:, -1]
 
 
-def at(states, places):
-    return states[torch.arange(len(states)), places]
+def at(states, positions):
+    return states[torch.arange(len(states)), positions]
 
 
 THREE = torch.tensor([[[1.0], [3.0], [100.0]]])  # (B, T, H) = (1, 3, 1)
@@ -114,8 +114,8 @@ def accuracy_of(batches):
 
 
 def last_state(states, attention_mask):
-    last_places = attention_mask.sum(dim=1) - 1  # (B,)
-    return states[torch.arange(len(states)), last_places]
+    last_positions = attention_mask.sum(dim=1) - 1  # (B,)
+    return states[torch.arange(len(states)), last_positions]
 
 
 # Other answers, right and wrong, that test the checks.
@@ -182,8 +182,8 @@ def looped_last(states, attention_mask):
 
 
 def gathered_last(states, attention_mask):
-    places = (attention_mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, states.shape[2])
-    return states.gather(1, places).squeeze(1)
+    positions = (attention_mask.sum(dim=1) - 1)[:, None, None].expand(-1, 1, states.shape[2])
+    return states.gather(1, positions).squeeze(1)
 
 
 EXERCISES = [
@@ -398,7 +398,7 @@ EXERCISES = [
             "the mean of two batches counts one example in the small batch as much as four in the large one.",
             "add up the right answers of all batches, add up their sizes, and divide once at the end.",
         ),
-        after="The same holds for the loss: prediction.evaluate weighs each batch by its examples.",
+        after="The same is true of the loss: prediction.evaluate weighs each batch by its examples.",
         right=(
             counted,
             weighted,
