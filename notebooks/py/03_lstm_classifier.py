@@ -40,7 +40,6 @@ if importlib.util.find_spec("course_utils") is None:
 
 # %%
 import copy
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -155,6 +154,7 @@ def lstm_by_hand(x, W, U, b):
     return [torch.stack(values, dim=1) for values in zip(*steps, strict=True)]
 
 
+# %%
 def weights_of(lstm):
     """Return W, U and b of an `nn.LSTM`, which keeps two biases and adds them."""
     return lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0
@@ -190,6 +190,7 @@ def gradient_reach(network, x):
     return size / size[0]
 
 
+# %%
 torch.manual_seed(0)
 networks = {"plain RNN": nn.RNN(64, 64, batch_first=True), "LSTM": nn.LSTM(64, 64, batch_first=True)}
 networks["LSTM, forget gates open"] = nn.LSTM(64, 64, batch_first=True)
@@ -315,8 +316,7 @@ print({name: f"{sum(weights.numel() for weights in part.parameters()):,}" for na
 # %% tags=["approx"]
 max_tokens = profile.reviews_max_length
 for name, piece in {"first": slice(max_tokens), "last": slice(-max_tokens, None), "all": slice(None)}.items():
-    words_of = lambda review, piece=piece: text.basic_english(review)[piece]  # noqa: E731
-    bag = TfidfVectorizer(analyzer=words_of, sublinear_tf=True, min_df=2)
+    bag = TfidfVectorizer(analyzer=lambda review, p=piece: text.basic_english(review)[p], sublinear_tf=True, min_df=2)
     linear = make_pipeline(bag, LogisticRegression(C=4, max_iter=1000)).fit(splits.train.texts, splits.train.labels)
     print(f"{name:5} words: accuracy {linear.score(splits.validation.texts, splits.validation.labels):.3f}")
 
@@ -326,8 +326,7 @@ for name, piece in {"first": slice(max_tokens), "last": slice(-max_tokens, None)
 
 # %%
 encoded = data.Splits(*(text.encode_words(part, vocabulary, max_length=max_tokens, keep="last") for part in splits))
-batch = batching.collate([encoded.train[i] for i in range(32)])
-batch = {name: tensor.to(device) for name, tensor in batch.items()}
+batch = {name: values.to(device) for name, values in batching.collate([encoded.train[i] for i in range(32)]).items()}
 print({name: len(part) for name, part in encoded._asdict().items()}, "reviews")
 print({name: tuple(tensor.shape) for name, tensor in batch.items()})
 
@@ -473,8 +472,8 @@ step_losses = train_epoch(*accelerator.prepare(by_loop, loader, optimizer, sched
 
 # %%
 config = training.TrainingConfig(num_epochs=profile.lstm_epochs, learning_rate=3e-3, batch_size=64, seed=seed)
-short, few = replace(config, num_epochs=1, mixed_precision=accelerator.mixed_precision), encoded.validation.take(range(64))
-history = training.fit(copy.deepcopy(model), some, few, short, on_step=lambda history: None)
+short = training.TrainingConfig(1, 3e-3, 64, mixed_precision=accelerator.mixed_precision, seed=seed)  # one epoch
+history = training.fit(copy.deepcopy(model), some, encoded.validation.take(range(64)), short, on_step=lambda history: None)
 torch.testing.assert_close(history.step_losses, step_losses)
 print(f"our loop and fit: the same loss in all {len(step_losses)} steps")
 
@@ -590,8 +589,7 @@ checks.check("03.4", accuracy_of, mine=False)  # the same check, on the solution
 
 # %%
 pairs = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-tfidf = make_pipeline(pairs, LogisticRegression(C=4, max_iter=1000))
-tfidf.fit(splits.train.texts, splits.train.labels)
+tfidf = make_pipeline(pairs, LogisticRegression(C=4, max_iter=1000)).fit(splits.train.texts, splits.train.labels)
 labels, blocks = splits.test.labels, splits.test.blocks
 correct = {
     "majority": labels == np.bincount(labels).argmax(),
@@ -766,7 +764,6 @@ fresh = models.LSTMClassifier(len(vocabulary), vectors=vectors)
 with torch.no_grad():
     E = model.embedding(batching.collate([encoded.validation[i] for i in full])["input_ids"])  # (B, T, D)
     _, gates, *_ = lstm_by_hand(E, *weights_of(model.lstm))  # the forget gates, (B, T, H)
-torch.manual_seed(0)
 reach = {"before training": gradient_reach(fresh.lstm, E), "after training": gradient_reach(model.lstm, E)}
 through_gates = gates.flip(1).cumprod(dim=1).mean(dim=(0, 2))  # of the last 1, 2, 3 ... words
 reach["through the forget gates alone"] = torch.cat([torch.ones(1), through_gates])
@@ -804,9 +801,9 @@ ax.plot([str(k) for k in accuracy_with], list(accuracy_with.values()), "o-", col
 ax.set(xlabel="words that the LSTM may remember, k", ylabel="validation accuracy")
 ax.set_title("Twenty words of memory are nearly as good as the whole review")
 plots.show(fig, alt="Accuracy against words remembered: it rises from one word to twenty, and little from there on.")
-one, twenty, all_words = (accuracy_with[k] for k in (1, 20, T))
+one, twenty, every = (accuracy_with[k] for k in (1, 20, T))
 display(
-    Markdown(f"Memory of 1 word: accuracy {one:.3f}; of 20: **{twenty:.3f}**; of the whole review: **{all_words:.3f}**.")
+    Markdown(f"Accuracy with a memory of 1 word {one:.3f}, of 20 words **{twenty:.3f}**, of the whole review {every:.3f}.")
 )
 
 # %% [markdown]
@@ -820,19 +817,13 @@ display(
 # %% tags=["nbval-ignore-output"]
 chosen = next(i for i in np.argsort(encoded.validation.lengths, kind="stable") if encoded.validation.lengths[i] >= 25)
 words = vocabulary.decode(encoded.validation.input_ids[chosen])
-with torch.no_grad():
-    states, _ = model.lstm(model.embedding(encoded.validation[chosen]["input_ids"]))  # (T, H)
-    opinion = model.classifier(states.cummax(dim=0).values).diff(dim=1)[:, 0].numpy()  # (T,), positive minus negative
+states, _ = model.lstm(model.embedding(encoded.validation[chosen]["input_ids"]))  # (T, H)
+opinion = model.classifier(states.cummax(dim=0).values).diff(dim=1)[:, 0].detach()  # (T,), positive minus negative
 fig, ax = plt.subplots(figsize=(9, 3))
 ax.plot(opinion, "o-", markersize=4, color=plots.COLOURS[0])
-ax.set(
-    xticks=range(len(words)), ylabel="logit, positive\nminus negative", title="A few words move the prediction, most do not"
-)
-ax.set_xticklabels(words, rotation=45, ha="right")
-plots.show(
-    fig, alt="The model's logit after each word of a short review: a line that is level over most words and jumps at a few."
-)
-
+ax.set(ylabel="logit, positive\nminus negative", title="A few words move the prediction, most do not")
+ax.set_xticks(range(len(words)), words, rotation=45, ha="right")
+plots.show(fig, alt="The model's logit after each word of a short review: level over most words, with jumps at a few.")
 jumps = np.diff(opinion, prepend=0)
 named = ", ".join(f"*{words[i]}* ({jumps[i]:+.2f})" for i in sorted(np.argsort(-np.abs(jumps))[:4]))
 display(
@@ -879,7 +870,6 @@ for i in np.argsort(-np.abs(probabilities - 0.5) * wrong)[:3]:
 path = Path("outputs") / "03_lstm.pt"
 path.parent.mkdir(exist_ok=True)
 torch.save({"weights": model.state_dict(), "words": vocabulary.tokens}, path)
-
 saved = torch.load(path)
 saved_words, loaded = text.Vocabulary(saved["words"]), models.LSTMClassifier(len(saved["words"]))
 loaded.load_state_dict(saved["weights"])
