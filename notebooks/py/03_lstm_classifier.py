@@ -162,8 +162,7 @@ def weights_of(lstm):
 
 # %%
 torch.manual_seed(0)
-B, T, D, H = 3, 7, 5, 4
-tiny_lstm, x = nn.LSTM(D, H, batch_first=True), torch.randn(B, T, D)
+tiny_lstm, x = nn.LSTM(5, 4, batch_first=True), torch.randn(3, 7, 5)  # D = 5, H = 4; B = 3, T = 7
 *_, c_hand, h_hand = lstm_by_hand(x, *weights_of(tiny_lstm))
 states, (h_last, c_last) = tiny_lstm(x)
 torch.testing.assert_close((h_hand, c_hand[:, -1]), (states, c_last[0]))
