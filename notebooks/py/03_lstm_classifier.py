@@ -225,7 +225,7 @@ diagrams.show(diagrams.seven_steps)
 #
 # A model comes with its vocabulary: row 17 of its first <abbr title="层">layer</abbr> means nothing until you know which word has id 17. With BERT you will load both from
 # the hub (notebook 06). Ours is new, so we make both from the training reviews, as in notebook 02: the vocabulary, and word vectors from counts of which words occur
-# together. Word vectors are a small piece of pretraining, for which no label is used.
+# together. That is a small piece of pretraining: it reads the texts and uses no labels.
 
 # %%
 splits = data.load_splits("imdb", train_size=profile.reviews_train, test_size=profile.test_size)
@@ -237,8 +237,9 @@ print(f"V = {len(vocabulary):,} words, D = {vectors.shape[1]}")
 # %% [markdown]
 # The model has four layers. The **embedding** turns ids into vectors $E \in \mathbb{R}^{B \times T \times D}$. The **LSTM** gives a state after each word,
 # $(B, T, H)$. **Max <abbr title="池化">pooling</abbr>** keeps, for each unit, its largest value over the *real* words, $(B, H)$: a unit that
-# is active once, anywhere, counts. **<abbr title="随机失活">Dropout</abbr>** sets random entries to zero during training, so that the network cannot rely on any single one. A **linear** layer makes $C = 2$ <abbr title="未归一化得分">logits</abbr>. Here is the network for one text, with one
-# cell drawn once for each word (*unrolled*):
+# is active once, anywhere, counts. A **linear** layer makes $C = 2$ <abbr title="未归一化得分">logits</abbr>. In between, **<abbr title="随机失活">dropout</abbr>** sets
+# random entries to zero during training, so that the network cannot rely on any single one. Here is the network for one text, with its one
+# cell drawn again for each word (*unrolled*):
 
 # %%
 diagrams.show(diagrams.unrolled_rnn)
@@ -301,7 +302,7 @@ with torch.no_grad():
 print({name: f"{sum(weights.numel() for weights in part.parameters()):,}" for name, part in model.named_children()})
 
 # %% [markdown]
-# They do. Of the parameters printed here nearly all are word vectors; the part that reads order is small.
+# They do. Nearly all parameters are word vectors; the LSTM, which reads the order, is small beside them.
 #
 # (`word_dropout` is 0 in this profile. In the full profile, with its four epochs of longer reviews, the network would overfit;
 # there three words in ten, chosen anew in each step, are replaced by the unknown word during training.)
@@ -421,7 +422,7 @@ def adamw_with_warmup(model, num_steps, learning_rate=3e-3):
 #
 # Here is the **training loop**. Each step takes a batch, computes logits and loss (the forward pass), computes the gradient (the backward pass), clips it
 # (otherwise a recurrent network can take one giant step and lose what it has learned), updates the parameters and the learning rate, and resets the
-# gradient. `accelerator.backward(loss)` is `loss.backward()`, and right on a GPU and in mixed precision too.
+# gradient. `accelerator.backward(loss)` is `loss.backward()` that works in mixed precision too.
 
 
 # %%
@@ -477,8 +478,10 @@ torch.testing.assert_close(history.step_losses, step_losses)
 print(f"our loop and fit: the same loss in all {len(step_losses)} steps")
 
 # %% [markdown]
-# So `fit` hides nothing that you have not seen, and from here on we use it. Now we train on all training reviews. This is the recipe that notebook 06 compares BERT with: word vectors from the
-# training texts, `LSTMClassifier`, and `fit` with a learning rate of 3e-3 and batches of 64. It takes less than a minute on two processor cores. **The panel is live:** watch the
+# So `fit` does nothing to the model that you have not seen, and from here on we use it. Now we train on all training reviews.
+#
+# **The recipe**, with which notebook 06 compares BERT: `ppmi_vectors` of the training texts, `LSTMClassifier` with these vectors, and `fit` with a
+# learning rate of 3e-3 and batches of 64. The run takes less than a minute on two processor cores. **The panel is live:** watch the
 # curves, or press stop: `fit` then keeps the weights of the best epoch so far, or the current ones if no epoch is complete.
 
 # %% tags=["nbval-ignore-output"]
@@ -610,7 +613,7 @@ gap = evaluation.difference_interval(correct["TF-IDF + LR"], correct["LSTM"], bl
 display(Markdown(f"On the same reviews, TF-IDF minus LSTM: **{gap.estimate:.3f}** ({gap.low:.3f} to {gap.high:.3f})."))
 
 # %% [markdown]
-# The honest result: a small LSTM trained on a few thousand reviews does not beat counting words and pairs of words. It
+# The honest result: a small LSTM trained on fourteen thousand reviews does not beat counting words and pairs of words. It
 # reads only the last 200 words, and it has to learn from few examples what order means, while in a long review some word gives the verdict away.
 # Reading in order pays off when the model already knows the language: see notebooks 05 and 06.
 #
@@ -778,8 +781,8 @@ display(Markdown(f"After training the forget gates are **{f:.3f}** on average (0
                  f"With {f:.3f} at every word, {f**10:.1%} of the cell is left after ten."))  # fmt: skip
 
 # %% [markdown]
-# So the textbook story is not what happened here: the gates stay about half open, and the cell forgets within a few words. The
-# memory that training did add goes the other way, through $h$ and $U$, as in a plain network. How much of it does the model need? We make it forget
+# So the textbook story is not what happened here: the gates stay about half open, and the cell forgets within a few words. Training did make the
+# memory longer, but by another way: through $h$ and $U$, as in a plain network. How much of it does the model need? We make it forget
 # on purpose: after every $k$ words the LSTM starts again from an empty state. Pooling still takes the maximum over the whole review.
 
 # %%
@@ -801,9 +804,7 @@ ax.set(xlabel="words that the LSTM may remember, k", ylabel="validation accuracy
 ax.set_title("Twenty words of memory are nearly as good as the whole review")
 plots.show(fig, alt="Accuracy against words remembered: it rises from one word to twenty, and little from there on.")
 one, twenty, every = (accuracy_with[k] for k in (1, 20, T))
-display(
-    Markdown(f"Accuracy with a memory of 1 word {one:.3f}, of 20 words **{twenty:.3f}**, of the whole review {every:.3f}.")
-)
+display(Markdown(f"Accuracy with a memory of 1 word {one:.3f}, of 20 words **{twenty:.3f}**, of all words {every:.3f}."))
 
 # %% [markdown]
 # Max pooling is the reason. Each unit reports its strongest reaction, wherever in the review that was, so the *pooling* carries the evidence to the
@@ -825,11 +826,8 @@ ax.set_xticks(range(len(words)), words, rotation=45, ha="right")
 plots.show(fig, alt="The model's logit after each word of a short review: level over most words, with jumps at a few.")
 jumps = np.diff(opinion, prepend=0)
 named = ", ".join(f"*{words[i]}* ({jumps[i]:+.2f})" for i in sorted(np.argsort(-np.abs(jumps))[:4]))
-display(
-    Markdown(
-        f"True class: {splits.validation.class_names[splits.validation.labels[chosen]]}. The line moves most at {named}."
-    )
-)
+label = splits.validation.class_names[splits.validation.labels[chosen]]
+display(Markdown(f"True class: {label}. The line moves most at {named}."))
 
 # %% [markdown]
 # Because of the maximum a unit matters only when it exceeds its own highest value so far. That is why repeating an opinion hardly moves the line.
@@ -893,10 +891,12 @@ explorers.prediction_box(predict, splits.train.class_names, example="A slow star
 good, bad = (predict(sentence)[1] for sentence in (praise, blame))  # p(positive)
 verdict = "distinguishes" if good > 0.5 > bad else "does not distinguish"
 display(Markdown(f"p(positive) is {good:.2f} for *{praise}* and {bad:.2f} for *{blame}*: the network **{verdict}** them."))
+rare = sum("not dull" in review.lower() for review in splits.train.texts)
+display(Markdown(f"*Not dull* is in {rare} of its {len(splits.train):,} training reviews."))
 
 # %% [markdown]
-# Its architecture can read order, but what a network *could* learn and what it *does* learn are different things: in a few thousand reviews, phrases such
-# as "not dull" are too rare. Notebook 06 gives BERT the same pair.
+# An LSTM *can* read order, and still it only learns what its reviews show often enough. Turning "dull" around after "not" is not among that. Notebook 06
+# gives BERT the same pair.
 #
 # The model gives an answer to any text, even in a language it has never seen, and to one of unknown words only. A high probability does not
 # prove understanding.
@@ -932,5 +932,5 @@ checks.quiz("03")
 # **To think about.** Why does bucketing hide the padding bug during validation, and when would it show? What would
 # you change first to close the gap to the linear model, and on which part of the data would you check it?
 #
-# **Next:** [04 Attention and the Transformer](04_attention_and_the_transformer.ipynb), where words look at each other directly. If you like old code,
+# **Next:** [04 Attention and the Transformer](04_attention_and_the_transformer.ipynb), where words look at each other directly. Optional:
 # [03b The published listing](03b_the_published_listing.ipynb) repairs a program that lacks most of what you now know.
