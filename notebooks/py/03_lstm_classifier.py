@@ -800,14 +800,14 @@ with torch.no_grad():
 # %% tags=["nbval-ignore-output"]
 fig, ax = plt.subplots(figsize=(7, 3))
 ax.plot([str(k) for k in accuracy_with], list(accuracy_with.values()), "o-", color=plots.COLOURS[0])
-ax.set(xlabel="words that the LSTM may remember, k", ylabel="validation accuracy")
+ax.set(ylim=(0.45, 0.95), xlabel="words that the LSTM may remember, k", ylabel="validation accuracy")
 ax.set_title("Twenty words of memory are nearly as good as the whole review")
 plots.show(fig, alt="Accuracy against words remembered: it rises from one word to twenty, and little from there on.")
 one, twenty, every = (accuracy_with[k] for k in (1, 20, T))
 display(Markdown(f"Accuracy with a memory of 1 word {one:.3f}, of 20 words **{twenty:.3f}**, of all words {every:.3f}."))
 
 # %% [markdown]
-# Max pooling is the reason. Each unit reports its strongest reaction, wherever in the review that was, so the *pooling* carries the evidence to the
+# Little is lost, although the network was never trained to forget. Max pooling is the reason. Each unit reports its strongest reaction, wherever in the review that was, so the *pooling* carries the evidence to the
 # end. The LSTM itself has to remember a phrase ("not a very good film"), and for that half-open gates will do. A network that is read at its
 # last word has to carry everything there itself; for such a network it pays to start with open gates, by a forget bias of 1 or more.
 #
@@ -825,7 +825,7 @@ ax.set(ylabel="logit, positive\nminus negative", title="A few words move the pre
 ax.set_xticks(range(len(words)), words, rotation=45, ha="right")
 plots.show(fig, alt="The model's logit after each word of a short review: level over most words, with jumps at a few.")
 jumps = np.diff(opinion, prepend=0)
-named = ", ".join(f"*{words[i]}* ({jumps[i]:+.2f})" for i in sorted(np.argsort(-np.abs(jumps))[:4]))
+named = ", ".join(f"`{words[i]}` ({jumps[i]:+.2f})" for i in sorted(np.argsort(-np.abs(jumps))[:4]))
 label = splits.validation.class_names[splits.validation.labels[chosen]]
 display(Markdown(f"True class: {label}. The line moves most at {named}."))
 
