@@ -4,6 +4,7 @@ import inspect
 import re
 import subprocess
 import sys
+import warnings
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -13,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.transforms import Bbox
 
-from course_utils import diagrams
+from course_utils import diagrams, plots
 from course_utils.diagrams import shapes
 
 NAMES = (
@@ -276,3 +277,9 @@ def test_a_drawing_is_shown_at_twice_its_pixels_with_its_docstring(monkeypatch):
 def test_drawing_needs_no_torch():
     code = "import sys; from course_utils import diagrams; diagrams.heads(); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_drawing_warns_of_nothing_in_the_style_of_the_notebooks():
+    with plt.rc_context(plots.STYLE), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rendered(diagrams.attention())

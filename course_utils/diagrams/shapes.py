@@ -53,7 +53,9 @@ def tint(colour: str, strength: float = 0.3) -> tuple[float, ...]:
 
 def canvas(width: float, height: float) -> Axes:
     """Return an empty white ax of this size in tenths of an inch, (0, 0) its lower left corner."""
-    ax = Figure(figsize=(width / 10, height / 10), dpi=110, facecolor="white").add_axes((0, 0, 1, 1))
+    figure = Figure(figsize=(width / 10, height / 10), dpi=110, facecolor="white")
+    figure.set_layout_engine("none")  # the one of the notebooks' style warns that it has nothing to do
+    ax = figure.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, width), ylim=(0, height))
     ax.axis("off")
     return ax
