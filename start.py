@@ -258,13 +258,14 @@ def set_up(with_tests=False):
         if read_stamp(NEXT) != parts:
             build(parts)
         swap()
-        ask([python, "-m", "tools.torchtext_kernel", "--register"])  # the kernel of notebook 03b, where it is there
     elif done != parts:
         check(installer.folder_problem(HERE, 1))
         if done.get("test") != parts.get("test"):
             install_packages(VENV, "test")  # in place: it only adds to what works
         install_course(VENV)
         write_stamp(parts)
+    if os.path.exists(os.path.join(HERE, ".kernels")):  # each time: a new .venv, made however, does not know the kernel
+        subprocess.call([python, "-m", "tools.torchtext_kernel", "--register"], cwd=HERE, env=clean_environment())
     say("The environment in .venv is ready; no network is needed.")
 
 

@@ -419,6 +419,22 @@ def test_an_environment_whose_python_is_gone_is_replaced(fresh, monkeypatch, cap
     assert not Path(fresh.VENV, "the old one").exists()
 
 
+def test_the_torchtext_kernel_is_registered_in_a_new_environment_and_again_when_its_description_is_lost(fresh, monkeypatch):
+    for folder in ("tools", "kernels"):
+        shutil.copytree(ROOT / folder, Path(fresh.HERE, folder), ignore=shutil.ignore_patterns("__pycache__"))
+    kernel, described = Path(fresh.HERE, ".kernels", "torchtext"), Path(fresh.VENV, "share/jupyter/kernels/torchtext")
+    put_python(fresh, str(kernel))
+    stamp = "import tools.torchtext_kernel as k; open(k.STAMP, 'w').write(k.fingerprint())"
+    subprocess.run([sys.executable, "-c", stamp], cwd=fresh.HERE, check=True)
+    monkeypatch.setattr(fresh, "attempt", Installer())
+    fresh.set_up()
+    made = json.loads((described / "kernel.json").read_text(encoding="utf-8"))
+    assert made["argv"][0] == fresh.venv_program("python", str(kernel))
+    shutil.rmtree(described)
+    fresh.set_up()
+    assert json.loads((described / "kernel.json").read_text(encoding="utf-8")) == made
+
+
 STEPS = {  # what a command of each step of a build contains
     "venv": "-m venv",
     "uv": "install --quiet",

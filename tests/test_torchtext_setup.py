@@ -87,6 +87,16 @@ def test_a_new_main_environment_finds_the_kernel_again(start):
     assert description.exists() and start.ran == []
 
 
+def test_a_kernel_that_is_out_of_date_is_named_and_not_registered(start, capsys):
+    kernel.set_up()
+    shutil.rmtree(start.VENV)
+    with open(kernel.LOCK, "a") as lock:
+        lock.write("another==1.0\n")
+    capsys.readouterr()
+    kernel.main(["--register"])
+    assert "python3 start.py torchtext" in capsys.readouterr().out and not Path(start.VENV).exists()
+
+
 def test_a_remark_in_the_lock_changes_nothing(start):
     kernel.set_up()
     start.ran.clear()

@@ -1,7 +1,7 @@
 """Add the kernel of notebook 03b, an old torch with torchtext, and register it: python3 start.py torchtext.
 
 python -m tools.torchtext_kernel              make its environment in .kernels unless it is there; register it
-python -m tools.torchtext_kernel --register   register it if it is there (start.py does, when .venv is new)
+python -m tools.torchtext_kernel --register   register it if it is there (start.py does, each time)
 """
 
 from __future__ import annotations
@@ -107,6 +107,8 @@ def main(arguments: list[str]) -> None:
     if arguments == ["--register"]:
         if is_made():
             register()
+        elif os.path.exists(KERNEL):
+            start.say("The torchtext kernel is out of date or half made. Make it anew: python3 start.py torchtext")
         return
     try:
         set_up()
