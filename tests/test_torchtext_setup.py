@@ -1,7 +1,9 @@
 """`start.py torchtext`: which Python it takes, what it installs, when it does nothing. Nothing is installed here."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,7 +25,7 @@ def start(tmp_path, monkeypatch):
     for name in ("start.py", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     module = load("start_under_test", folder / "start.py")
-    module.ran, module.fails, module.uv = [], {}, True
+    module.ran, module.fails, module.uv, module.compiled = [], {}, True, []
 
     def attempt(command):
         line = " ".join(command)
@@ -39,6 +41,9 @@ def start(tmp_path, monkeypatch):
             return 0 if module.uv else 1, ""
         if "sys.version_info" in command[-1]:  # this Python is too new for torchtext, so another is looked for
             return 0, "/usr/bin/python3.12"
+        if command[-1] == kernel.COMPILE:
+            module.compiled.append(command[0])
+            return 0, ""
         assert command[-1] == "import torchtext"
         return int("import" in module.fails), module.fails.get("import", "")
 
@@ -65,6 +70,26 @@ def test_it_makes_an_environment_from_the_lock_and_registers_the_kernel(start):
     assert spec["argv"] == [
         start.venv_program("python", kernel.KERNEL), "-m", "ipykernel_launcher", "-f", "{connection_file}"
     ]  # fmt: skip
+
+
+def test_torchtext_is_compiled_at_set_up_even_in_a_kernel_that_was_there(start):
+    for _ in range(2):
+        kernel.set_up()
+    assert start.compiled == [start.venv_program("python", kernel.KERNEL)] * 2
+
+
+def test_what_is_compiled_warns_no_more_when_imported_and_no_bytecode_may_be_written(tmp_path):
+    package = tmp_path / "torchtext"
+    package.mkdir()
+    (package / "__init__.py").write_text('pattern = "\\d"\n')  # an escape that Python warns of when it compiles
+    variables = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def fails(*words):
+        return subprocess.run([sys.executable, *words], env=variables, capture_output=True).returncode
+
+    imports = ("-W", "error", "-c", "import torchtext")
+    assert fails(*imports)
+    assert not fails("-c", kernel.COMPILE) and not fails(*imports)
 
 
 def test_what_is_there_is_kept_but_registered_again(start):

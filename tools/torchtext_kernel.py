@@ -20,6 +20,11 @@ KERNEL = os.path.join(start.HERE, ".kernels", "torchtext")
 STAMP = os.path.join(KERNEL, "installed-from")
 FILES = os.path.join(start.HERE, "kernels", "torchtext")
 LOCK = os.path.join(FILES, "requirements.lock")
+# Prints nothing of torchtext and does not import it: its bytecode is written, whatever PYTHONDONTWRITEBYTECODE says.
+COMPILE = """
+import compileall, importlib.util
+compileall.compile_dir(importlib.util.find_spec("torchtext").submodule_search_locations[0], quiet=2)
+"""
 NEEDED_GB = 7 if sys.platform.startswith("linux") else 3
 
 
@@ -99,6 +104,7 @@ def set_up() -> None:
         make_environment()
         with open(STAMP, "w", encoding="utf-8") as file:
             file.write(fingerprint())
+    start.ask([start.venv_program("python", KERNEL), "-c", COMPILE])  # else Python 3.12 warns of its escapes at each import
     register()
     start.say("The kernel torchtext is ready: open notebooks/03b_the_published_listing.ipynb in JupyterLab.")
 
