@@ -17,12 +17,17 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/03b_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
+# **This notebook is optional**: no later one needs it. Take it if an old torchtext program has landed on your desk, or if
+# you want to practise reading other people's code.
+#
 # **What you will be able to do:** read a listing that was written for a library that has changed since, distinguish the
 # bugs that stop it from the silent bugs that only spoil its result, measure the damage of the silent ones, fix both, and say
 # what you would write today.
 #
 # **Before you start:** notebooks 02 and 03. This notebook has a **kernel of its own**, with the last torchtext and the
 # old torch that it needs: type `python3 start.py torchtext` once, then choose *Kernel > Change Kernel > torchtext 0.18*.
+# **On Colab** you cannot have that kernel: Colab's Python and its torch are too new for torchtext. There, read the notebook
+# with its saved outputs and run only the first two code cells, the exercises and the quiz: they need torch and the course alone.
 # **Time:** 45 minutes to read and play; the code takes about two minutes.
 
 # %% tags=["nbval-skip"]
@@ -42,6 +47,14 @@ if importlib.util.find_spec("course_utils") is None:
 
 
 # %%
+import torch
+from torch import nn, optim
+from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
+
+from course_utils.exercises import checks
+
+
+# %%
 class WrongKernel(Exception):
     """Shown as one sentence, without a traceback."""
 
@@ -54,7 +67,8 @@ try:
 except (ImportError, OSError):  # OSError: a torchtext beside a torch that it was not built for
     raise WrongKernel(
         "This kernel has no torchtext that works. Choose Kernel > Change Kernel > torchtext 0.18; "
-        "if it is not in the list, type: python3 start.py torchtext"
+        "if it is not in the list, type: python3 start.py torchtext. "
+        "On Colab: read on with the saved outputs; the exercises and the quiz work here."
     ) from None
 
 # %%
@@ -68,12 +82,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
-from torch import nn, optim
-from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
+from IPython.display import Markdown, display
 
 from course_utils import batching, cli, data, evaluation, models, plots, profiles, text
-from course_utils.exercises import checks
 
 torchtext.disable_torchtext_deprecation_warning()
 from torchtext import transforms
@@ -161,7 +172,7 @@ print("torchtext", torchtext.__version__.split("+")[0], "on torch", torch.__vers
 # ```
 #
 # We run it piece by piece. A piece that must fail is in a `with failing(...)` block, which prints the error and
-# complains if there is none. What a training run must show is checked by `claim`.
+# complains if there is none.
 
 
 # %%
@@ -173,11 +184,6 @@ def failing(kind: type[Exception]):
         print(f"{type(error).__name__}: {str(error).split(' (/')[0]}")  # without the path of a file
     else:
         raise AssertionError(f"no {kind.__name__} was raised")
-
-
-def claim(sentence: str, holds: bool) -> None:
-    assert holds or profile.name == "smoke", f"does not hold here: {sentence}"
-    print("claim:", sentence)
 
 
 # %% [markdown]
@@ -271,9 +277,49 @@ with failing(NameError):
     optimizer = optim.Adam(model.parameters(), lr=0.001)
 
 # %% [markdown]
-# The listing defines a class but never creates a model from it. It does not say the sizes either; we choose small ones, and
-# build by hand the batch that `BucketIterator` of 0.8.1 returned: with `include_lengths=True` its `text` is a
-# **tuple** of ids (time first) and lengths.
+# The listing defines a class but never creates a model from it. Now look at the loop: it reads `batch.text`. Where does a
+# batch get an attribute of that name?
+#
+# ### `'Batch' object has no attribute 'text'`
+#
+# Many people who adapted such a listing to their own data have met this error. The data set was built from a list of pairs,
+# `fields`: one (name, field) for each column. The old `Batch` set one attribute for each pair, and called it by the
+# **string** in the pair. A column whose field was `None` was skipped. That is all it did, so a few lines reproduce it:
+
+
+# %%
+class Batch:
+    def __init__(self, rows, fields):
+        for column, (name, field) in enumerate(fields):
+            if field is not None:
+                setattr(self, name, field([row[column] for row in rows]))
+
+
+def TEXT(texts):  # stands in for a Field
+    return [review.split() for review in texts]
+
+
+table, LABEL = [("a fine film", 1), ("dull", 0)], torch.tensor
+print("as IMDB.splits names them:", vars(Batch(table, [("text", TEXT), ("label", LABEL)])))
+for pairs in ([("TEXT", TEXT), ("LABEL", LABEL)], [("review", TEXT), ("label", LABEL)], [("text", None), ("label", LABEL)]):
+    with failing(AttributeError):
+        Batch(table, pairs).text
+    print("    it has:", list(vars(Batch(table, pairs))))
+
+# %% [markdown]
+# It does not matter that your *variable* is called `TEXT`. The pair may say `"TEXT"` or `"review"` (`TabularDataset` lets you
+# choose, and so does its dictionary for JSON files, `{"review": ("q", TEXT)}`, which makes `batch.q`), or the column was switched
+# off with `None`. Versions up to 0.11, where `Batch` existed, gave exactly this message; we ran these three cases with
+# 0.6.0. The fix: print `dataset.fields.keys()`, then use the name you find there, or change the string in the pair. In the
+# listing the names come from `IMDB`, which calls its columns `text` and `label`, so this line of it is right.
+#
+# The mistake has outlived the library. Today a batch is a dictionary, the message is `KeyError: 'text'`, and the remedy is
+# the same: `print(batch.keys())`.
+#
+# ### A tuple where ids were expected
+#
+# The listing does not say its sizes; we choose small ones, and build by hand the batch that `BucketIterator` of 0.8.1
+# returned: with `include_lengths=True` its `text` is a **tuple** of ids (time first) and lengths.
 
 # %%
 ids = [torch.tensor([2, 3, 4, 5]), torch.tensor([6, 7]), torch.tensor([8, 2, 9])]
@@ -320,10 +366,12 @@ print("loss of 64 reviews with equal scores:", round(criterion(torch.zeros(64), 
 
 # %%
 two_outputs = tiny(old_text[0].T)  # (B, C) = (3, 2)
-assert two_outputs.squeeze(1).shape == two_outputs.shape == (3, 2)
+print("before and after squeeze(1):", tuple(two_outputs.shape), tuple(two_outputs.squeeze(1).shape))
 with failing(IndexError):
     torch.max(scores.squeeze(1), 1)  # the last part of the listing takes the larger of two outputs
-print("so output_dim must be 2, and squeeze(1) can be removed")
+
+# %% [markdown]
+# The last part of the listing needs two outputs to choose from. So `output_dim` must be 2, and `squeeze(1)` can be removed.
 
 # %% [markdown]
 # **Exercise 03b.1 (debug): one output for each review.** Two outputs are one solution. The other keeps one output and uses the
@@ -375,12 +423,11 @@ print(f"{len(words):,} words;", words(tokenizer("A great film, truly!")), words(
 ours = text.Vocabulary.from_tokens(train_tokens, max_size=20_000, min_count=2)
 in_order = vocab(OrderedDict.fromkeys(ours.tokens, 1))
 assert words.get_itos() == in_order.get_itos() == list(ours.tokens)
-assert all(words(tokens) == ours.encode(text.basic_english(review)) for tokens, review in
-           zip(train_tokens[:500], splits.train.texts[:500], strict=True))  # fmt: skip
-print("torchtext and course_utils.text: same tokens, same ids")
+for name, some in (("torchtext", words(train_tokens[0][:9])), ("by hand", ours.encode(train_tokens[0][:9]))):
+    print(f"{name:9} {some}", " ".join(ours.tokens[i] for i in some))
 
 # %% [markdown]
-# A test does this comparison for all 33,530 reviews. **Transforms** process a single text, and a **collate
+# A test of the course does this comparison for all 33,530 reviews. **Transforms** process a single text, and a **collate
 # function** combines several texts into a batch. `BucketIterator` has no successor; we make batches of reviews of
 # similar length, as it did, in one line.
 
@@ -416,8 +463,8 @@ print("ids", tuple(batch_ids.shape), "lengths", tuple(batch_lengths.shape), "lab
 #
 # ### Vectors that were downloaded and never used
 #
-# The alias still works in 0.18. It downloads 862 MB and stores them in `TEXT.vocab.vectors`. But `nn.Embedding` starts from
-# random numbers, and no line of the listing copies the vectors into it. We make vectors from the training reviews
+# For this name, which even 0.18 still knows, the old library downloads 862 MB and keeps the vectors in `TEXT.vocab.vectors`.
+# But `nn.Embedding` starts from random numbers, and no line of the listing copies the vectors into it. We make vectors from the training reviews
 # (notebook 02, section 7), write them as a file in GloVe's format, and let torchtext read it.
 
 # %%
@@ -434,15 +481,15 @@ with contextlib.redirect_stderr(io.StringIO()):  # hides its progress bar
 
 # %%
 our_words, our_vectors = text.load_vectors(path)
-assert our_words == read.itos and torch.equal(our_vectors, read.vectors)
 vectors = read.get_vecs_by_tokens(words.get_itos())  # (V, D): row i belongs to id i
-assert torch.equal(vectors, text.vectors_for(ours, our_words, our_vectors))
+same = torch.equal(vectors, text.vectors_for(ours, our_words, our_vectors))
+print(f"vectors {tuple(vectors.shape)}, read by torchtext and by the course: {'equal' if same else 'different'}")
 checked_after = ssl._create_default_https_context is not ssl._create_unverified_context
 ssl._create_default_https_context = ssl.create_default_context
-print("vectors", tuple(vectors.shape), "; https certificates checked before:", checked_before, ", after:", checked_after)
+print("https certificates checked before reading:", checked_before, "; after:", checked_after)
 
 # %% [markdown]
-# Both readers give the same tensor. But look at the end of the output: reading *any* vectors with torchtext switches off certificate
+# Both readers give the same tensor. But look at the second line: reading *any* vectors with torchtext switches off certificate
 # verification for the **whole process**, and its URL for GloVe starts with `http:`. The cell switches verification
 # on again; `text.glove_file()` of the course verifies certificate and SHA-256, and resumes an interrupted download.
 #
@@ -467,16 +514,21 @@ class Repaired(nn.Module):
         return self.fc(self.dropout(last))  # (B, C)
 
 
+# %% [markdown]
+# Changes 3 and 4 must agree with what PyTorch offers for this: a packed batch (notebook 03), whose final states are those
+# after the last word of each review.
+
 # %%
 torch.manual_seed(0)
 repaired = Repaired(vectors).eval()
-packed = pack_padded_sequence(repaired.embedding(batch_ids), batch_lengths, batch_first=True, enforce_sorted=False)
+ids, lengths, _ = next(iter(make_loader(validation, bucketed=False)))  # in the order of the file: lengths mixed
+packed = pack_padded_sequence(repaired.embedding(ids), lengths, batch_first=True, enforce_sorted=False)
 _, (hidden, _) = repaired.rnn(packed)
-torch.testing.assert_close(repaired(batch_ids, batch_lengths), repaired.fc(hidden[-1]))
-print("the state after the last word equals the final state of a packed LSTM (notebook 03)")
+torch.testing.assert_close(repaired(ids, lengths), repaired.fc(hidden[-1]))
+print(f"final states {tuple(hidden[-1].shape)} after reviews of {lengths.min()} to {lengths.max()} words")
 
 # %% [markdown]
-# Here are the loops of the listing as functions. We add the gradient clipping of notebook 03, and collect all predictions before we average.
+# The two agree. Here are the loops of the listing as functions. We add the gradient clipping of notebook 03, and collect all predictions before we average.
 
 
 # %%
@@ -512,11 +564,8 @@ found["repaired"] = score(train(repaired, train_loader), validation_loader, vali
 for name, interval in found.items():
     print(f"{name:10} validation accuracy {interval}")
 
-# %%
-claim("the fixed listing learns: its interval lies above 0.6", found["repaired"].low > 0.6)
-
 # %% [markdown]
-# It runs and it learns. To keep the notebook short, it reads only the first hundred words of some of the reviews.
+# It runs, and it learns: after training, its interval is far above that of the untrained network. To keep the notebook short, it reads only the first hundred words of some of the reviews.
 # The majority baseline is 0.5; notebook 03 shows how far an LSTM gets with all reviews.
 #
 # ## 5 Silent bugs that only spoil the result
@@ -531,15 +580,13 @@ claim("the fixed listing learns: its interval lies above 0.6", found["repaired"]
 torch.manual_seed(seed)
 blank = Repaired(torch.randn_like(vectors))
 found["vectors not used"] = score(train(blank, train_loader), validation_loader, validation)
-print(f"validation accuracy with vectors {found['repaired']}, without {found['vectors not used']}")
-
-# %%
 gain = found["repaired"].estimate - found["vectors not used"].estimate
-claim("vectors that are used gain more than 3 points", gain > 0.03)
+print(f"validation accuracy with vectors {found['repaired']}, without {found['vectors not used']}")
+display(Markdown(f"Using the vectors is worth **{100 * gain:.0f} points** in this run."))
 
 # %% [markdown]
-# The labels teach the network what is praise and what is blame; the vectors, made without labels, already contain which
-# words occur in similar contexts. With few reviews and few epochs, that is most of what the network knows.
+# The vectors were made without labels, and they already say which words occur in similar contexts; the labels only have to
+# teach the network which of these groups praise. From random vectors it must learn both, and with few reviews and few epochs it cannot.
 #
 # ### Classic bug: swapped axes that go unnoticed
 #
@@ -581,13 +628,9 @@ for name, layout in (("batch first", collate), ("time first", collate_time_first
     found[f"64 words, {name}"] = score(network, loaders[1], square_validation)
     print(f"64 words, {name:11} validation accuracy {found[f'64 words, {name}']}")
 
-# %%
-claim("time first stays at chance level: its interval lies below 0.6", found["64 words, time first"].high < 0.6)
-claim("with the right layout the interval lies above 0.6", found["64 words, batch first"].low > 0.6)
-
 # %% [markdown]
-# With time first the network stays at chance level. The loss is finite, the program finishes, and nothing says that the network has read columns. Checking
-# shapes does *not* catch it here; looking at one decoded review does:
+# With time first the network stays at chance level. The loss is finite, the program finishes, and no message says that the
+# network has read columns. Checking shapes does *not* catch it here; looking at one decoded review does:
 
 # %%
 ids, _, _ = next(iter(make_loader(square_validation, to_ids=first_64, collate=collate_time_first)))
@@ -644,30 +687,30 @@ after_padding.load_state_dict(repaired.state_dict())
 for name, network in (("last word", repaired), ("after padding", after_padding)):
     found[f"mixed lengths, {name}"] = score(network, mixed, validation)
     print(f"mixed lengths, {name:13} validation accuracy {found[f'mixed lengths, {name}']}")
-
-# %%
+lost = found["mixed lengths, last word"].estimate - found["mixed lengths, after padding"].estimate
 rightly, after = (predict(network, mixed).softmax(dim=1)[:, 1] for network in (repaired, after_padding))
-claim("the padding moves the probability of some review by more than 5 points", (rightly - after).abs().max() > 0.05)
+display(Markdown(f"The bug changes the accuracy by **{-100 * lost:+.1f} points** in this run, and the probability of "
+                 f"`positive` of a single review by up to {100 * (rightly - after).abs().max():.0f} points."))  # fmt: skip
 
 # %% [markdown]
-# The weights and the reviews are the same. In a batch with longer reviews the LSTM forgets the last word before its state is used. How
-# much that costs varies: in the run shown here it is about 25 points; with the same seed we also saw 0.3 points, on another processor, where
-# the network happened to learn to keep its state. Nothing in its training required that: there the state was always read at the last word.
-# A classifier built this way gives a review a different answer when there is a longer one in its batch:
+# The weights and the reviews are the same. In a batch with longer reviews the LSTM forgets the last word before its state is
+# used. How much that costs varies a lot: with the same seed we have seen about 25 points on one processor and 0.3 on
+# another, where the network happened to learn to keep its state. Nothing in its training required that: there the state
+# was always read at the last word. A classifier built this way gives a review a different answer when there is a longer one in its batch:
 
 # %%
 alone, alone_length = torch.from_numpy(long_ids[0][None, :30]), torch.tensor([30])
-company = nn.functional.pad(alone, (0, 370))
+padded = nn.functional.pad(alone, (0, 370))
 with torch.no_grad():
     for name, network in (("last word", repaired), ("after padding", after_padding.eval())):
-        same = torch.allclose(network(alone, alone_length), network(company, alone_length), atol=1e-5)
+        same = torch.allclose(network(alone, alone_length), network(padded, alone_length), atol=1e-5)
         print(f"{name:13} alone and padded to 400 words:", "same answer" if same else "different answer")
 
 # %% [markdown]
 # ### Averages of averages
 #
 # The listing divides the sum of the batch losses by the number of batches. It computes accuracy correctly, review by
-# review; many listings average accuracy over batches too. Both averages are right only if all batches have the same size. If you
+# review; many listings average accuracy over batches too. An average over batches is right only if all batches have the same size. If you
 # sort by length, the last batch is smaller, and it contains the longest reviews:
 
 # %%
@@ -685,8 +728,8 @@ for name, values in (("loss", losses), ("accuracy", correct)):
     print(f"{name:8} over reviews {values.mean():.4f}, over batches {np.mean(by_batch):.4f}")
 
 # %% [markdown]
-# In the made-up case six of 134 reviews change the accuracy a lot. One of our validation batches is smaller, and the two means
-# differ by less than half a point. The fix costs nothing: collect all predictions, then take one mean.
+# In the made-up case six of 134 reviews change the accuracy by 17 points. In our validation part one batch of many is
+# smaller, and the two means differ only a little. The fix costs nothing: collect all predictions, then take one mean.
 
 # %% [markdown]
 # **Exercise 03b.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. You get a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
@@ -727,14 +770,14 @@ def products(lstm: nn.LSTM) -> int:
 
 each_token = {"listing": products(nn.LSTM(100, 256, 2)), "course": products(models.LSTMClassifier(len(words)).lstm)}
 whole = np.array([len(tokens) for tokens in train_tokens])
-cut = np.minimum(whole, profile.reviews_max_length)
-places = {}
-for name, lengths in (("listing", whole), ("course", cut)):
+truncated = np.minimum(whole, profile.reviews_max_length)
+positions = {}
+for name, lengths in (("listing", whole), ("course", truncated)):
     batches = batching.make_batches(lengths, batch_size=64, generator=torch.Generator().manual_seed(0))
-    places[name] = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
-    print(f"{name:8} longest {lengths.max():5,} words, {places[name] / 1e6:.1f} million positions an epoch, "
+    positions[name] = sum(len(batch) * int(lengths[batch].max()) for batch in batches)
+    print(f"{name:8} longest {lengths.max():5,} words, {positions[name] / 1e6:.1f} million positions an epoch, "
           f"{each_token[name]:7,} multiplications at each")  # fmt: skip
-ratio = places["listing"] * each_token["listing"] / (places["course"] * each_token["course"])
+ratio = positions["listing"] * each_token["listing"] / (positions["course"] * each_token["course"])
 print(f"the listing needs {ratio:.0f} times as many multiplications in an epoch")
 
 # %% [markdown]
@@ -745,8 +788,8 @@ print(f"the listing needs {ratio:.0f} times as many multiplications in an epoch"
 record = json.loads((cli.course_folder() / "bench" / "results" / "torchtext_listing.json").read_text())
 times, tested = record["time"], record["accuracy"]
 for name in ("listing", "course"):
-    score = evaluation.Interval(*(tested[name][part] for part in ("accuracy", "low", "high")))
-    print(f"{name:8} {times[name]['epoch_seconds']:4.0f} s an epoch of all reviews; test accuracy {score}")
+    reached = evaluation.Interval(*(tested[name][part] for part in ("accuracy", "low", "high")))
+    print(f"{name:8} {times[name]['epoch_seconds']:4.0f} s an epoch of all reviews; test accuracy {reached}")
 print(f"{times['times_faster']['median']:.0f} times faster; the scores are after {tested['epochs']} epochs of "
       f"{tested['train_reviews']:,} reviews")  # fmt: skip
 
@@ -802,18 +845,18 @@ checks.check("03b.4", my_explanation, mine=False)  # the same check, on the solu
 # | padding inside the iterator | `transforms.ToTensor(padding_value=...)` | `DataCollatorWithPadding`, `batching.collate`: ids **and mask** |
 # | the training loop | the same | `training.fit`, or `transformers.Trainer` |
 #
-# The names will change again, but the ideas stay. Tokens, ids, padding, mask and batches are the same in all three columns, which is why we can
-# check one against the other:
+# The names will change again, but the ideas stay. Tokens, ids, padding, mask and batches are the same in all three columns,
+# so one can be compared with the other:
 
 # %%
 encoded = text.encode_words(validation, ours, max_length=max_tokens)
 ours_batch = batching.collate([encoded[i] for i in validation_loader.batch_sampler[0]])
 theirs_ids, theirs_lengths, theirs_labels = next(iter(validation_loader))
-assert torch.equal(ours_batch["input_ids"], theirs_ids)
-assert torch.equal(ours_batch["attention_mask"].sum(1), theirs_lengths)
-assert torch.equal(ours_batch["labels"], theirs_labels)
+ours_three = ours_batch["input_ids"], ours_batch["attention_mask"].sum(1), ours_batch["labels"]
+torch.testing.assert_close(ours_three, (theirs_ids, theirs_lengths, theirs_labels))
 folder.cleanup()
-print("one batch, made by torchtext and by the course: equal")
+for name, batch in (("torchtext", theirs_ids), ("by hand", ours_batch["input_ids"])):
+    print(f"{name:9} ids {tuple(batch.shape)}, first row {batch[0, :9].tolist()} ...")
 
 # %% [markdown]
 # ## Quiz
@@ -828,6 +871,7 @@ checks.quiz("03b")
 # ## Summary
 #
 # * Published listings that can never have run are common. Look for a line that no release accepts before you look for your own mistake.
+# * `'Batch' object has no attribute 'text'` means that the column has another name, or none: print the names before you use them.
 # * Bugs that raise an error are cheap. Silent ones are expensive: vectors that are never used, time and batch swapped, a state read after the padding.
 # * Print one decoded example and all shapes just before the model, and predict a text alone and in a batch: the answer must be the same.
 # * Every part of the listing has a counterpart today, and the ideas did not change.
