@@ -132,7 +132,8 @@ class LengthBucketSampler(Sampler[list[int]]):
     """A `batch_sampler` for a `DataLoader`: batches of texts of similar length, shuffled anew in every epoch.
 
     The order depends on `seed` and epoch alone, so a run that is repeated sees the same batches; `set_epoch` chooses the
-    epoch, as in torch's `DistributedSampler`. Limits as in `make_batches`; `seed=None` keeps a fixed order.
+    epoch, as in torch's `DistributedSampler`. The batches of an epoch are made once, however often they are asked for.
+    Limits as in `make_batches`; `seed=None` keeps a fixed order.
     """
 
     drop_last = False  # Accelerate asks, when it shares batches among processes
@@ -147,15 +148,18 @@ class LengthBucketSampler(Sampler[list[int]]):
     ) -> None:
         self.lengths, self.batch_size, self.max_batch_tokens = lengths, batch_size, max_batch_tokens
         self.seed, self.epoch = seed, 0
+        self._made: tuple[int, list[np.ndarray]] | None = None  # the epoch that was asked for last, and its batches
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, from 0, whose order the next pass gets."""
         self.epoch = epoch
 
     def _batches(self) -> list[np.ndarray]:
-        generator = None if self.seed is None else torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
-        limits: dict[str, Any] = {"batch_size": self.batch_size, "max_batch_tokens": self.max_batch_tokens}
-        return make_batches(self.lengths, generator=generator, **limits)
+        if self._made is None or self._made[0] != self.epoch:
+            generator = None if self.seed is None else torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
+            limits: dict[str, Any] = {"batch_size": self.batch_size, "max_batch_tokens": self.max_batch_tokens}
+            self._made = self.epoch, make_batches(self.lengths, generator=generator, **limits)
+        return self._made[1]
 
     def __iter__(self) -> Iterator[list[int]]:
         return (batch.tolist() for batch in self._batches())

@@ -172,6 +172,16 @@ def test_a_sampler_says_how_many_batches_it_has(limits):
     assert len(sampler) == len(list(sampler))
 
 
+def test_batches_of_an_epoch_are_made_once_however_often_they_are_asked_for(monkeypatch):
+    made, make = [], batching.make_batches
+    monkeypatch.setattr(batching, "make_batches", lambda *given, **limits: made.append(1) or make(*given, **limits))
+    sampler = LengthBucketSampler(LENGTHS, max_batch_tokens=600, seed=0)
+    first = order(sampler, 0)
+    assert len(sampler) == len(first) and order(sampler, 0) == first and len(made) == 1
+    assert order(sampler, 1) != first and len(made) == 2
+    assert order(sampler, 0) == first
+
+
 def test_a_loader_gives_the_samplers_batches_and_accelerate_moves_it_from_epoch_to_epoch():
     from course_utils.device import make_accelerator
 

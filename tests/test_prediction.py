@@ -8,7 +8,7 @@ import torch
 from helpers import make_encoded, weights
 from torch import nn
 
-from course_utils import prediction
+from course_utils import batching, layers, prediction
 from course_utils.batching import TokenDataset, make_loader
 from course_utils.models import LSTMClassifier
 
@@ -98,6 +98,17 @@ def test_prediction_keeps_to_the_budget_of_the_model_and_says_how_far_it_is(tiny
     prediction.predict_logits(model, longer, progress=True)
     assert max(seen) <= 300 and sum(seen) < 1.1 * longer.lengths.sum() and len(seen) >= sum(seen) / 300
     assert told == ["predicting", "batch"]
+
+
+def test_one_set_of_batches_serves_for_the_order_the_bar_and_the_prediction(tiny_bert, monkeypatch):
+    made, make = [], batching.make_batches
+    monkeypatch.setattr(batching, "make_batches", lambda *given, **limits: made.append(1) or make(*given, **limits))
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda batches, **_: [len(batches)] and batches)
+    encoded = make_encoded(30)
+    prediction.predict_logits(tiny_bert, encoded, progress=True)
+    assert len(made) == 1
+    layers.sentence_features(tiny_bert.bert, encoded)
+    assert len(made) == 2
 
 
 @pytest.mark.slow
