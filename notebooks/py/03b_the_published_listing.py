@@ -878,4 +878,4 @@ checks.quiz("03b")
 #
 # **To think about.** Which of these bugs would your own tests have caught? Which would a reviewer have found?
 #
-# **Next:** [05 What pretraining buys](05_what_pretraining_buys.ipynb).
+# **Next:** [04 Attention and the Transformer](04_attention_and_the_transformer.ipynb).
