@@ -64,6 +64,11 @@ def check_claim(name: str, value: float) -> str:
     return f"{name}: within its tolerance {low:.3f} to {high:.3f} ({len(claim['values'])} seeds)."
 
 
+def stored_values(name: str, *, profile: str = "workshop") -> tuple[float, ...]:
+    """Return what a claim was in each stored seed, for a table beside live numbers; () if it was never measured."""
+    return tuple(_stored()["profiles"].get(profile, {}).get(name, {}).get("values", ()))
+
+
 class Comparison(NamedTuple):
     """A run beside the stored runs of its claim: in words, and the numbers that `plots.compared_run` draws."""
 
@@ -105,7 +110,11 @@ def compare_run(name: str, value: float, *, seconds: float | None = None) -> Com
     )
     if seconds and "seconds" in claim:
         usual, there = np.median(claim["seconds"]), kept["measured"]["hardware"]
-        reading = "as usual." if 1 / 1.5 < seconds / usual < 1.5 else "what else is running, or was left out?"
+        reading = "as usual."
+        if seconds / usual > 1.5:
+            reading = "something else was running, or this processor is slower."
+        elif seconds / usual < 1 / 1.5:
+            reading = "this processor is faster (bfloat16, AMX, a GPU), or the run was shorter: all sentences, all epochs?"
         if there != hardware():
             reading = "another machine, so the factor compares machines, not runs."
         sentence += f"\nTraining took {seconds:.0f} s, {seconds / usual:.2f} times the {usual:.0f} s on {there}: {reading}"

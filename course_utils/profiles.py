@@ -25,12 +25,14 @@ class Profile:
     test_size: int | None  # examples of the test set that are scored
     vocabulary_size: int = 20_000
     lstm_word_dropout: float = 0.0  # pays where the LSTM has enough epochs to memorise words
+    bert_reviews_train: int = 3_000  # IMDB reviews to fine-tune on
+    bert_reviews_max_length: int = 128  # WordPieces of each of them
 
 
 PROFILES = {
-    "smoke": Profile("smoke", 200, 40, 1, 96, 16, 2, 5, 96, 2_000),
+    "smoke": Profile("smoke", 200, 40, 1, 96, 16, 2, 5, 96, 2_000, 0.0, 64, 16),
     "workshop": Profile("workshop", None, 200, 2, None, 48, 2, 1_800, None),
-    "full": Profile("full", None, 400, 4, None, 64, 3, 5_000, None, lstm_word_dropout=0.3),
+    "full": Profile("full", None, 400, 4, None, 64, 3, 5_000, None, 20_000, 0.3, 12_000, 256),
 }
 
 
