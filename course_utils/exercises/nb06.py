@@ -390,8 +390,8 @@ EXERCISES = [
                 "Accuracy counts only which class has the larger probability; the loss also punishes confident mistakes.",
             ),
             "c": (
-                "the head is frozen, so nothing is learned",
-                "Then both losses would stay near log 2.",
+                "every parameter is frozen, so nothing is learned",
+                "Then the training loss could not have fallen. (With a frozen head alone it can: the layers below adapt to it.)",
             ),
             "d": (
                 "validation sentences are in the training set",
@@ -527,7 +527,7 @@ EXERCISES = [
         options={
             "a": (
                 "step 1: the parameters that we load",
-                "The rest is the same; only the learning rate is smaller because of it.",
+                "The rest follows from it: the tokenizer that belongs to these parameters, and small steps that do not destroy them.",
             ),
             "b": ("step 3: the loss", "Both use cross-entropy of the logits."),
             "c": ("step 7: the test", "Both use a held-out test set and the same kind of intervals."),
@@ -543,7 +543,7 @@ EXERCISES = [
             "a": (
                 "with another seed the gain would lie between 3.9 and 8.7 points",
                 "The interval comes from resampling the test sentences, with one trained model. How much the seed changes the "
-                "gain is another question (section 11).",
+                "gain is another question (section 13).",
             ),
             "b": (
                 "with other sentences of this kind this model would very probably still be better",

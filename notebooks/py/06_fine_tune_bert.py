@@ -158,11 +158,11 @@ print(tokenizer.convert_ids_to_tokens(train_data[0]["input_ids"]))
 
 # %% [markdown]
 # Each sentence has become `[CLS]`, its subword tokens, `[SEP]`. (If your table is a file, `datasets.load_dataset("csv", data_files="my.csv", split="train")` reads it.)
-# The rows have different lengths. `DataCollatorWithPadding` pads each batch to its longest row and renames `label` to `labels`; give it to a `DataLoader` as `collate_fn`:
+# The rows have different lengths. `DataCollatorWithPadding` pads each batch to its longest row and renames `label` to `labels`; give it to a `DataLoader` as `collate_fn`. `shuffle=True` draws the rows in random order:
 
 # %%
 collator = DataCollatorWithPadding(tokenizer)
-loader = DataLoader(train_data, batch_size=4, collate_fn=collator)
+loader = DataLoader(train_data, batch_size=4, shuffle=True, collate_fn=collator)
 first = next(iter(loader)).to(device)
 for name, tensor in first.items():
     print(f"{name:15} {tuple(tensor.shape)}")
@@ -353,7 +353,8 @@ checks.check("06.3", rate_at, mine=False)  # the same check, on the solution abo
 # ## 5 Train
 #
 # **We freeze the embeddings**: they are half of the parameters, most of their rows never occur in our sentences, and without
-# them a step is faster. `requires_grad_(False)` tells PyTorch to compute no gradient for them; what is left are the <abbr title="可训练参数">trained parameters</abbr>.
+# them a step is faster. `requires_grad_(False)` tells PyTorch to compute no gradient for them. (`model.bert` is the encoder; under any architecture you
+# can call it `model.base_model`.) What is left are the <abbr title="可训练参数">trained parameters</abbr>.
 
 # %%
 model.bert.embeddings.requires_grad_(False)
