@@ -3,8 +3,9 @@
     python -m bench.walk          the notebooks that fine-tune at length (a quarter of an hour)
     python -m bench.walk 06 08    these
 
-"Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model, and models as transformers
-makes them (`COURSE_PLAIN_MODELS=1`). Frozen layers and their caches stay, since they are what the notebooks teach. Claims
+"Off" means: products in float32, random batches, dropout of 0.1 in the pretrained model (but for notebook 06, which loads
+it with plain transformers and says itself that dropout is off), and models as transformers makes them
+(`COURSE_PLAIN_MODELS=1`). Frozen layers and their caches stay, since they are what the notebooks teach. Claims
 are not checked in the run that is off. The results hold for an idle machine.
 """
 
