@@ -561,17 +561,18 @@ changes["pooler"] = moved(model.bert.pooler, start.pooler)
 fig, ax = plt.subplots(figsize=(7, 2.9))
 ax.plot([100 * change for change in changes.values()], list(changes), "o", markersize=8, color=plots.COLOURS[0])
 ax.margins(x=0.08, y=0.1)
-ax.set(xlabel="relative change of the weights (%)", title="Fine-tuning moves every layer a little")
+ax.set(xlabel="relative change of the weights (%)", title="Fine-tuning moves the layers a little and the pooler more")
 plots.show(fig, alt="Relative change of the weights, one dot for each part from the embeddings at the bottom to the pooler at the top: the "
-           "embeddings at zero, the six layers and the pooler at a few percent.")  # fmt: skip
+           "embeddings at zero, the six layers close together at about two percent, and the pooler far to the right.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-(least, low), *_, (most, high) = sorted(list(changes.items())[1:], key=lambda pair: pair[1])
-display(Markdown(f"Of the trained parts, the **{most}** moved most ({high:.1%}) and **{least}** least ({low:.1%})."))
+_, *of_layers, of_pooler = changes.values()
+display(Markdown(f"The six layers moved by {min(of_layers):.1%} to {max(of_layers):.1%}, the pooler by {of_pooler:.1%}."))
 
 # %% [markdown]
-# A few percent are enough to turn an encoder of topics into a reader of opinions. So the model stays close to where pretraining ended, and this is why a low
-# learning rate matters, and why methods that train only a small *change* of the weights work (notebook 08).
+# A few percent in each layer are enough to turn an encoder of topics into a reader of opinions: the model stays close to where pretraining ended. This is why a low
+# learning rate matters, and why methods that train only a small *change* of the weights work (notebook 08). Why the pooler more? One likely reason: MiniLM
+# was tuned with the mean of the states and without its pooler, so the pooler had most to learn.
 
 # %% [markdown]
 # ## 8 Test, against fair baselines
@@ -789,17 +790,16 @@ def predict(sentence: str) -> np.ndarray:
 
 
 # %% tags=["nbval-ignore-output"]
-asked = ["not dull, just funny", "not funny, just dull", "not bad at all", "not good at all"]
+asked = ["not dull, just funny", "not funny, just dull", "not dull just funny", "not funny just dull"]
 said = {"TF-IDF": counts.predict_proba(asked)[:, 1], "BERT": [predict(sentence)[1] for sentence in asked],
         "LSTM": prediction.predict_proba(lstm, text.encode_words(asked, vocabulary, max_length=60))[:, 1]}  # fmt: skip
-for name, positive in said.items():
-    print(f"{name:7}", {sentence: round(float(p), 2) for sentence, p in zip(asked, positive, strict=True)})
-right = [name for name, (praise, blame, *_) in said.items() if praise > 0.5 > blame]
-print("right about the first two sentences:", ", ".join(right) or "none of the three")
+for name, p in said.items():
+    print(f"{name:7}", {sentence: round(float(value), 2) for sentence, value in zip(asked, p, strict=True)})
+    print(f"        right about both, with a comma: {p[0] > 0.5 > p[1]}; without: {p[2] > 0.5 > p[3]}")
 
 # %% [markdown]
-# The numbers are probabilities of "positive". A model that uses the order gives the first sentence more than one half and its mirror image less. (TF-IDF sees a little
-# order too, in pairs of words.) Four sentences prove little, so try your own below. What does the model say to a sentence that is not a review? It has two classes and cannot answer "neither": a model can only predict the classes that it was trained on.
+# The numbers are probabilities of "positive". A model that uses the order gives "not dull, just funny" more than one half and its mirror image less. (TF-IDF sees a little
+# order too, in pairs of words.) Watch the comma: newspapers write it, and a model that was right with it can be wrong without. Four sentences prove little, so try your own below. What does the model say to a sentence that is not a review? It has two classes and cannot answer "neither": a model can only predict the classes that it was trained on.
 
 # %% tags=["nbval-ignore-output"]
 explorers.prediction_box(predict, test.class_names, example="Not bad at all, and funnier than it has any right to be.")
