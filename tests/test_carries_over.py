@@ -88,9 +88,9 @@ def test_the_script_has_40_lines_and_only_calls_that_notebook_06_shows():
     assert not missing
 
 
-def table_of_notebook_13(folder: Path, monkeypatch) -> tuple[list[str], list[int], list[str]]:
+def table_of_notebook_13(folder: Path, monkeypatch, profile: str) -> tuple[list[str], list[int], list[str]]:
     """Return texts, labels and class names of the table as 13 makes it, without rows that lack a text or a label."""
-    monkeypatch.setenv("COURSE_PROFILE", "smoke")
+    monkeypatch.setenv("COURSE_PROFILE", profile)
     monkeypatch.chdir(folder)
     space: dict = {}
     exec(compile(cells("13", before="\n# Two more faults"), "notebook 13", "exec"), space)
@@ -114,8 +114,8 @@ def other_checkpoint(folder: Path) -> Path:
     return folder
 
 
-def run(folder: Path, checkpoint: Path, monkeypatch, **choices) -> dict:
-    texts, labels, names = table_of_notebook_13(folder, monkeypatch)
+def run(folder: Path, checkpoint: Path, monkeypatch, profile: str, **choices) -> dict:
+    texts, labels, names = table_of_notebook_13(folder, monkeypatch, profile)
     assert names == ["mixed", "negative", "positive"]
     space = {
         "checkpoint": checkpoint,
@@ -132,9 +132,8 @@ def run(folder: Path, checkpoint: Path, monkeypatch, **choices) -> dict:
 
 
 def test_it_fine_tunes_another_architecture_on_the_three_classes_of_notebook_13(tmp_path, monkeypatch):
-    space = run(
-        tmp_path, other_checkpoint(tmp_path / "distilbert"), monkeypatch, num_train=160, num_epochs=12, learning_rate=3e-3
-    )
+    choices = {"num_train": 160, "num_epochs": 12, "learning_rate": 3e-3}
+    space = run(tmp_path, other_checkpoint(tmp_path / "distilbert"), monkeypatch, "smoke", **choices)
     assert type(space["model"]).__name__ == "DistilBertForSequenceClassification"
     first, last = (sum(losses) / 5 for losses in (space["losses"][:5], space["losses"][-5:]))
     assert last < 0.7 * first
@@ -142,8 +141,9 @@ def test_it_fine_tunes_another_architecture_on_the_three_classes_of_notebook_13(
 
 
 @pytest.mark.slow
-def test_with_the_checkpoint_of_the_course_it_beats_the_majority_class(tmp_path, monkeypatch):
-    space = run(tmp_path, pretrained.checkpoint_path(), monkeypatch, num_train=160, num_epochs=10, learning_rate=2e-4)
-    truth = torch.tensor(space["test"]["label"])
-    accuracy = (torch.cat(space["answers"]) == truth).float().mean().item()
-    assert accuracy > truth.bincount().max().item() / len(truth)
+def test_with_the_checkpoint_of_the_course_it_distinguishes_positive_from_negative(tmp_path, monkeypatch):
+    choices = {"num_train": 800, "num_epochs": 3, "learning_rate": 2e-4}
+    space = run(tmp_path, pretrained.checkpoint_path(), monkeypatch, "workshop", **choices)
+    answers, truth = torch.cat(space["answers"]), torch.tensor(space["test"]["label"])
+    negative, positive = ((answers[truth == label] == label).float().mean().item() for label in (1, 2))
+    assert (negative + positive) / 2 > 0.65  # the majority class, and guessing: 0.5

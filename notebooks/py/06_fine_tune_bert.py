@@ -616,15 +616,15 @@ correct["LSTM"] = prediction.evaluate(lstm, words.test).predictions == test.labe
 # %%
 @torch.no_grad()
 def layer_means(encoder, texts):
-    """Return float32 (layers + 1, n, D): means over real tokens, after the embeddings and after each layer."""
-    features = []
-    for batch in DataLoader(texts, batch_size=64, collate_fn=batching.collate):
+    features, loader = [], batching.make_loader(texts, batch_size=64)  # texts of similar length
+    for batch in loader:
         ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
         with autocast(device):  # bfloat16 where that is fast
             states = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
         weights = mask[:, :, None] / mask.sum(dim=1)[:, None, None]  # (B, T, 1)
         features.append(torch.stack([(layer.float() * weights).sum(dim=1) for layer in states]).cpu())
-    return torch.cat(features, dim=1).numpy()
+    order = np.concatenate(list(loader.batch_sampler))
+    return torch.cat(features, dim=1).numpy()[:, np.argsort(order)]  # (layers + 1, n, D), in the order of the texts
 
 
 # %%
@@ -696,7 +696,7 @@ for name, interval in measured.items():
 # each only the **last** tokens, since the verdict tends to come at the end (`truncation_side="left"` drops the beginning).
 
 # %%
-sizes = (profile.bert_reviews_train, 400, 1_500)  # to train on, to validate, to test
+sizes = (profile.bert_reviews_train, 300, 1_000)  # to train on, to validate, to test
 review_parts = [data.evenly(part, min(size, len(part))) for part, size in zip(reviews, sizes, strict=True)]
 keeps_the_end = AutoTokenizer.from_pretrained(checkpoint, truncation_side="left")
 limit = profile.bert_reviews_max_length
