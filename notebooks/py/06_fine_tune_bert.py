@@ -480,7 +480,7 @@ print("validation accuracy after each epoch:", [round(record.validation_accuracy
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2))
 plots.training_curves(axes, history)
 axes[0].set_title("In epoch 2 only the training loss falls")
-axes[1].plot(0, untrained_accuracy, "s", color=plots.COLOURS[1])
+axes[1].plot([0, 1], [untrained_accuracy, history.records[0].validation_accuracy], "s--", color=plots.COLOURS[1])
 axes[1].set(title="Most is gained in the first epoch", xlim=(-0.2, None), xticks=range(profile.bert_epochs + 1))
 plots.show(fig, alt="Left: training loss of each batch, its running mean and the validation loss over steps: the training loss falls in both "
            "epochs, the validation loss hardly changes in the second. Right: validation accuracy, near 0.5 before training and above 0.8 after each epoch.")  # fmt: skip
@@ -713,7 +713,7 @@ review_config = training.TrainingConfig(num_epochs=1, learning_rate=1e-4, batch_
 panel = explorers.TrainingPanel()
 display(panel.view)
 review_history = training.fit(review_model, *encoded_reviews[:2], review_config, on_step=panel)
-review_history.records[-1]
+print("validation accuracy:", round(review_history.records[-1].validation_accuracy, 3))
 
 # %%
 few_reviews, _, review_test = review_parts
