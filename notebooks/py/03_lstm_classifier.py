@@ -455,7 +455,7 @@ print(f"loss of one batch: {losses[0]:.3f} in the first step, {losses[-1]:.3f} i
 # broken (the loss, a mask, a frozen layer), and no amount of data will fix it.
 #
 # Now the real thing, for one <abbr title="轮次">epoch</abbr> over a part of the reviews. `DataLoader` forms the batches: its `batch_sampler` puts reviews of similar length
-# together, and `collate` pads them. `accelerator.prepare` makes everything ready for the device at hand; from there on each batch arrives on it.
+# together, and `collate` pads them. `accelerator.prepare` moves the model to the device, a GPU if there is one, and makes the loader put each batch there.
 
 # %% tags=["nbval-ignore-output"]
 some = encoded.train.take(np.linspace(0, len(encoded.train) - 1, min(1_920, len(encoded.train))).astype(int))
