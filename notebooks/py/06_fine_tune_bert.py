@@ -396,7 +396,8 @@ print([round(value, 3) for value in losses])
 # and the same sentences, does it do the same? We compare in float32, so that only rounding can differ.
 
 # %%
-config = training.TrainingConfig(num_epochs=1, learning_rate=1e-4, batch_size=32, mixed_precision="no", seed=seed)
+config = training.TrainingConfig(num_epochs=1, learning_rate=1e-4, batch_size=32, weight_decay=0.01, max_grad_norm=1.0,
+                                 mixed_precision="no", seed=seed)  # fmt: skip
 fitted = training.fit(by_fit, few_encoded, encoded.validation.take(np.arange(32)), config, on_step=lambda history: None)
 torch.testing.assert_close(fitted.step_losses, losses, rtol=1e-3, atol=1e-4)
 print(f"our loop and training.fit: the same loss in all {len(losses)} steps")
@@ -486,8 +487,9 @@ plots.show(fig, alt="Left: training loss of each batch, its running mean and the
            "epochs, the validation loss hardly changes in the second. Right: validation accuracy, near 0.5 before training and above 0.8 after each epoch.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-last = history.records[-1]
-print(f"After epoch {last.epoch}: training loss {last.train_loss:.2f}, validation loss {last.validation_loss:.2f}.")
+print(
+    "training and validation loss of each epoch:", [f"{r.train_loss:.2f}, {r.validation_loss:.2f}" for r in history.records]
+)
 claims.check_claim("06 validation accuracy of the fine-tuned encoder", max(r.validation_accuracy for r in history.records))
 
 # %% [markdown]
