@@ -487,9 +487,7 @@ plots.show(fig, alt="Left: training loss of each batch, its running mean and the
            "epochs, the validation loss hardly changes in the second. Right: validation accuracy, near 0.5 before training and above 0.8 after each epoch.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-print(
-    "training and validation loss of each epoch:", [f"{r.train_loss:.2f}, {r.validation_loss:.2f}" for r in history.records]
-)
+print("losses, training and validation:", [f"{r.train_loss:.2f}, {r.validation_loss:.2f}" for r in history.records])
 claims.check_claim("06 validation accuracy of the fine-tuned encoder", max(r.validation_accuracy for r in history.records))
 
 # %% [markdown]
