@@ -56,9 +56,9 @@ profile = profiles.get_profile()
 # ## 1 One formula
 #
 # A bean plant is 1 cm tall today, 2 cm after one week and 4 cm after two weeks. How tall will it be after three? We assume
-# that it grows along a straight line, height = slope · week + intercept. Which line? That is for the computer to find out.
+# that it grows along a straight line, height = slope · week + intercept. Which line fits best? We let the computer find out.
 #
-# This small problem has everything that a large one has. Everything in this course, up to fine-tuning BERT, does one thing:
+# This small problem has everything that a large one has. Whatever we train in this course, up to BERT, the task is the same:
 #
 # $$\min_{w} L(w), \qquad L(w) = \frac{1}{n} \sum_{i=1}^{n} l\big(y_i, f(x_i; w)\big)$$
 #
@@ -101,7 +101,7 @@ print("predictions", X @ w, " errors", errors, " squared", errors**2, " loss", l
 # and you get a landscape. For the squared error it is a bowl.
 
 # %%
-guesses = {"a shrinking plant": (-0.5, 2.0), "our first guess": (1.0, 1.0), "too fast": (2.5, 0.5)}
+guesses = {"a shrinking plant": (-0.5, 2.0), "our first guess": (1.0, 1.0), "too tall": (1.5, 2.5)}
 slopes, intercepts = np.meshgrid(np.linspace(-1, 4, 41), np.linspace(-1.5, 3.5, 41))
 heights = np.mean([(x[0] * slopes + x[1] * intercepts - label) ** 2 for x, label in zip(X, y, strict=True)], axis=0)
 
@@ -114,7 +114,7 @@ for (name, guess), colour, marker in zip(guesses.items(), ("#E69F00", "#777777",
     right.plot(*guess, loss(guess), marker, color=colour, markersize=8, zorder=10)
 left.set(xlabel="week", ylabel="height (cm)", xticks=[0, 1, 2], title="Three guesses: each choice of w is a line")
 left.legend(fontsize=8)
-right.set(xlabel="slope $w_0$", ylabel="intercept $w_1$", zlabel="loss", title="and a point on the bowl L(w)")
+right.set(xlabel="slope $w_0$", ylabel="intercept $w_1$", zlabel="loss", title="The same guesses on the bowl L(w)")
 plots.show(fig, alt="Left: three measured heights over the week and three straight lines. Right: the loss as a bowl over slope and intercept, "
            "with the three lines as points on it; the line that passes closest is lowest in the bowl.")  # fmt: skip
 
@@ -239,6 +239,8 @@ plots.show(fig, alt="Left: the bowl from above with the path of gradient descent
            "star at the minimum. Right: the measured heights and the line after 0, 1, 10 and 80 steps; the last one fits.")  # fmt: skip
 
 # %% [markdown]
+# Now we can answer the question: the line says that the plant will be $1.5 \cdot 3 + 0.833 = 5.33$ cm tall after three weeks.
+#
 # That is all there is to training: a model, a loss, a gradient, and many small steps. The three points do not lie on one line,
 # so the loss cannot reach zero; the descent ends where no line does better. For a straight line there is a formula, and
 # `lstsq` computes the exact solution at once. For a network there is none, and descent is all we have.
@@ -283,9 +285,9 @@ plots.show(fig, alt="Left: the sigmoid, an S-shaped curve from 0 to 1 with one h
 diagrams.show(diagrams.chain_rule)
 
 # %% [markdown]
-# The $p$ and the $-1/p$ cancel, and what remains is short: probability minus label, times input, $(0.8 - 1) \cdot 2 = -0.4$.
-# That is error times input, the form that you know from the squared error, and it is the same for label 0. The mean over all
-# examples is
+# Multiply the three derivatives of the drawing: $x \cdot p(1 - p) \cdot (-1/p) = (p - 1)\, x$. The $p$ has cancelled, and what
+# remains is probability minus label, times input: $(0.8 - 1) \cdot 2 = -0.4$. So it is error times input again, as with the
+# squared error. For label 0 you get the same form, $(p - 0)\, x$. The mean over all examples is
 #
 # $$\nabla L(w) = \frac{1}{n} X^\top\big(\sigma(Xw) - y\big), \qquad y \in \{0, 1\}^n.$$
 #
@@ -386,7 +388,7 @@ for rate in rates:
 
 # %% [markdown]
 # Above $\eta = 2/10 = 0.2$ the factor is larger than one in size, $w_1$ grows with every step, and training diverges. **There
-# is a largest stable learning rate, and the best learning rates are close to it**: 0.19 zigzags and still ends lower than
+# is a largest stable learning rate, and the best learning rates are close to it**: 0.19 zigzags, and it still ends lower than
 # 0.05. The steepest direction sets this limit; the flattest direction decides how many steps you need.
 
 # %% [markdown]
@@ -577,9 +579,9 @@ plots.show(fig, alt="Four paths from the same ring at upper left over level line
 #
 # Now we use real sentences from film reviews. Each becomes a row of 0s and 1s, with one column for each word that occurs in at
 # least three training sentences: 1 if the sentence contains the word (a **bag of words**). So $D$ is the number of words, and
-# each word has one parameter in $w$. The model is $\sigma(x \cdot w)$ and the loss cross-entropy. To it we add a small
-# penalty, $\tfrac{\lambda}{2}\lVert w \rVert^2$, where $\lVert w \rVert$ is the length of $w$ and $\lambda > 0$ is small. It
-# keeps the weights of rare words from growing without limit.
+# each word has one parameter in $w$. The model is $\sigma(x \cdot w)$. The loss is cross-entropy plus a small penalty,
+# $\tfrac{\lambda}{2}\lVert w \rVert^2$, where $\lVert w \rVert$ is the length of $w$ and $\lambda > 0$ is small (`penalty` in
+# the code). It keeps the weights of rare words from growing without limit.
 
 # %%
 splits = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train)
@@ -610,7 +612,8 @@ start = np.zeros(X_train.shape[1])
 print(f"untrained loss {review_loss(start):.4f}, log 2 = {np.log(2):.4f}")
 
 # %% [markdown]
-# The two agree. All four optimisers start from these zeros.
+# The two agree. All four optimisers start from these zeros. Each needs a learning rate of its own, because they scale the
+# gradient differently. For gradient descent we take 4, which is close to the largest that is stable here.
 
 # %%
 contest = {
@@ -629,7 +632,7 @@ ax.axhline(np.log(2), color="black", linewidth=0.8, linestyle=":")
 ax.text(num_steps, np.log(2) + 0.005, "random guessing: log 2", ha="right", va="bottom")
 ax.legend(loc="upper right", bbox_to_anchor=(1, 0.87))
 ax.set(xlabel="step (the whole training set each time)", ylabel="loss", ylim=(None, 0.74))
-ax.set_title("On real reviews the adaptive optimisers descend first")
+ax.set_title("RMSprop and Adam reach a low loss first")
 plots.show(fig, alt="Training loss over steps for four optimisers, all starting at 0.693. RMSprop and Adam fall at once and level off; "
            "momentum starts slowly and ends between them and plain gradient descent, which is slowest.")  # fmt: skip
 
@@ -698,7 +701,7 @@ plots.show(fig, alt="Noise of the gradient relative to its length against batch 
 
 # %% [markdown]
 # Four times the work only halves the noise, so a large batch is a poor bargain. But is a small one any use? How can anybody
-# learn from a gradient whose noise is thirty times as large as the gradient itself?
+# learn from a gradient whose noise is about thirty times as large as the gradient itself?
 #
 # **One step cannot do it; many steps can.** Every step has a small part that is the same each time, the exact gradient, and a
 # large part that points somewhere else each time, the noise. After $N$ steps the equal parts have added up to $N$ times the
@@ -791,7 +794,7 @@ plots.show(fig, alt="Two maps of the bowl with a path of single-example steps. W
 # Far from the star, which marks the minimum, the examples agree, and both paths head for it. Near the star each example pulls
 # towards its own best line. With a constant learning rate SGD never settles: it wanders around the minimum in a cloud, and the
 # larger the learning rate, the larger the cloud. So start with a large learning rate, to get there fast, and decrease it
-# towards the end. Notebook 06 does this with a learning-rate schedule.
+# towards the end. From notebook 03 on we do this with a *learning-rate schedule*.
 
 # %% [markdown]
 # ## 10 Classic bug: the gradient that was never reset
@@ -889,7 +892,7 @@ checks.quiz("01")
 # * A batch gives a noisy gradient, cheaply. Over $N$ steps the gradient adds up as $N$ and the noise as $\sqrt{N}$, so many
 #   small noisy steps arrive.
 #
-# **To think about.** Why is the largest stable learning rate 2 divided by the steepness, and not 1? What would momentum 1.0
-# do?
+# **To think about.** Why is the largest stable learning rate 2 divided by the steepness, and not 1 divided by it? In the valley
+# of section 5 a single step with learning rate 0.1 takes $w_1$ to 0. Why does it not do the same for $w_0$?
 #
 # **Next:** [02 Text to tensors](02_text_to_tensors.ipynb).

@@ -122,8 +122,8 @@ tokenizer = AutoTokenizer.from_pretrained(pretrained.checkpoint_path())
 print(tokenizer.tokenize(sample))
 
 # %% [markdown]
-# A part that starts with `##` continues the word before it. So no word is ever unknown: if need be, it falls apart into
-# single letters. Only characters that WordPiece has never seen, such as most emoji, are lost.
+# A part that starts with `##` continues the word before it. So hardly any word is unknown: if need be, it falls apart into
+# single letters. Only a word with a character that WordPiece has never seen, such as most emoji, becomes `[UNK]`, unknown.
 
 # %% [markdown]
 # ## 3 A vocabulary
@@ -198,7 +198,8 @@ print("attention_mask", tuple(attention_mask.shape), attention_mask.tolist())
 
 # %% [markdown]
 # The tokeniser of a pretrained model does both if you ask for `padding=True`, and it uses the same two names. Its `[CLS]` and
-# `[SEP]`, ids 101 and 102, mark the beginning and the end of a text for BERT.
+# `[SEP]`, ids 101 and 102, mark the beginning and the end of a text for BERT. A third tensor, `token_type_ids`, says which of
+# two texts a token belongs to. We have one text a row, so it is all 0.
 
 # %%
 for name, tensor in tokenizer(["A mess.", "Not dull, just funny."], padding=True, return_tensors="pt").items():
@@ -207,8 +208,8 @@ for name, tensor in tokenizer(["A mess.", "Not dull, just funny."], padding=True
 # %% [markdown]
 # **Exercise 02.1 (complete): a padded batch with its mask.** You get a list of texts, each a list of ids, such as
 # `[[5, 6, 7], [8]]`. Return two rectangles of shape $(B, T)$: first the ids, padded with 0 after the text, then the mask, 1 for
-# real tokens and 0 for padding: `[[5, 6, 7], [8, 0, 0]]` and `[[1, 1, 1], [1, 0, 0]]`. A text may be empty. You may return lists, arrays
-# or tensors.
+# real tokens and 0 for padding: `[[5, 6, 7], [8, 0, 0]]` and `[[1, 1, 1], [1, 0, 0]]`. A text may be empty. You may return
+# lists, arrays or tensors.
 
 
 # %% tags=["exercise"]
@@ -285,14 +286,16 @@ fig, axes = plt.subplots(1, 2, figsize=(8, 2.8), sharey=True)
 for ax, loader, name in zip(axes, (shuffled, bucketed), ("random batch", "bucket"), strict=True):
     mask = next(iter(loader))["attention_mask"]  # (B, T)
     ax.imshow(mask, aspect="auto", interpolation="none", cmap=ListedColormap(["#cccccc", plots.COLOURS[0]]), vmin=0, vmax=1)
-    ax.set(title=f"A {name}: {1 - mask.float().mean():.0%} is padding", xlabel="position")
+    ax.set(title=f"A {name}: {1 - mask.float().mean():.1%} is padding", xlabel="position")
     ax.grid(False)
 axes[0].set_ylabel("text of the batch")
 plots.show(fig, alt="Attention masks of two batches of 32 reviews, tokens blue and padding grey. In the random batch most of the "
            "rectangle is grey; in the bucket hardly anything is.")  # fmt: skip
 
 # %% [markdown]
-# Tokens are blue, padding is grey: these are the attention masks of two real batches, one text a row.
+# Each row is a text, with its tokens in blue and its padding in grey. A few long reviews make the random batch wide, and the
+# short ones are mostly padding. In the bucket all texts have nearly the same length. Note the two scales: the pictures are
+# equally wide, the batches are not.
 #
 # One thing can be improved. In our list of batches the same texts meet in every epoch. `batching.LengthBucketSampler` mixes
 # texts of similar length anew for each epoch, which you choose with `set_epoch`, as with PyTorch's `DistributedSampler`.
@@ -317,9 +320,9 @@ for name, share in padding.items():
 # another and is slow on long texts. There we also ask which end of a review to keep.
 
 # %% [markdown]
-# **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of two: first in
-# the given order, (1, 9) and (2, 4), then sorted, (1, 2) and (4, 9). What share of all positions is padding in each case? Work out
-# both on paper and write them in the form `(0.25, 0.1)`.
+# **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of
+# two: first in the given order, (1, 9) and (2, 4), then sorted, (1, 2) and (4, 9). What share of all positions is padding in
+# each case? Work out both on paper and write them in the form `(0.25, 0.1)`.
 
 # %% tags=["exercise"]
 padding_shares = ...
@@ -385,10 +388,10 @@ for name, (train_rows, test_rows) in ways.items():
     print(f"{name:16} test {''.join(films[test_rows]):8} of which training has seen the film: {seen} of {len(test_rows)}")
 
 # %% [markdown]
-# We do not know the films, so `data.load_splits` uses blocks, with gaps of 50 rows, where the curve above has come down to
-# zero. How much does a leak matter? Take a model that sees *nothing but the rare names*. A name is no opinion, so on
-# new films the model can only guess, and its **<abbr title="准确率">accuracy</abbr>**, the share of right answers, should
-# be 0.5.
+# We do not know the films, so `data.load_splits` uses blocks. In this file the gaps are 50 rows long, because at that distance
+# the curve above is down to almost zero. How much does a leak matter? Take a model that sees *nothing but the rare names*. A
+# name is no opinion, so on new films the model can only guess, and its **<abbr title="准确率">accuracy</abbr>**, the share of
+# right answers, should be 0.5.
 
 # %% tags=["approx"]
 random = data.random_splits(everything, reviews, seed=0)  # parts of the same sizes, drawn at random
@@ -434,8 +437,9 @@ print("by hand", low.round(3), high.round(3), "| evaluation.block_interval", int
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ends = {name: np.quantile(drawn_scores, [0.025, 0.975]) for name, drawn_scores in scores.items()}
 for i, (name, drawn_scores) in enumerate(scores.items()):
-    ax.hist(drawn_scores, bins=40, color=plots.COLOURS[i], alpha=0.4, label=name)
-    ax.plot(ends[name], [-14 * (i + 1)] * 2, color=plots.COLOURS[i], linestyle="-", linewidth=4)
+    colour = plots.COLOURS[1 - i]  # as in the drawing of the splits: orange leaks, blue does not
+    ax.hist(drawn_scores, bins=40, color=colour, alpha=0.4, label=name)
+    ax.plot(ends[name], [-14 * (i + 1)] * 2, color=colour, linestyle="-", linewidth=4)
 ax.axvline(0.5, color="black", linestyle=":", linewidth=1.2, label="chance level")
 ax.set(xlabel="accuracy from rare names alone, with its 95 % interval below", ylabel="bootstrap draws")
 ax.set_title("Names alone beat chance only where the split leaks")
@@ -450,13 +454,13 @@ Markdown(f"""Under the block split the interval goes from {low:.3f} to {high:.3f
 {inside}. Under the random split it starts at {ends["random split"][0]:.3f}.""")
 
 # %% [markdown]
-# So names are worth nothing for new films, as they should be. Everything that the random split shows above 0.5 is the leak.
+# So rare names do not help on new films, just as we expected. All that the random split shows above 0.5 is the leak.
 
 # %% [markdown]
 # **Exercise 02.3 (debug): a split that leaks films.** The function gets the film of each review and returns two lists of rows,
-# for training and for testing: the last `test_size` reviews are held out. But a film may be in both lists. Fix it: *every* review of a
-# film that is among the last `test_size` goes into the test set, which becomes larger; all other rows are for training. A film may
-# appear again later in the file, and both lists keep the order of the file.
+# for training and for testing: the last `test_size` reviews are held out. But a film may be in both lists. Fix it: if a film is
+# among the last `test_size` reviews, *every* review of it goes into the test set, which becomes larger. All other rows are for
+# training. A film may appear again later in the file, and both lists keep the order of the file.
 
 
 # %% tags=["exercise"]
@@ -536,12 +540,13 @@ plots.show(fig, alt="Two tables of three texts by six words. Left the counts; ri
            "has the smallest value of each row.")  # fmt: skip
 
 # %% [markdown]
-# Check the first row by hand. "dull" occurs twice, and two of the three texts contain it: $2 \cdot (\log\tfrac43 + 1) = 2.58$. "film"
-# is in every text: $1 \cdot (\log\tfrac44 + 1) = 1$. "plot" is in one: $1 \cdot (\log\tfrac42 + 1) = 1.69$. The vector
-# $(2.58, 1, 1.69)$ has length $\sqrt{2.58^2 + 1^2 + 1.69^2} = 3.24$, and $2.58 / 3.24 = 0.79$, $1/3.24 = 0.31$, $1.69/3.24 = 0.52$.
-# scikit-learn's `TfidfVectorizer` gives the same table; the cell that computes it would have stopped otherwise.
+# Check the first row by hand. "dull" occurs twice, and two of the three texts contain it:
+# $2 \cdot (\log\tfrac43 + 1) = 2.575$. "film" is in every text: $1 \cdot (\log\tfrac44 + 1) = 1$. "plot" is in one:
+# $1 \cdot (\log\tfrac42 + 1) = 1.693$. The vector $(2.575, 1, 1.693)$ has length
+# $\sqrt{2.575^2 + 1^2 + 1.693^2} = 3.24$, and $2.575 / 3.24 = 0.79$, $1 / 3.24 = 0.31$, $1.693 / 3.24 = 0.52$.
+# scikit-learn's `TfidfVectorizer` gives the same table, or the assertion above would have stopped the cell.
 #
-# What does such a vector keep, and what does it lose? It keeps which words occur, how often, and how special they are. It loses
+# What does such a vector keep, and what does it lose? It keeps which words occur, how often, and how rare they are. It loses
 # their **order**: a text becomes a *bag of words*.
 
 # %%
@@ -609,11 +614,13 @@ On sentences three random splits show {at_random:.3f} on average, {inside} the i
 # A long review nearly always contains some word that gives the opinion away. A single sentence leaves more room for a model
 # that understands what it reads, and this is where BERT will be tested.
 #
-# How well the model does on new films is what the block split shows. Here the leak adds little to that, and one random split
-# cannot tell how much of the difference is luck: with so many other words to read, a linear model gains little from names.
-# Neural networks memorise better, so a leak flatters them more. The file of sentences is not sorted by film, and a random split
-# does no harm there. So before you split a file, ask how its rows came into their order. From here on we report no network
-# without its baseline.
+# The block split shows how well the model does on new films. For this model the leak makes only a small difference: it has so
+# many other words to read that it gains little from names. And with one random split you do not know how much of the
+# difference is luck. But do not rely on that: a neural network memorises more easily, so a leak can flatter it more. The file
+# of sentences is not sorted by film, so a random split does no harm there. Before you split a file, ask how its rows came
+# into their order.
+#
+# From here on we report no network without its baseline.
 
 # %% [markdown]
 # ## 7 Word vectors
@@ -621,14 +628,14 @@ On sentences three random splits show {at_random:.3f} on average, {inside} the i
 # An id says nothing about meaning: word 17 is no closer to word 18 than to word 9,000. A
 # **<abbr title="词向量">word vector</abbr>** $E_w \in \mathbb{R}^D$ describes a word by $D$ numbers, chosen so that words
 # that are used alike get similar vectors. "You shall know a word by the company it keeps", wrote the linguist J. R. Firth
-# in 1957, and the recipe follows him: count which words occur near each other, compare the counts with chance, and compress
-# the table. To compare with chance we use the *positive pointwise mutual information*:
+# in 1957. The recipe follows him: count which words occur near each other, compare the counts with chance, and compress the
+# table. To compare with chance we use the *positive pointwise mutual information*:
 #
 # $$\mathrm{PPMI}(w, c) = \max\!\Big(0, \log \frac{p(w, c)}{p(w)\, p(c)}\Big)$$
 #
 # Here $p(w, c)$ is the share of pairs $(w, c)$ among all pairs of neighbours, and $p(w)$ is the share of pairs that start with
-# $w$. If two words had nothing to do with each other, $p(w, c)$ would be $p(w)\,p(c)$, and the logarithm 0. An example of six
-# texts of two words:
+# $w$. If two words have nothing to do with each other, $p(w, c)$ is $p(w)\,p(c)$, and the logarithm is 0. If they are
+# neighbours more often than that, it is positive. Here is an example with six texts of two words:
 
 # %%
 corpus = ["dull film", "dull plot", "boring film", "boring plot", "great cast", "superb cast"]
@@ -674,9 +681,9 @@ for word in ("awful", "wonderful", "director", "king", "two"):
     print(f"{word:10}", ", ".join(neighbours(word)))
 
 # %% [markdown]
-# Nobody told the program what a director or a number is; it has only counted. It learned "king" from film reviews, where the
-# word is often the second half of a name. For a picture we take twenty words of four kinds and project
-# their vectors onto the two directions in which they differ most.
+# Nobody told the program what a director or a number is; it has only counted words. It learned "king" from film reviews, where
+# the word is often part of a name, as in Stephen King. For a picture we take twenty words of four kinds and project their
+# vectors onto the two directions in which they differ most.
 
 # %%
 groups = {
@@ -705,8 +712,8 @@ Markdown(f"""For {own} of the 20 words the nearest of the other 19 is of the sam
 praise and people is {cosine[praise][:, people].mean():.2f}, between praise and blame {cosine[praise][:, blame].mean():.2f}.""")
 
 # %% [markdown]
-# Words that are used alike are not always alike in opinion. Praise is closer to people than to blame, because it is people who
-# get praised. Whether a word is praise or blame, a network has to learn from labels.
+# Words that are used alike are not always alike in opinion. Praise is a little closer to people than to blame: reviews often
+# praise people. Word vectors do not know that praise is the opposite of blame; a network has to learn that from labels.
 
 # %% [markdown]
 # In a network the vectors are the first layer. `nn.Embedding` is a table with a row for each id, and it replaces each id of a
@@ -779,10 +786,11 @@ Markdown(f"""Tested alone instead of in a batch, {changed[False]:.1%} of the sen
 mask, and {changed[True]:.0%} with it.""")
 
 # %% [markdown]
-# The accuracy falls by about a point, less than the intervals are wide, so the bug often stays unnoticed. But some users get different answers to the
-# same sentence, depending on what else was in the batch, and nobody can reproduce it. In a linear model the damage is small,
-# because the padding only shifts the mean. The same mistake costs an LSTM (notebook 03) and BERT (notebook 06) much more. One
-# short test catches it: *a text must get the same answer alone and in a batch.* Every model of this course is tested that way.
+# The accuracy falls by about a point. That is less than the intervals are wide, so you would probably not notice the bug. But
+# the answer to a sentence now depends on the other sentences in its batch. A user gets a wrong answer, you try the same
+# sentence alone, and the answer is right. In a linear model the damage is small, because the padding only shifts the mean. The
+# same mistake costs an LSTM (notebook 03) and BERT (notebook 06) much more. One short test catches it: *a text must get the
+# same answer alone and in a batch.* Every model of this course is tested that way.
 
 # %% [markdown]
 # ## Quiz
@@ -799,7 +807,7 @@ checks.quiz("02")
 # * A `DataLoader` makes the batches: `collate_fn` pads, and a `batch_sampler` that buckets saves most of the padding.
 # * Keep together what belongs together when you split: a random split of the IMDB file lets a model recognise films.
 # * The bootstrap over blocks says how sure a score is.
-# * TF-IDF with logistic regression is the baseline; its scores, to beat from here on, are in section 6.
+# * TF-IDF with logistic regression is the baseline. A network has to beat its scores in section 6.
 # * Word vectors put words that are used alike close together.
 #
 # **To think about.** In which of your own data are rows related: by patient, by customer, by day?
