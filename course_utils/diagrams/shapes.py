@@ -116,7 +116,12 @@ def arrow(ax: Axes, *stops: Frame | Point, bend: str = "", text: str = "", back:
         a = start.towards(end.x, end.y, bend)
         b = end.towards(*(a if not bend else start[:2]), bend[::-1])
         corners = {"-|": [(b[0], a[1])], "|-": [(a[0], b[1])]}.get(bend, look.get("via", []))
-        ax.add_patch(FancyArrowPatch(path=Path([a, *corners, b]), joinstyle="miter", capstyle="butt", **style))
+        ends, line = [a, *corners, b], style
+        if back:  # the head by itself: with the line it would be dashed too
+            line = style | {"arrowstyle": "-"}
+            head = style | {"linestyle": "-", "linewidth": 0, "mutation_scale": 15}
+            ax.add_patch(FancyArrowPatch(path=Path(ends[-2:]), **head))
+        ax.add_patch(FancyArrowPatch(path=Path(ends), joinstyle="miter", capstyle="butt", **line))
         flat, x, y = abs(b[0] - a[0]) > abs(b[1] - a[1]), (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
         side: dict[str, Any] = {"va": "bottom"} if flat else {"ha": "left"}
         write(ax, x + 0.6 * (not flat), y + 0.5 * flat, text, size=look.get("size", 10), color=colour, **side)
