@@ -133,7 +133,7 @@ def seven_steps() -> Figure:
     optimiser, 5 train, 6 validate, 7 test. Steps 5 and 6 are joined by arrows both ways: they alternate, once an epoch, and
     this is the inner loop. Step 7 comes once, at the end.
     """
-    names = ["load the model", "prepare the data", "define the loss", "define the\noptimiser"]
+    names = ["load the model", "prepare\nthe data", "define the loss", "define the\noptimiser"]
     names += ["train", "validate", "test, once"]
     ax, turns = canvas(66, 42), np.pi / 2 - 2 * np.pi * np.arange(7) / 7
     kinds = ["plain"] * 4 + ["new", "new", "strong"]

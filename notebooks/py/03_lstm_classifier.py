@@ -207,7 +207,7 @@ display(Markdown(f"What is left of the gradient 20 words back: {left}."))
 
 # %% [markdown]
 # The plain network has almost nothing left after twenty words. An untrained LSTM has $f \approx 0.5$, so it loses about half of the gradient at each word: better, but
-# twenty words are too many for it as well. Only with open forget gates does the gradient get through. The textbook then says that gates *learn* to stay open. In
+# twenty words are too many for it as well. Only with open forget gates does the gradient get through. Textbooks then say that the gates *learn* to stay open. In
 # section 14 we measure whether ours did.
 
 # %% [markdown]
@@ -326,9 +326,10 @@ for name, piece in {"first": slice(max_tokens), "last": slice(-max_tokens, None)
 
 # %%
 encoded = data.Splits(*(text.encode_words(part, vocabulary, max_length=max_tokens, keep="last") for part in splits))
-batch = {name: values.to(device) for name, values in batching.collate([encoded.train[i] for i in range(32)]).items()}
+spread = np.linspace(0, len(encoded.train) - 1, 32).astype(int)  # the first reviews of the file are all negative
+batch = {name: values.to(device) for name, values in batching.collate([encoded.train[i] for i in spread]).items()}
 print({name: len(part) for name, part in encoded._asdict().items()}, "reviews")
-print({name: tuple(tensor.shape) for name, tensor in batch.items()})
+print({name: tuple(tensor.shape) for name, tensor in batch.items()}, int(batch["labels"].sum()), "of them positive")
 
 # %% [markdown]
 # The shapes are $(B, T)$ as in notebook 02, and $(B)$ for the labels. The classes are balanced: always answering one of
@@ -452,7 +453,8 @@ print(f"loss of one batch: {losses[0]:.3f} in the first step, {losses[-1]:.3f} i
 
 # %% [markdown]
 # The loss must come close to zero, since 32 reviews are easy to memorise. If it does not, something is
-# broken (the loss, a mask, a frozen layer), and no amount of data will fix it.
+# broken (the loss, a mask, a frozen layer), and no amount of data will fix it. Take a batch with both classes: if all 32 reviews had
+# the same label, the bias of the last layer could learn it alone, and a broken LSTM would pass the test.
 #
 # Now the real thing, for one <abbr title="轮次">epoch</abbr> over a part of the reviews. `DataLoader` forms the batches: its `batch_sampler` puts reviews of similar length
 # together, and `collate` pads them. `accelerator.prepare` moves the model to the device, a GPU if there is one, and makes the loader put each batch there.
@@ -481,7 +483,7 @@ print(f"our loop and fit: the same loss in all {len(step_losses)} steps")
 # So `fit` does nothing to the model that you have not seen, and from here on we use it. Now we train on all training reviews.
 #
 # **The recipe**, with which notebook 06 compares BERT: `ppmi_vectors` of the training texts, `LSTMClassifier` with these vectors, and `fit` with a
-# learning rate of 3e-3 and batches of 64. The run takes less than a minute on two processor cores. **The panel is live:** watch the
+# learning rate of 3e-3 and batches of 64. The run takes half a minute to a minute on two processor cores. **The panel is live:** watch the
 # curves, or press stop: `fit` then keeps the weights of the best epoch so far, or the current ones if no epoch is complete.
 
 # %% tags=["nbval-ignore-output"]
@@ -614,7 +616,7 @@ display(Markdown(f"On the same reviews, TF-IDF minus LSTM: **{gap.estimate:.3f}*
 
 # %% [markdown]
 # The honest result: a small LSTM trained on fourteen thousand reviews does not beat counting words and pairs of words. It
-# reads only the last 200 words, and it has to learn from few examples what order means, while in a long review some word gives the verdict away.
+# reads only the last 200 words, and it has to learn from few examples what order means. In a long review you hardly need the order: some word gives the verdict away.
 # Reading in order pays off when the model already knows the language: see notebooks 05 and 06.
 #
 # Does longer training help? We added a second LSTM that reads each review from its end (`bidirectional=True`), and trained with 400 words instead of 200,
@@ -782,7 +784,7 @@ display(Markdown(f"After training the forget gates are **{f:.3f}** on average (0
 
 # %% [markdown]
 # So the textbook story is not what happened here: the gates stay about half open, and the cell forgets within a few words. Training did make the
-# memory longer, but by another way: through $h$ and $U$, as in a plain network. How much of it does the model need? We make it forget
+# memory longer, but in another way: through $h$ and $U$, as in a plain network. How much of it does the model need? We make it forget
 # on purpose: after every $k$ words the LSTM starts again from an empty state. Pooling still takes the maximum over the whole review.
 
 # %%
@@ -831,6 +833,7 @@ display(Markdown(f"True class: {label}. The line moves most at {named}."))
 
 # %% [markdown]
 # Because of the maximum a unit matters only when it exceeds its own highest value so far. That is why repeating an opinion hardly moves the line.
+# (The jump of the first word is counted from 0, so you do not see it in the picture.)
 # Do not read too much into a single picture: a word that moves this review may do nothing in the next.
 
 # %% [markdown]
@@ -895,7 +898,7 @@ rare = sum("not dull" in review.lower() for review in splits.train.texts)
 display(Markdown(f"*Not dull* is in {rare} of its {len(splits.train):,} training reviews."))
 
 # %% [markdown]
-# An LSTM *can* read order, and still it only learns what its reviews show often enough. Turning "dull" around after "not" is not among that. Notebook 06
+# An LSTM *can* read order, but it learns only what its reviews show often enough, and they hardly ever say "not dull". Notebook 06
 # gives BERT the same pair.
 #
 # The model gives an answer to any text, even in a language it has never seen, and to one of unknown words only. A high probability does not

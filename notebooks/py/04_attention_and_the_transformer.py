@@ -40,6 +40,7 @@ if importlib.util.find_spec("course_utils") is None:
 
 # %%
 import math
+import time
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,7 +49,6 @@ from accelerate import Accelerator
 from IPython.display import Markdown, display
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.benchmark import Timer
 from tqdm.auto import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel, get_linear_schedule_with_warmup
 
@@ -113,6 +113,7 @@ def attention(Q, K, V, may_attend=None):
     return scores.softmax(dim=-1) @ V
 
 
+# %%
 torch.testing.assert_close(attention(Q, K, V), F.scaled_dot_product_attention(Q, K, V))
 print("by hand = torch:", F.scaled_dot_product_attention(Q, K, V)[2].tolist())
 
@@ -141,7 +142,7 @@ checks.check("04.1", my_weights, mine=False)  # the same check, on the solution 
 # ## 2 Why divide by the root of d?
 #
 # If the entries of $q$ and $k$ are independent with mean 0 and variance 1, then $q \cdot k$ is a sum of $d$ such products, with
-# variance $d$. Its typical size is $\sqrt{d}$: the wider the vectors, the larger the scores. What does the softmax make of large
+# variance $d$. So its typical size is $\sqrt{d}$: the wider the vectors, the larger the scores. What does the softmax make of large
 # scores? We draw queries and keys for ten words and look at the largest of the ten weights.
 
 # %%
@@ -155,14 +156,13 @@ fig, ax = plt.subplots(figsize=(7, 3))
 plots.curves(ax, largest, x=widths)
 ax.set(xscale="log", ylim=(0, 1.05), xlabel="width d of queries and keys", ylabel="largest of ten weights")
 ax.set_xticks(widths, widths)
-ax.set_title("Without the root, wide heads look at one word only")
-plots.show(fig, alt="Largest attention weight among ten words against the width d, on a log axis: level near one third when scores are "
-           "divided by the root of d, and rising towards one when they are not.")  # fmt: skip
+ax.set_title("Without the root, one word takes nearly all of the weight")
+plots.show(fig, alt="Largest of ten weights against width d: level near a third if divided, otherwise rising to 1.")
 
 # %% [markdown]
 # Undivided, the scores grow with $d$, and one word takes nearly all of the weight before anything has been learned. There the
 # softmax is flat: a small change of a score changes no weight, so its gradient is close to zero and training cannot correct the
-# choice. Divided by $\sqrt{d}$, the weights are the same at every width.
+# choice. Divided by $\sqrt{d}$, the largest weight is about the same at every width.
 
 # %% [markdown]
 # ## 3 The padding mask
@@ -177,7 +177,6 @@ x = torch.randn(1, 5, 8)  # (B, T, D): one text of five tokens, whose states are
 padded = torch.cat([x, torch.randn(1, 3, 8)], dim=1)  # the same text with three positions of padding
 attention_mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0, 0]])  # (B, T)
 may_attend = attention_mask[:, None, :].bool()  # (B, 1, T): the same keys for every query
-
 for name, mask in (("without the mask", None), ("with the mask", may_attend)):
     change = (attention(padded, padded, padded, mask)[:, :5] - attention(x, x, x)).abs().max()
     print(f"{name:16}: padding changes the five real outputs by up to {change:.2f}")
@@ -215,7 +214,7 @@ checks.check("04.2", masked_weights, mine=False)  # the same check, on the solut
 # ## 4 Several heads
 #
 # Where do $q$, $k$ and $v$ come from? From the word's state $x_j \in \mathbb{R}^D$, by three learned matrices: $q_j = W_Q x_j$,
-# $k_j = W_K x_j$, $v_j = W_V x_j$. And one weighted average a word is not enough: "good" may have to look at "not" *and* at the
+# $k_j = W_K x_j$, $v_j = W_V x_j$. But one weighted average for each word is not enough: "good" may have to look at "not" *and* at the
 # noun it describes. So a layer attends several times side by side. Each **<abbr title="注意力头">attention head</abbr>** gets its own
 # $d = D / \text{heads}$ of the $D$ numbers of every query, key and value; their outputs are put back beside each other, and a
 # fourth matrix $W_O$ mixes them. (In this course $H$ is the size of an LSTM's state, so here we write `heads` for their number.)
@@ -260,11 +259,11 @@ theirs.out_proj.load_state_dict(ours.output.state_dict())
 x, real = torch.randn(2, 7, D), torch.arange(7) < torch.tensor([[7], [4]])  # (B, T, D) and (B, T)
 out = ours(x, real[:, None, None, :])
 out_torch, A = theirs(x, x, x, key_padding_mask=~real, average_attn_weights=False)
-print("x", tuple(x.shape), "-> A", tuple(A.shape), "-> out", tuple(out.shape))
-print("equal to nn.MultiheadAttention:", torch.allclose(out, out_torch, atol=1e-5))
+same = torch.allclose(out, out_torch, atol=1e-5)
+print("x", tuple(x.shape), "-> A", tuple(A.shape), "-> out", tuple(out.shape), "equal to nn.MultiheadAttention:", same)
 
 # %% [markdown]
-# $A$ has a $T \times T$ picture for each text and each head. Heads cost nothing extra: three heads of width 8 need as many
+# $A$ contains one $T \times T$ matrix for each text and each head. Heads cost nothing extra: three heads of width 8 need as many
 # weights and as many multiplications as one of width 24.
 
 # %% [markdown]
@@ -297,7 +296,7 @@ checks.check("04.3", to_heads, mine=False)  # the same check, on the solution ab
 # %% [markdown]
 # ## 5 The block: residual, LayerNorm, feed-forward
 #
-# A **<abbr title="Transformer 模型">Transformer</abbr>** is a stack of equal blocks. Attention moves information *between* words;
+# A **<abbr title="Transformer 模型">Transformer</abbr>** is a stack of blocks, all built alike. Attention moves information *between* words;
 # each block also has three parts that work on one word at a time.
 #
 # The **<abbr title="前馈网络">feed-forward</abbr>** network is two linear layers with an activation function between them,
@@ -341,8 +340,7 @@ def through_layers(residual: bool, norm: bool, num_layers: int = 24, D: int = 64
         for part in (SelfAttention(D, 4), feed_forward):
             x = x + part(x) if residual else part(x)
             x = F.layer_norm(x, (D,)) if norm else x
-        unit = F.normalize(x, dim=2)
-        cosines = (unit @ unit.transpose(1, 2)).flatten(1)  # (B, T * T)
+        cosines = F.cosine_similarity(x[:, :, None], x[:, None], dim=3)  # (B, T, T)
         seen.append([x.pow(2).mean().sqrt().item(), (cosines.sum().item() - 8 * 32) / (8 * 32 * 31)])
     return np.array(seen).T
 
@@ -352,19 +350,17 @@ choices = {"neither": (False, False), "LayerNorm only": (False, True), "residual
 with torch.no_grad():
     measured = {name: through_layers(*choice) for name, choice in choices.items()}
 fig, axes = plt.subplots(1, 2, figsize=(9.6, 3.4))
-for ax, row in zip(axes, (0, 1), strict=True):
+for row, ax in enumerate(axes):
     plots.curves(ax, {name: values[row] for name, values in measured.items()})
-    ax.set_xlabel("layer")
 axes[1].get_legend().remove()
-axes[0].set(yscale="log", ylabel="size of the states", title="LayerNorm keeps the size")
-axes[1].set(ylim=(-0.05, 1.05), ylabel="mean cosine of two words", title="The residual keeps words distinct")
-plots.show(fig, alt="Two panels over 24 layers. Left: the size of the states is level with LayerNorm, shrinks to a small value with neither, and "
-           "grows with the residual alone. Right: without the residual the cosine between words is one after a few layers; with it, far below.")  # fmt: skip
+axes[0].set(yscale="log", xlabel="layer", ylabel="size of the states", title="LayerNorm keeps the size")
+axes[1].set(ylim=(-0.05, 1.05), xlabel="layer", ylabel="mean cosine of two words", title="The residual keeps words distinct")
+plots.show(fig, alt="Over 24 layers: LayerNorm keeps the size level; without a residual all cosines are 1.")
 
 # %% [markdown]
 # Attention is an average, and averages make things equal: without the residual connection all 32 words have the same state after
-# one or two layers, and what they said is lost. With it each word keeps its own state and adds to it. The sums then grow from
-# layer to layer, and LayerNorm keeps them at one size. There is a second reason that you know from the LSTM's cell: the gradient
+# one or two layers, and what they said is lost. With it each word keeps its own state and adds to it; the words still grow more similar, but slowly. The sums grow from layer to
+# layer, and LayerNorm keeps them at one size. There is a second reason that you know from the LSTM's cell: the gradient
 # comes back through the sum $x + f(x)$ undiminished, however many layers there are.
 
 
@@ -387,7 +383,7 @@ class Block(nn.Module):
 
 # %% [markdown]
 # Both orders are in use. With `norm_first` the sum runs through the whole stack untouched, which makes deep models easier to
-# train; all newer ones do it.
+# train; nearly all newer models do it.
 
 # %% [markdown]
 # **Exercise 04.4 (predict): the weights of a block.** Without biases and LayerNorm, a block consists of the matrices
@@ -424,9 +420,10 @@ for name, P in (("without positions", torch.zeros(4, 16)), ("with positions", po
     print(f"{name:17}: the mean states of the two sentences differ by {(praise - blame).abs().max():.2f}")
 
 # %% [markdown]
-# The remedy is simple: every position $t$ has a vector of its own, which is added to the word's vector,
-# $x_t = E[\text{word}_t] + P[t]$. In BERT and GPT-2 the table $P \in \mathbb{R}^{512 \times D}$ of **<abbr title="位置嵌入">position
-# embeddings</abbr>** is learned like the word vectors. This is also why these models have a longest text: there is no row 513.
+# The fix is simple: every position $t$ has a vector of its own, which is added to the word's vector,
+# $x_t = E[\text{word}_t] + P[t]$. In BERT the table $P \in \mathbb{R}^{512 \times D}$ of **<abbr title="位置嵌入">position
+# embeddings</abbr>** is learned like the word vectors. This is also why BERT has a longest text: there is no row 513. GPT-2 does the same
+# with 1,024 rows.
 
 # %% [markdown]
 # ## 7 The encoder, and the weights of a real one
@@ -459,10 +456,9 @@ class Encoder(nn.Module):
 
 # %%
 tokenizer, checkpoint = pretrained.load_tokenizer(), pretrained.load_encoder().to(device)
-weights = checkpoint.state_dict()
+weights = {name: tensor for name, tensor in checkpoint.state_dict().items() if "pooler" not in name}  # a head we do not use
 print(type(checkpoint).__name__, len(weights), "tensors, for example:")
-for name in list(weights)[:8]:
-    print(f"   {name:52} {tuple(weights[name].shape)}")
+print(*(f"   {name:52} {tuple(weights[name].shape)}" for name in list(weights)[:8]), sep="\n")
 
 # %% [markdown]
 # Every tensor has a counterpart in our class; only the names differ. One thing is new: BERT adds a third vector that says whether
@@ -478,8 +474,7 @@ renamed = {}
 for name, tensor in weights.items():
     for theirs, ours in our_names.items():
         name = name.replace(theirs, ours)
-    if not name.startswith("pooler"):  # a head that we do not use
-        renamed[name] = tensor
+    renamed[name] = tensor
 renamed["positions.weight"] = renamed["positions.weight"] + renamed.pop("embeddings.token_type_embeddings.weight")[0]
 encoder = Encoder(V=30_522, D=384, heads=12, num_layers=6, max_positions=512).to(device)
 encoder.load_state_dict(renamed)
@@ -496,9 +491,7 @@ with torch.no_grad():
     expected = checkpoint(**batch).last_hidden_state
 torch.testing.assert_close(states, expected, atol=1e-4, rtol=1e-4)
 count = sum(parameter.numel() for parameter in encoder.parameters())
-print(
-    f"{count:,} weights; ids {tuple(batch['input_ids'].shape)} -> states {tuple(states.shape)}, equal to transformers' BertModel"
-)
+print(f"{count:,} weights; states {tuple(states.shape)}, equal to those of transformers' BertModel")
 
 # %% [markdown]
 # Sixty lines of plain torch compute what `BertModel` computes. There is no other secret in a BERT: what makes it good are the
@@ -514,9 +507,13 @@ print(
 def milliseconds(part, T: int) -> float:
     x = torch.randn(1, T, 384, device=device)
     with torch.no_grad():
-        return 1000 * Timer("part(x)", globals={"part": part, "x": x}).timeit(2).mean  # on one core, or on the GPU
+        part(x).cpu()  # the first call also warms up; .cpu() waits for a GPU
+        start = time.perf_counter()
+        part(x).cpu()
+    return 1000 * (time.perf_counter() - start)
 
 
+# %% tags=["nbval-ignore-output"]
 layer, rows = encoder.blocks[0], "| T | entries of A | memory | attention | feed-forward |\n|--:|--:|--:|--:|--:|\n"
 for T in (128, 512, 2048):
     rows += f"| {T:,} | {12 * T * T:,} | {12 * T * T * 4 / 2**20:,.0f} MiB | {milliseconds(layer.attention, T):.0f} ms "
@@ -524,10 +521,12 @@ for T in (128, 512, 2048):
 display(Markdown(rows))
 
 # %% [markdown]
-# Each row has four times the words of the one above and **sixteen times** the entries of $A$. So short texts cost little, and
-# long ones are the domain of tricks: `F.scaled_dot_product_attention` computes $A$ in blocks that are never kept, which saves the
-# memory (and much of the time on a GPU), but the number of multiplications still grows with $T^2$. An LSTM grows with $T$ only,
-# but must take its steps one after the other; attention computes all words at once, and this is why it won.
+# Each row has four times the words of the one above and **sixteen times** the entries of $A$. For short texts that is little. For long
+# ones it is most of the cost. `F.scaled_dot_product_attention` helps: it computes $A$ block by block and keeps none of them. That saves
+# the memory, and much of the time on a GPU, but the number of multiplications still grows with $T^2$.
+#
+# The cost of an LSTM grows only with $T$, but it must take its steps one after the other. Attention computes all words at once, and
+# this is why it won.
 
 # %% [markdown]
 # ## 8 The causal mask makes a decoder
@@ -541,8 +540,8 @@ diagrams.show(diagrams.masked_and_causal)
 
 # %% [markdown]
 # On the left is the encoder of section 7, which reads both sides (what its `[MASK]` is for, notebook 05 shows); on the right the
-# decoder. Compare its code with the encoder's: the mask is another one, a LayerNorm comes at the end instead of the beginning,
-# and there are logits for every word of the vocabulary.
+# decoder. Compare its code with the encoder's: the mask is another one, the blocks normalise first, a LayerNorm comes at the end
+# instead of the beginning, and there are logits for every word of the vocabulary.
 
 
 # %%
@@ -576,11 +575,13 @@ vocabulary = text.Vocabulary.from_tokens(token_lists, max_size=min(4_000, profil
 window, V = 64, len(vocabulary)
 
 
+# %%
 def windows_of(lists) -> torch.Tensor:
     stream = torch.tensor([word_id for tokens in lists for word_id in vocabulary.encode(tokens)])
     return stream[: len(stream) // (window + 1) * (window + 1)].view(-1, window + 1)  # (windows, T + 1)
 
 
+# %%
 corpus = windows_of(token_lists)
 unseen = windows_of(map(text.basic_english, reviews.validation.texts[:200]))[:256].to(device)
 print(f"V = {V:,}; corpus {tuple(corpus.shape)}, {corpus.numel():,} words; unseen {tuple(unseen.shape)}")
@@ -601,14 +602,14 @@ def next_word_loss(model, windows):
     return F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
 
 
+# %%
 def train_decoder(model, num_steps: int) -> list[float]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = get_linear_schedule_with_warmup(optimizer, num_steps // 10, num_steps)
-    generator, losses = torch.Generator().manual_seed(seed), []
-    for _ in tqdm(range(num_steps), desc="next words"):
-        chosen = torch.randint(len(corpus), (16,), generator=generator)
+    chosen, losses = torch.randint(len(corpus), (num_steps, 16), generator=torch.Generator().manual_seed(seed)), []
+    for windows in tqdm(corpus[chosen], desc="next words"):  # 16 windows each
         with autocast(device):  # in bfloat16 where the processor is fast at it
-            loss = next_word_loss(model, corpus[chosen].to(device))
+            loss = next_word_loss(model, windows.to(device))
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -637,10 +638,9 @@ fig, ax = plt.subplots(figsize=(7, 3.2))
 ax.plot(plots.smooth(losses), color=plots.COLOURS[0], linestyle="-", label="training, mean of last 20 steps")
 ax.axhline(math.log(V), color="black", linestyle=":", linewidth=1.2, label="uniform guessing: log V")
 ax.axhline(unigram_loss, color=plots.COLOURS[1], linestyle="--", linewidth=1.2, label="unigram: guessing by frequency")
-ax.set(xlabel="step (16 windows of 64 words)", ylabel="loss", title="It first learns word frequencies, then to read")
+ax.set(xlabel="step (16 windows of 64 words)", ylabel="loss", title="It learns word frequencies first, then to read")
 ax.legend()
-plots.show(fig, alt="Loss of the decoder over the training steps: it starts at the dotted line of log V, falls quickly to the dashed line of guessing by "
-           "frequency, and then continues to fall below it more slowly.")  # fmt: skip
+plots.show(fig, alt="Training loss: from log V, dotted, it falls fast to guessing by frequency, then slowly below.")
 
 # %% [markdown]
 # An untrained decoder starts near $\log V$, like every classifier with $V$ classes. How often each word occurs is learned first, and
@@ -672,8 +672,8 @@ for temperature in (0.3, 0.8, 2.0):
 
 # %% [markdown]
 # At a low temperature it repeats the safest phrases, at a high one it draws words nearly at random, and in between it writes what
-# looks like a review from a distance: the right kind of word in the right position, for a few words, and no thought. That is half a
-# minute and four hundred thousand words; the model of notebook 14 has read millions of times as many.
+# looks like a review from a distance: for a few words the kind of word fits, but no thought follows. Our model has read four hundred
+# thousand words in half a minute. The model of notebook 14 has read millions of times as many.
 
 # %% [markdown]
 # **Exercise 04.5 (complete): temperature.** Write `with_temperature(logits, temperature)`: from the logits, float $(V,)$, return
@@ -711,6 +711,7 @@ config = GPT2Config(vocab_size=V, n_embd=128, n_layer=2, n_head=4, n_positions=w
 gpt2 = GPT2LMHeadModel(config).to(device).eval()
 
 
+# %%
 def copy_linear(conv, *linears):
     conv.weight.copy_(torch.cat([linear.weight for linear in linears]).T)
     conv.bias.copy_(torch.cat([linear.bias for linear in linears]))
@@ -759,8 +760,8 @@ print(" ".join(vocabulary.decode(written[0].tolist())))
 # %% [markdown]
 # ## 9 What do the heads attend to?
 #
-# Back to the trained encoder. It has $6 \times 12$ heads. Nobody told them what to look for; do they have recognisable jobs? We
-# put 32 reviews through it and measure for every head which share of its attention goes to five kinds of targets. `transformers`
+# Back to the trained encoder. It has $6 \times 12$ heads. Nobody decided what each should look for. Do they have recognisable jobs? We
+# put 32 reviews through it and measure, for every head, how much of its attention goes to each of five kinds of targets. `transformers`
 # returns $A$ if we ask for its slower implementation of attention.
 
 # %%
@@ -776,17 +777,18 @@ print("A", tuple(A.shape))
 T = ids.shape[1]
 special = (ids == tokenizer.cls_token_id) | (ids == tokenizer.sep_token_id)  # (B, T)
 word = mask.bool() & ~special
-position = torch.arange(T, device=device)
-step = (position[None, :] - position[:, None]).expand(len(ids), T, T)  # from the query to the key
+step = torch.arange(T, device=device) - torch.arange(T, device=device)[:, None]  # (T, T): from the query to the key
 twin = (ids[:, :, None] == ids[:, None, :]) & (step != 0) & word[:, :, None] & word[:, None, :]  # (B, T, T)
-targets = {"[CLS] or [SEP]": special[:, None, :].expand(-1, T, -1), "itself": step == 0, "token before": step == -1,
-           "token after": step == 1, "same token elsewhere": twin}  # fmt: skip
+targets = {"[CLS] or [SEP]": special[:, None, :], "itself": step == 0, "token before": step == -1, "token after": step == 1,
+           "same token elsewhere": twin}  # fmt: skip
 has_twin = twin.any(dim=2)  # (B, T): the token occurs again
 
 
+# %%
 def share_of(target, queries):
-    """Return float (layers, heads): attention from `queries`, bool (B, T), to `target`, bool (B, T, T)."""
-    return (torch.einsum("lbhqk,bqk,bq->lh", A, target.float(), queries.float()) / queries.sum()).cpu()
+    """Return float (layers, heads): attention from `queries`, bool (B, T), to `target`, bool, over (B, T, T)."""
+    target = target.expand(len(ids), T, T).float()
+    return (torch.einsum("lbhqk,bqk,bq->lh", A, target, queries.float()) / queries.sum()).cpu()
 
 
 # %% [markdown]
@@ -795,16 +797,14 @@ def share_of(target, queries):
 
 # %%
 shares = {name: share_of(target, has_twin if name == "same token elsewhere" else word) for name, target in targets.items()}
-fig, axes = plt.subplots(1, 5, figsize=(11.5, 2.4), sharey=True)
-for ax, (name, share) in zip(axes, shares.items(), strict=True):
+fig, axes = plt.subplots(2, 3, figsize=(8, 4.8))
+for ax, (name, share) in zip(axes.flat, shares.items(), strict=False):
     picture = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    ax.set_title(name, fontsize=10)
-    ax.set(xlabel="head", xticks=[0, 5, 11], yticks=range(6))
+    ax.set(title=name, xlabel="head", ylabel="layer", xticks=[0, 5, 11], yticks=range(6))
     ax.grid(False)
-axes[0].set_ylabel("layer")
-fig.colorbar(picture, ax=axes, label="share of attention")
-plots.show(fig, alt="Five maps of 6 layers by 12 heads, one for each kind of target. Many heads of the layers above the first are dark for [CLS] or [SEP]; a single "
-           "one in the first layer is fully dark for the token before; a few are dark for the token after; itself and same token are pale.")  # fmt: skip
+axes[1, 2].axis("off")  # five maps
+fig.colorbar(picture, ax=axes[1, 2], label="share of attention", location="left", fraction=0.4)
+plots.show(fig, alt="Five maps, layers by heads: many heads dark for [CLS] or [SEP], one fully dark for the token before.")
 
 # %% tags=["approx-0.05"]
 for name, share in shares.items():
@@ -813,20 +813,20 @@ for name, share in shares.items():
 print(f"[CLS] and [SEP] are {special.sum() / mask.sum():.0%} of the tokens")
 
 # %% [markdown]
-# One head of the first layer reads nothing but the token before, another one in the second layer mostly the token after: together
-# with the position vectors they give each word its neighbours. And the special tokens, a few per cent of all, receive a large
+# One head of the first layer reads nothing but the token before, another one in the second layer mostly the token after: so these
+# two pass on to each word what its neighbours say. And the special tokens, a few per cent of all, receive a large
 # share of the attention. Why?
 
 # %% [markdown]
 # ### A head that looks for the same word, and parks
 #
 # The softmax has no way to say "nothing here": the weights of a row always add up to 1. A head that looks for something rare
-# needs a place to put its attention when it finds nothing. We look for such a head by measuring: for words that occur again, how
-# much attention goes to the other occurrence? And for words that occur once, how much goes to `[CLS]`? We take the head for which
+# has to put its attention somewhere when it finds nothing. Is there such a head? We measure two things: for words that occur again, how
+# much attention goes to the other occurrence, and for words that occur once, how much goes to `[CLS]`. We take the head for which
 # the product of the two is largest.
 
 # %% tags=["approx-0.05"]
-to_cls = (ids == tokenizer.cls_token_id)[:, None, :].expand(-1, T, -1)
+to_cls = (ids == tokenizer.cls_token_id)[:, None, :]  # (B, 1, T)
 finds, parks = shares["same token elsewhere"], share_of(to_cls, word & ~has_twin)  # (layers, heads)
 layer, head = divmod(int((finds * parks).argmax()), 12)
 print(f"Layer {layer}, head {head}. A word that occurs again: {finds[layer, head]:.0%} to the same word elsewhere, "
@@ -840,14 +840,13 @@ with torch.no_grad():
 tokens = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0])
 fig, ax = plt.subplots(figsize=(6.4, 5.2))
 plots.heat_map(ax, pattern, rows=tokens, columns=tokens, limits=(0, 1))
-ax.set(xlabel="attends to", ylabel="token", title="film finds film; words that occur once park on [CLS]")
-plots.show(fig, alt="Heat map of one head over a sentence in which the word film occurs twice. Nearly all rows are dark in the first column, [CLS]; the two rows of "
-           "film are dark where they cross the column of the other film.")  # fmt: skip
+ax.set(xlabel="attends to", ylabel="token", title='"film" finds "film"; most words park on [CLS]')
+plots.show(fig, alt="Heat map of a head: nearly all rows are dark at [CLS], the two rows of film at the other film.")
 
 # %% [markdown]
-# The story of this head is easy to tell. Each "film" attends mostly to the *other* "film", not to itself. So do, less strongly,
-# the two "is". All other words find nothing and put their attention on `[CLS]`, a token at a fixed position whose value can be
-# learned to add nothing. Researchers saw the same in BERT, mostly on `[SEP]` (Clark and others, 2019), and in today's decoders,
+# The story of this head is easy to tell. Each "film" attends mostly to the *other* "film", not to itself. The two "is" do the
+# same less strongly. The words that occur once find nothing, and most of their attention goes to `[CLS]`. That token is always at the same
+# position, so the model can learn a value for it that adds next to nothing. Researchers saw the same in BERT, mostly on `[SEP]` (Clark and others, 2019), and in today's decoders,
 # on the first token: it is called an *attention sink*.
 #
 # **Attention is not an explanation.** It is tempting to read such a picture as "the model says this because of *film*". Do not.
@@ -894,8 +893,7 @@ checks.check("04.6", my_reading, mine=False)  # the same check, on the solution 
 @torch.no_grad()
 def writing_loss(model) -> float:
     """Return the loss of the word after the first 8, 16, ... words of unseen windows."""
-    lengths = range(8, 64, 8)
-    return np.mean([F.cross_entropy(model(unseen[:, :n])[:, -1], unseen[:, n]).item() for n in lengths])
+    return np.mean([F.cross_entropy(model(unseen[:, :n])[:, -1], unseen[:, n]).item() for n in range(8, 64, 8)])
 
 
 # %% tags=["nbval-ignore-output"]
@@ -917,8 +915,7 @@ ax.axhline(unigram_loss, color="black", linestyle=":", linewidth=1, label="guess
 ax.legend(loc="lower left")
 ax.set(ylim=(0, None), xlabel="step", ylabel="loss")
 ax.set_title("The better training curve belongs to the useless model")
-plots.show(fig, alt="Training loss of two decoders over the steps. The one with the wrong mask falls far below the correct one, but its mark, the loss when writing, lies high "
-           "above both, while the mark of the correct decoder lies at the end of its own curve.")  # fmt: skip
+plots.show(fig, alt="With the bug the training loss falls far lower; its mark, the loss when writing, is far above.")
 
 # %% tags=["nbval-ignore-output"]
 display(Markdown("\n".join(f"* {name}: training loss **{np.mean(bug_curves[name][-20:]):.2f}**, when writing **{bug_losses[name]:.2f}**" for name in bug_losses)
@@ -928,7 +925,7 @@ display(Markdown("\n".join(f"* {name}: training loss **{np.mean(bug_curves[name]
 # With the bug the training loss falls far faster, because the model learns to copy the next word from its right. When it writes,
 # there is nothing to its right, and it is worse than guessing by frequency. The correct model is as good when it writes as in
 # training. Two tests find this bug before any training: change the *last* word of a text, and no logits before it may change; and
-# a loss that looks too good has probably seen the answer. Notebook 05 has its cousin.
+# a loss that looks too good has probably seen the answer. Notebook 05 shows a related bug.
 
 # %% [markdown]
 # ## Quiz
