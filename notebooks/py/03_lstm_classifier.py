@@ -444,11 +444,11 @@ def train_epoch(model, loader, optimizer, schedule):
 
 
 # %% [markdown]
-# Before a long run, do a short test that can save hours: **can the model overfit a single batch of 32 reviews?** We give the loop the same batch 40 times.
+# Before a long run, do a short test that can save hours: **can the model overfit a single batch of 32 reviews?** We give the loop the same batch 60 times.
 
 # %% tags=["nbval-ignore-output"]
 memory = copy.deepcopy(model)
-losses = train_epoch(memory, [batch] * 40, *adamw_with_warmup(memory, num_steps=40, learning_rate=1e-2))
+losses = train_epoch(memory, [batch] * 60, *adamw_with_warmup(memory, num_steps=60, learning_rate=1e-2))
 print(f"loss of one batch: {losses[0]:.3f} in the first step, {losses[-1]:.3f} in the last")
 
 # %% [markdown]

@@ -870,7 +870,7 @@ checks.quiz("03b")
 # %% [markdown]
 # ## Summary
 #
-# * Published listings that can never have run are common. Look for a line that no release accepts before you look for your own mistake.
+# * Some published listings can never have run. Look for a line that no release accepts before you look for your own mistake.
 # * `'Batch' object has no attribute 'text'` means that the column has another name, or none: print the names before you use them.
 # * Bugs that raise an error are cheap. Silent ones are expensive: vectors that are never used, time and batch swapped, a state read after the padding.
 # * Print one decoded example and all shapes just before the model, and predict a text alone and in a batch: the answer must be the same.
