@@ -81,10 +81,10 @@ profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator
 diagrams.show(diagrams.attention)
 
 # %% [markdown]
-# (In the drawing $d = D$, and the third token is padding, which section 3 comes to.) Now with numbers to check by hand. Take the
-# three words "not really good", with $d = 4$. The numbers are ours (a real model learns them). "good" asks for something that
-# could turn it around, and finds the key of "not". We choose the keys as unit vectors, so the entries of a query are its scores,
-# and the scores so that, divided by $\sqrt{d} = 2$, they are logarithms of whole numbers.
+# (In the drawing $d = D$, and the third token is padding, which section 3 comes to.) Now with numbers that you can check by hand. Take
+# the three words "not really good", with $d = 4$. A real model learns its numbers; here we choose them. The key of each word is a unit
+# vector, so the entries of a query are simply its scores. The queries are such that the scores, divided by $\sqrt{d} = 2$, are
+# logarithms of whole numbers. The query of "good" asks for a word that could turn it around, and the key of "not" answers.
 
 # %%
 words = ["not", "really", "good"]
@@ -924,8 +924,8 @@ display(Markdown("\n".join(f"* {name}: training loss **{np.mean(bug_curves[name]
 # %% [markdown]
 # With the bug the training loss falls far faster, because the model learns to copy the next word from its right. When it writes,
 # there is nothing to its right, and it is worse than guessing by frequency. The correct model is as good when it writes as in
-# training. Two tests find this bug before any training: change the *last* word of a text, and no logits before it may change; and
-# a loss that looks too good has probably seen the answer. Notebook 05 shows a related bug.
+# training. Two tests find this bug. Before any training, change the *last* word of a text: no logits before it may change. And
+# while it trains, distrust a loss that looks too good: the model has probably seen the answer. Notebook 05 shows a related bug.
 
 # %% [markdown]
 # ## Quiz
