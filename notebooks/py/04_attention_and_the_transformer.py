@@ -161,7 +161,7 @@ plots.show(fig, alt="Largest of ten weights against width d: level near a third 
 
 # %% [markdown]
 # Undivided, the scores grow with $d$, and one word takes nearly all of the weight before anything has been learned. There the
-# softmax is flat: a small change of a score changes no weight, so its gradient is close to zero and training cannot correct the
+# softmax is flat: a small change of a score hardly changes a weight, so its gradient is close to zero and training cannot correct the
 # choice. Divided by $\sqrt{d}$, the largest weight is about the same at every width.
 
 # %% [markdown]
@@ -358,8 +358,8 @@ axes[1].set(ylim=(-0.05, 1.05), xlabel="layer", ylabel="mean cosine of two words
 plots.show(fig, alt="Over 24 layers: LayerNorm keeps the size level; without a residual all cosines are 1.")
 
 # %% [markdown]
-# Attention is an average, and averages make things equal: without the residual connection all 32 words have the same state after
-# one or two layers, and what they said is lost. With it each word keeps its own state and adds to it; the words still grow more similar, but slowly. The sums grow from layer to
+# Attention is an average, and averages make things equal: without the residual connection all 32 words have nearly the same state
+# after one or two layers, and what they said is lost. With it each word keeps its own state and adds to it; the words still grow more similar, but slowly. The sums grow from layer to
 # layer, and LayerNorm keeps them at one size. There is a second reason that you know from the LSTM's cell: the gradient
 # comes back through the sum $x + f(x)$ undiminished, however many layers there are.
 
