@@ -803,7 +803,7 @@ for ax, (name, share) in zip(axes.flat, shares.items(), strict=False):
     ax.set(title=name, xlabel="head", ylabel="layer", xticks=[0, 5, 11], yticks=range(6))
     ax.grid(False)
 axes[1, 2].axis("off")  # five maps
-fig.colorbar(picture, ax=axes[1, 2], label="share of attention", location="left", fraction=0.4)
+fig.colorbar(picture, ax=axes, label="share of attention")
 plots.show(fig, alt="Five maps, layers by heads: many heads dark for [CLS] or [SEP], one fully dark for the token before.")
 
 # %% tags=["approx-0.05"]
