@@ -58,10 +58,10 @@ def notebooks() -> str:
     walks = {kind(file): walk_on(file.stem.removeprefix("notebook_times_")) for file in files}
     slow = walk_on(SLOW)
     lines = [row("notebook", *walks, "memory"), row("---", *["--:"] * (len(walks) + 1))]
-    for name, first in slow.notebooks.items():
+    for name in sorted({name for walk in walks.values() for name in walk.notebooks}):
         costs = [walk.notebooks.get(name, {}) for walk in walks.values()]
-        times = [minutes(cost) for cost in costs]
-        lines.append(row(f"[{number_of(name)}](../notebooks/{name}.ipynb)", *times, f"{first['peak_mib'] / 1024:.1f} GiB"))
+        memory = f"{slow.notebooks[name]['peak_mib'] / 1024:.1f} GiB" if name in slow.notebooks else ""
+        lines.append(row(f"[{number_of(name)}](../notebooks/{name}.ipynb)", *map(minutes, costs), memory))
     lines.append(row("all", *(f"{walk.minutes:.1f} min" for walk in walks.values()), ""))
     runs = "; ".join(f"{name}: {walk.hardware}, {walk.date}" for name, walk in walks.items())
     return "\n".join(
