@@ -31,9 +31,10 @@ def _same_numbers_and_no_settings(monkeypatch):
     for name in ("COURSE_PROFILE", "COURSE_SEED", "COURSE_RECORD_CLAIMS", "COURSE_PLAIN_MODELS"):
         monkeypatch.delenv(name, raising=False)
     torch.manual_seed(0)
-    yield
     import matplotlib.pyplot as plt
 
+    with matplotlib.rc_context():  # a style that a test has set ends with it
+        yield
     plt.close("all")
 
 
