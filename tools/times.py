@@ -46,6 +46,14 @@ def walk_on(machine: str) -> Walk:
     return Walk(machine, record["profile"], record["hardware"], record["date"], costs)
 
 
+def costs() -> dict[str, dict]:
+    """Return what each notebook cost on the slowest kind of machine that has built it."""
+    found: dict[str, dict] = {}
+    for machine in (SLOW, FAST, f"{FAST}_amx"):
+        found = walk_on(machine).notebooks | found
+    return dict(sorted(found.items()))
+
+
 def minutes(cost: dict) -> str:
     """Return "2.5 min (47 s)": the minutes of a notebook and its slowest cell, as far as they were measured."""
     slowest = f" ({cost['slowest_cell_seconds']:.0f} s)" if "slowest_cell_seconds" in cost else ""
