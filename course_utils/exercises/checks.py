@@ -11,7 +11,6 @@ import copy
 import ctypes
 import importlib.util
 import math
-import os
 import random
 import sys
 import textwrap
@@ -21,6 +20,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
 
+from ..files import Nowhere
 from .definition import Exercise, exercises, numbers
 from .progress import progress_table as progress_table
 from .progress import record
@@ -135,7 +135,7 @@ def _run(answer: object, exercise: Exercise) -> list[Outcome]:
     thread = threading.Thread(target=work, daemon=True)
     late = f"stopped: it did not finish within {exercise.seconds:g} seconds. Is there a loop that never ends?"
     before = [(put, get()) for get, put, _ in _switches()]
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), warnings.catch_warnings():
+    with redirect_stdout(Nowhere()), redirect_stderr(Nowhere()), warnings.catch_warnings():
         thread.start()
         try:
             thread.join(exercise.seconds)
