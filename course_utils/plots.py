@@ -71,13 +71,18 @@ def show(figure: Figure, alt: str, *, sharpness: int = 1) -> None:
     display(bundle, raw=True, metadata={"image/png": {"alt": alt, **width}})
 
 
+def style_index(name: str, otherwise: int = 0) -> int:
+    """Return the index of the colour, dash and marker of a line: an optimiser's own, or `otherwise`."""
+    return OPTIMISERS.index(name) if name in OPTIMISERS else otherwise
+
+
 def curves(ax: Axes, series: Mapping[str, Any], *, x: Sequence[float] | None = None, marks: bool = True) -> Axes:
     """Draw one line per name; values (n,) over `x` (default 1..n). Lines differ in colour, dash and marker.
 
     The four optimisers of notebook 01 keep their colours in every figure, whichever of them are drawn.
     """
     for order, (name, values) in enumerate(series.items()):
-        i = OPTIMISERS.index(name) if name in OPTIMISERS else order
+        i = style_index(name, order)
         style: dict[str, Any] = {"color": COLOURS[i], "linestyle": _DASHES[i]} if name in OPTIMISERS else {}
         positions = np.arange(1, len(values) + 1) if x is None else np.asarray(x)[: len(values)]
         marker = MARKERS[i % len(MARKERS)] if marks else None
@@ -161,14 +166,9 @@ def loss_surface(
     return ax
 
 
-def descent_path(ax: Axes, path: np.ndarray, *, label: str, index: int | None = None) -> Axes:
-    """Draw the walk float (steps + 1, 2) of an optimiser; a ring marks its start.
-
-    An optimiser of `OPTIMISERS` has its own colour and marker; `index` chooses those of any other path.
-    """
-    if index is None:
-        index = OPTIMISERS.index(label) if label in OPTIMISERS else 0
-    style: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+def descent_path(ax: Axes, path: np.ndarray, *, label: str) -> Axes:
+    """Draw the walk float (steps + 1, 2) of an optimiser, in its own colour and marker; a ring marks its start."""
+    style: dict[str, Any] = {"color": COLOURS[style_index(label)], "marker": MARKERS[style_index(label)]}
     ax.plot(*path.T, linestyle="-", markersize=3.5, linewidth=1.2, label=label, **style)
     ax.plot(*path[0], "o", markersize=10, markerfacecolor="none", markeredgecolor="black", markeredgewidth=1.5)
     return ax
@@ -201,8 +201,8 @@ def label_points(ax: Axes, points: np.ndarray, labels: Sequence[str]) -> None:
         box = note.get_window_extent()
         shifts = [(x * (box.width / 2 + r), y * (box.height / 2 + r)) for r in (8, 25, 42) for x, y in sides]
         boxes = [box.translated(*shift) for shift in shifts]
-        free = [ax.bbox.count_contains(b.corners()) == 4 and not b.count_overlaps(taken) for b in boxes]
-        best = (*free, True).index(True) % len(boxes)
+        free = (k for k, b in enumerate(boxes) if ax.bbox.count_contains(b.corners()) == 4 and not b.count_overlaps(taken))
+        best = next(free, 0)
         note.xyann = tuple(np.divide(shifts[best], ax.figure.dpi / 72))
         taken.append(boxes[best])
 

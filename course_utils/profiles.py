@@ -30,9 +30,22 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile("smoke", 200, 40, 1, 96, 16, 2, 5, 96, 2_000, 0.0, 64, 16),
+    "smoke": Profile("smoke", 200, 40, 1, 96, 16, 2, 5, 96, 2_000, bert_reviews_train=64, bert_reviews_max_length=16),
     "workshop": Profile("workshop", None, 200, 2, None, 48, 2, 1_800, None),
-    "full": Profile("full", None, 400, 4, None, 64, 3, 5_000, None, 20_000, 0.3, 12_000, 256),
+    "full": Profile(
+        "full",
+        None,
+        400,
+        4,
+        None,
+        64,
+        3,
+        5_000,
+        None,
+        lstm_word_dropout=0.3,
+        bert_reviews_train=12_000,
+        bert_reviews_max_length=256,
+    ),
 }
 
 

@@ -7,6 +7,7 @@ import torch
 from helpers import batch_of
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.jobs import padded_tokens
 from course_utils import batching, cost, data, doctor, files, layers, pretrained, profiles, text
 
 PLAIN = {"Python", "torch", "transformers", "ipywidgets", "device", "cores", "memory", "disk", "notebook 06"}
@@ -69,8 +70,7 @@ def test_minutes_of_notebook_06_follow_from_the_rate_of_training_steps(monkeypat
 def padded(encoded, batch_size: int, max_batch_tokens: int | None = None, *, bucketed: bool = True) -> int:
     """Return the tokens of all batches, padding included."""
     limits = {"batch_size": batch_size, "max_batch_tokens": max_batch_tokens}
-    batches = batching.make_batches(encoded.lengths, bucketed=bucketed, **limits)
-    return sum(len(batch) * int(encoded.lengths[batch].max()) for batch in batches)
+    return padded_tokens(encoded.lengths, batching.make_batches(encoded.lengths, bucketed=bucketed, **limits))
 
 
 @pytest.mark.slow

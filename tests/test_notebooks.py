@@ -15,6 +15,7 @@ from helpers import load
 from course_utils import doctor
 from course_utils.exercises import checks
 from tools import notebooks as tool
+from tools import times
 from tools.tables import number_of
 
 ROOT = Path(__file__).parents[1]
@@ -110,10 +111,7 @@ def test_the_minutes_it_promises_are_those_that_were_measured(path, notebook):
     words = {"seconds": 0, "less than a minute": 0.5, "about a minute": 1, "about two and a half minutes": 2.5} | {
         f"about {word} minutes": number for number, word in enumerate(["two", "three", "four", "five", "six"], start=2)
     }
-    kinds = ("cpu_float32", "cpu_bfloat16", "cpu_bfloat16_amx")  # the slowest kind of machine that has built it
-    records = [ROOT / "bench" / "results" / f"notebook_times_{kind}.json" for kind in kinds]
-    times = [json.loads(record.read_text(encoding="utf-8"))["notebooks"].get(path.stem) for record in records]
-    assert abs(words[promise] - next(cost for cost in times if cost)["seconds"] / 60) < 0.7
+    assert abs(words[promise] - times.slowest_walk().notebooks[path.stem]["seconds"] / 60) < 0.7
 
 
 def test_badge_and_first_cell_are_those_that_the_tool_writes(path, notebook):

@@ -51,7 +51,7 @@ def course_map() -> str:
     for link, question in tables.table_after(SCRIPT, "地图")[1:]:
         questions[Path(re.split(r"[()]", link)[1]).stem] = (link.replace("](../", "](notebooks/"), question)
     lines = [row("笔记本", "它回答的问题", "分钟"), row("---", "---", "--:")]
-    for name, cost in times.costs().items():
+    for name, cost in times.slowest_walk().notebooks.items():
         if name not in questions:
             raise ValueError(f"{SCRIPT.name} has no question for {name} in its map.")
         lines.append(row(*questions[name], f"{cost['seconds'] / 60:.1f}"))

@@ -40,7 +40,7 @@ def course_map() -> str:
     questions = {re.search(r"\((\w+)\.ipynb\)", link)[1]: question for link, question in table("The map")[1:]}  # type: ignore[index]
     questions[START.stem] = "What is fine-tuning, and is this machine ready?"
     lines = [row("notebook", "the question it answers", "minutes"), row("---", "---", "--:")]
-    for name, cost in times.costs().items():
+    for name, cost in times.slowest_walk().notebooks.items():
         title = re.search(r"^# \d\d[a-z]? · (.*)$", tables.prose(SCRIPTS / f"{name}.py"), re.MULTILINE)
         link = f"[{tables.number_of(name)} {title[1] if title else name[3:]}](notebooks/{name}.ipynb)"
         lines.append(row(link, questions.get(name, ""), f"{cost['seconds'] / 60:.1f}"))
@@ -54,10 +54,9 @@ def table(heading: str) -> list[list[str]]:
 
 def costs() -> dict[str, object]:
     """Return the numbers of `COSTS`."""
-    slow, fast = times.walk_on(times.SLOW), times.walk_on(times.FAST)
+    slow, fast = times.slowest_walk(), times.walk_on(times.FAST)
     return {
-        "profile": slow.profile, "hardware": slow.hardware, "date": slow.date,
-        "minutes": sum(cost["seconds"] for cost in times.costs().values()) / 60,
+        "profile": slow.profile, "hardware": slow.hardware, "date": slow.date, "minutes": slow.minutes,
         "fewer": fast.minutes, "fast_date": fast.date,
     }  # fmt: skip
 

@@ -24,7 +24,7 @@ def draw_descent(
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
     plots.loss_surface(left, loss)
     plots.descent_path(left, walk.path, label=name)
-    right.semilogy(np.maximum(walk.losses, 1e-12), linestyle="-", color=plots.COLOURS[plots.OPTIMISERS.index(name)])
+    right.semilogy(np.maximum(walk.losses, 1e-12), linestyle="-", color=plots.COLOURS[plots.style_index(name)])
     right.set(xlabel="step", ylabel="loss", ylim=(1e-9, 1e5), xlim=(0, num_steps))
     diverges = walk.diverged or walk.losses[-1] > walk.losses[0]
     verdict = (

@@ -364,8 +364,8 @@ plots.show(fig, alt="Measured against predicted seconds of a training step on lo
 # %% tags=["nbval-ignore-output"]
 batches = batching.make_batches(encoded[0].lengths, batch_size=config.batch_size)
 run_count = config.num_epochs * cost.count_flops(model, encoded[0].lengths, batches, trains=True)
-foretold = run_count / rate
-print(f"predicted for {config.num_epochs} epochs: {foretold:.0f} s, without validation")
+predicted = run_count / rate
+print(f"predicted for {config.num_epochs} epochs: {predicted:.0f} s, without validation")
 
 # %% tags=["nbval-ignore-output"]
 panel = explorers.TrainingPanel()
@@ -373,7 +373,7 @@ display(panel.view)
 history = training.fit(model, encoded[0], encoded[1], config, on_step=panel)
 best = max(record.validation_accuracy for record in history.records)
 print(f"validation accuracy: untrained {untrained.accuracy:.3f}, best epoch {best:.3f}")
-print(f"predicted {foretold:.0f} s, took {history.seconds:.0f} s with validation")
+print(f"predicted {predicted:.0f} s, took {history.seconds:.0f} s with validation")
 
 # %% [markdown]
 # The prediction counts matrix products only, at the rate of steps of 32 x 32 tokens. Validation, drawing the curves and
