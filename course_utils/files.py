@@ -61,7 +61,7 @@ def verify_file(path: Path, sha256: str, repair: str) -> Path:
 
 
 class Nowhere(io.TextIOBase):
-    """A text file that keeps nothing. Each write lets other threads run; a flood to the null device starved them for 20 s."""
+    """A text file that keeps nothing. Each write lets other threads run; a flood to the null device starves them."""
 
     def write(self, text: str) -> int:
         """Return the number of characters that were thrown away."""
