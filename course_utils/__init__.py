@@ -1,3 +1,3 @@
 """Helpers of the Fine-Tuning Course."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -20,12 +20,21 @@ def median_seconds(call: Callable[[], object], *, repeats: int = 5) -> float:
 
     The first call pays for caches and threads; a median does not mind one call that was disturbed. Taught in: notebook 08.
     """
-    seconds = []
-    for _ in range(repeats + 1):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[1:]))
+    return float(np.median(time_in_turn({"call": call}, rounds=repeats)["call"]))
+
+
+def time_in_turn(calls: Mapping[str, Callable[[], object]], *, rounds: int = 9) -> dict[str, np.ndarray]:
+    """Return the seconds, float (rounds,), of each call: one of each in turn, after a round that is not counted.
+
+    A computer is not equally fast all the time. Calls that take turns share its good and its bad moments.
+    """
+    seconds = {name: np.zeros(rounds + 1) for name in calls}
+    for i in range(rounds + 1):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            seconds[name][i] = time.perf_counter() - started
+    return {name: each[1:] for name, each in seconds.items()}
 
 
 def gemm_rate(device: torch.device | None = None, *, size: int = 2048, rounds: int = 3) -> float:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
+
+from .processes import join, launched, rank_and_size
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -62,20 +65,85 @@ def autocast(device: torch.device, mixed_precision: str | None = None) -> Abstra
     return torch.autocast(device.type, dtype=dtype) if dtype != torch.float32 else nullcontext()
 
 
+def answer_while_busy(comm: object) -> None:
+    """Let a widget hear the browser while a cell runs, where the browser sends its messages to a subshell.
+
+    From 7.4 on ipykernel sends them to the shell that last published on the comm instead: the busy one.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, default: default
+
+
 def make_accelerator(*, mixed_precision: str | None = None, gradient_accumulation_steps: int = 1) -> Accelerator:
     """Return an `Accelerator` for one run; `mixed_precision` as in `autocast`.
 
     Accelerate keeps the precision of the first Accelerator for the whole process and refuses another one. A notebook
-    trains in both, so what is kept is cleared first; processes and devices stay as they are.
+    trains in both, so what is kept is cleared first; processes and devices stay as they are. Processes that `torchrun`
+    has started join here; without a GPU Accelerate has to be told so, or each would train alone.
     """
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DataLoaderConfiguration
     from accelerate.state import AcceleratorState, GradientState
 
     AcceleratorState._reset_state()
     GradientState._reset_state()
     if mixed_precision is None:
         mixed_precision = "bf16" if choose_precision(choose_device()) == torch.bfloat16 else "no"
-    return Accelerator(mixed_precision=mixed_precision, gradient_accumulation_steps=gradient_accumulation_steps)
+    join()
+    return Accelerator(
+        mixed_precision=mixed_precision,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        cpu=launched() and choose_device().type != "cuda",
+        dataloader_config=DataLoaderConfiguration(split_batches=True),  # one step of the schedule, for N processes too
+    )
+
+
+def whole_batches(accelerator: Accelerator, loader: DataLoader) -> DataLoader:
+    """Return a loader whose batches come on the accelerator's device, whole in every process: see `processes.own_batch`.
+
+    Accelerate's own way to share batches computes some texts twice where the last batch is not full.
+    """
+    from accelerate.data_loader import prepare_data_loader
+
+    return prepare_data_loader(loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True)
+
+
+def shard(model: nn.Module) -> nn.Module:
+    """Return the model, changed in place, of whose weights each process keeps a part: for one that fits in no machine.
+
+    `fit` then shards gradients and moments too, and computes what it computes with whole weights. Each block of layers is
+    gathered while it computes, so from now on all processes have to call the model together, also to evaluate it.
+    Call this in all processes, before `fit`. A process alone shards nothing.
+
+    Source: FSDP2, stage 3 of Rajbhandari and others, 2020. Taught in notebook 11, section 5.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    join()
+    if (size := rank_and_size()[1]) > 1 and not is_sharded(model):
+        mesh = init_device_mesh(choose_device().type, (size,))
+        blocks = [block for stack in model.modules() if isinstance(stack, nn.ModuleList) for block in stack]
+        for part in (*blocks, model):  # then what is around the blocks
+            fully_shard(part, mesh=mesh, reshard_after_forward=True)  # also what is around: it is not kept whole
+    return model
+
+
+def prepare(accelerator: Accelerator, model: nn.Module, optimizer, schedule, *, saved: bool = False) -> tuple:
+    """Return what `accelerator.prepare` makes of them: the model (if there are several processes, DDP around it), and both.
+
+    Raises:
+        ValueError: the weights are sharded, and checkpoints are to be `saved`.
+    """
+    if (divided := is_sharded(model)) and saved:
+        raise ValueError("A model with sharded weights is not saved while it trains: leave out checkpoints.")
+    return accelerator.prepare_model(model, evaluation_mode=divided), *accelerator.prepare(optimizer, schedule)
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Return whether `shard` has divided the weights of a model."""
+    from torch.distributed.tensor import DTensor
+
+    return any(isinstance(weight, DTensor) for weight in model.parameters())
 
 
 def release(accelerator: Accelerator, model: nn.Module) -> nn.Module:

@@ -54,7 +54,7 @@ def keep_layers(classifier, kept: Sequence[int]) -> int:
     encoder = classifier.base_model
     layers, before = encoder.encoder.layer, count_parameters(classifier).total
     if not kept or not set(kept) <= set(range(len(layers))):
-        raise ValueError(f"This model has {len(layers)} layers: keep some of 0 to {len(layers) - 1}, not {list(kept)}.")
+        raise ValueError(f"This model has {len(layers)} layers: choose from 0 to {len(layers) - 1}, not {list(kept)}.")
     encoder.encoder.layer = nn.ModuleList([layers[i] for i in kept])
     encoder.config.num_hidden_layers = len(kept)
     return before - count_parameters(classifier).total
@@ -186,7 +186,7 @@ def hidden_states(model, dataset: SequenceDataset, *, layer: int, start: int = 0
         ValueError: `start` is above `layer`, or `dataset` is not what `start` asks for.
     """
     if start > layer:
-        raise ValueError(f"These states enter layer {start}, above layer {layer}: start again from the token ids.")
+        raise ValueError(f"These states enter layer {start}, above layer {layer}. Start from the token ids instead.")
     if isinstance(dataset, StatesDataset) != bool(start):
         raise ValueError("Give token ids with start=0, or the states that enter layer `start` with start above 0.")
     model.eval()

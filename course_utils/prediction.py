@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,19 @@ from torch import nn
 
 from .batching import SequenceDataset, make_loader
 from .device import DTYPES, autocast, choose_precision
+from .processes import gather_rows, own_batch, own_rows, rank_and_size
+
+# What a model may predict, in the words of transformers' `problem_type`: a class, several labels, numbers.
+CLASSES, LABELS, NUMBERS = "single_label_classification", "multi_label_classification", "regression"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Loss (cross-entropy, mean over examples), accuracy, and predictions int64 (n,) in the order of the data."""
+    """Loss (of `loss_of`, mean over examples), accuracy, and predictions int64 (n,) in the order of the data.
+
+    Of a model of several labels, accuracy is the share of the labels that are right, and predictions are bool (n, C); of a
+    model of numbers it is R², which is at most 1, and predictions are float32 (n, C).
+    """
 
     loss: float
     accuracy: float
@@ -42,6 +51,23 @@ def model_logits(model: nn.Module, batch: dict[str, torch.Tensor], *, mixed_prec
     return getattr(output, "logits", output).float()
 
 
+def problem_type(model: nn.Module) -> str:
+    """Return what the config of a Hugging Face model says that it predicts, or "" if it does not say."""
+    return getattr(getattr(model, "config", None), "problem_type", None) or ""
+
+
+def loss_of(model: nn.Module, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the loss of logits (B, C), mean over B: cross-entropy, or transformers' choice for several labels or numbers.
+
+    Labels are int64 (B,), or float (B, C): probabilities of classes, 0 or 1 for each of several labels, or numbers.
+    """
+    losses: dict[str, Callable[..., torch.Tensor]] = {
+        LABELS: nn.functional.binary_cross_entropy_with_logits,
+        NUMBERS: nn.functional.mse_loss,
+    }
+    return losses.get(problem_type(model), nn.functional.cross_entropy)(logits, labels)
+
+
 def token_budget(model: nn.Module, mixed_precision: str | None = None) -> int:
     """Return how many tokens B x T, padding included, a batch has that predicts fastest.
 
@@ -63,6 +89,7 @@ def predict_logits(
     max_batch_tokens: int | None = None,
     mixed_precision: str | None = None,
     progress: bool = False,
+    shared: bool = False,
 ) -> torch.Tensor:
     """Return logits float32 (n, C) on the CPU, computed in order of length and returned in the order of the data.
 
@@ -71,24 +98,34 @@ def predict_logits(
         max_batch_tokens: the most tokens of a batch, padding included; None takes that of `token_budget`.
         mixed_precision: as in `device.autocast`.
         progress: show a bar, for long work.
+        shared: the processes of a run share the work, and each gets all logits; all of them have to call it.
 
     Raises:
         ValueError: no text.
+        FloatingPointError: logits that are not finite; the message says what to do.
     """
     if not len(dataset):
         raise ValueError("There is no text to predict: give at least one.")
     model.eval()
     budget = max_batch_tokens or token_budget(model, mixed_precision)
-    loader = make_loader(dataset, batch_size=batch_size, max_batch_tokens=budget)
-    order = torch.tensor([index for indices in loader.batch_sampler or () for index in indices])
+    workers = rank_and_size()[1] if shared else 1
+    loader = make_loader(dataset, batch_size=batch_size * workers, max_batch_tokens=budget * workers)
+    batches: list[list[int]] = [own_rows(indices) if shared else indices for indices in loader.batch_sampler or ()]
     shown: Iterable[dict[str, torch.Tensor]] = loader
     if progress:
         from tqdm.auto import tqdm
 
         shown = tqdm(loader, desc="predicting", unit="batch")
     with autocast(model_device(model), mixed_precision):  # around all batches: weights are converted once
-        logits = [model_logits(model, batch, mixed_precision=mixed_precision).cpu() for batch in shown]
-    return torch.cat(logits)[order.argsort()]
+        shares = (own_batch(batch)[0] if shared else batch for batch in shown)
+        logits = torch.cat([model_logits(model, batch, mixed_precision=mixed_precision) for batch in shares])
+    computed = gather_rows(logits, list(chain(*batches)), count=len(dataset), shared=shared).cpu()
+    if bad := int((~computed.isfinite()).any(dim=1).sum()):
+        raise FloatingPointError(
+            f"For {bad:,} of {len(computed):,} texts the model computes NaN or infinity, which predicts nothing: training "
+            "diverged, or the weights are damaged. Train it again, with a smaller learning_rate."
+        )
+    return computed
 
 
 def predict_proba(model: nn.Module, dataset: SequenceDataset, **options: Any) -> np.ndarray:
@@ -108,6 +145,8 @@ def evaluate(model: nn.Module, dataset: SequenceDataset, **options: Any) -> Eval
         raise ValueError("These texts have no labels to compare with. Use predict_proba, or give labels.")
     logits = predict_logits(model, dataset, **options)
     labels = torch.from_numpy(dataset.labels)
-    predictions = logits.argmax(dim=1)
-    loss = nn.functional.cross_entropy(logits, labels).item()
+    loss = loss_of(model, logits, labels).item()
+    if problem_type(model) == NUMBERS:
+        return Evaluation(loss, 1 - loss / max(labels.var(correction=0).item(), 1e-12), logits.numpy())
+    predictions = logits > 0 if problem_type(model) == LABELS else logits.argmax(dim=1)
     return Evaluation(loss, (predictions == labels).float().mean().item(), predictions.numpy())

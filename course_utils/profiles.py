@@ -21,7 +21,7 @@ class Profile:
     sentences_train: int | None  # Rotten Tomatoes sentences to train on
     sentences_max_length: int  # WordPieces of each sentence
     bert_epochs: int
-    pretraining_steps: int  # masked-language-model steps of notebook 05
+    pretraining_steps: int  # steps from scratch in notebook 05
     test_size: int | None  # examples of the test set that are scored
     vocabulary_size: int = 20_000
     lstm_word_dropout: float = 0.0  # pays where the LSTM has enough epochs to memorise words
@@ -31,7 +31,7 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile("smoke", 200, 40, 1, 96, 16, 2, 5, 96, 2_000, bert_reviews_train=64, bert_reviews_max_length=16),
-    "workshop": Profile("workshop", None, 200, 2, None, 48, 2, 1_800, None),
+    "workshop": Profile("workshop", None, 200, 2, None, 48, 2, 200, None),
     "full": Profile(
         "full",
         None,
@@ -40,7 +40,7 @@ PROFILES = {
         None,
         64,
         3,
-        5_000,
+        1_000,
         None,
         lstm_word_dropout=0.3,
         bert_reviews_train=12_000,

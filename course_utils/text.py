@@ -13,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 
+from . import hub
 from .batching import TokenDataset
 from .data import Reviews
-from .files import verify_file
+from .files import verify_file, write_aside
 
 PAD, UNKNOWN = "<pad>", "<unk>"
+PAIR = "\x1f"  # between the halves of a pair of texts: ASCII's unit separator
 UNKNOWN_ID = 1  # padding has 0
 _DROP = re.compile(r'"')
 _BREAK = re.compile(r"<br />|[;:]")
@@ -35,7 +38,7 @@ def clean_text(text: str) -> str:
         ValueError: `text` is not a string.
     """
     if not isinstance(text, str):
-        raise ValueError(f"A text must be a string, not {type(text).__name__}. Type: str(value), or drop the row.")
+        raise ValueError(f"A text must be a string, not {type(text).__name__}. Convert it with str(value), or drop the row.")
     return _SURROGATE.sub("\ufffd", text)
 
 
@@ -111,13 +114,15 @@ def encode_wordpieces(texts: Reviews | Sequence[str], tokenizer, *, max_length: 
     """Return each text as [CLS] WordPieces [SEP], truncated to `max_length`, by a Hugging Face tokenizer.
 
     Args:
-        texts: reviews, whose labels come along, or a list of strings to predict.
+        texts: reviews, whose labels come along, or a list of strings to predict. One with `PAIR` in it is a pair of texts,
+            which the tokenizer joins in its own way; the longer half is truncated first.
 
     Raises:
         ValueError: `max_length` below 3, or something that is not a list of strings.
     """
     strings, labels = _texts_and_labels(texts, max_length, 3)
-    encoded = tokenizer(strings, truncation=True, max_length=max_length, padding=False)["input_ids"] if strings else []
+    halves = [tuple(half.split(PAIR, 1)) if PAIR in half else half for half in strings]
+    encoded = tokenizer(halves, truncation=True, max_length=max_length, padding=False)["input_ids"] if strings else []
     return TokenDataset(tuple(np.array(ids, dtype=np.int64) for ids in encoded), labels)
 
 
@@ -133,24 +138,20 @@ def glove_file(folder: Path | None = None) -> Path:
         ValueError: the file is not what was published.
     """
     import platformdirs
-    from huggingface_hub import hf_hub_download
 
     folder = folder or platformdirs.user_cache_path("fine-tuning-course")
     target = folder / GLOVE_NAME
-    if not target.exists():
-        print(f"Fetching stanfordnlp/glove from the hub (862 MB, once) into {folder}.")
-        try:
-            archive = Path(hf_hub_download("stanfordnlp/glove", "glove.6B.zip", local_dir=folder))
-        except OSError as error:
-            raise ConnectionError(
-                f"Could not fetch stanfordnlp/glove ({type(error).__name__}). What has arrived is kept: run this again, "
-                "or use text.ppmi_vectors, which needs no network."
-            ) from error
-        part = target.with_name(target.name + ".part")
-        with zipfile.ZipFile(archive) as zipped, zipped.open(GLOVE_NAME) as source, part.open("wb") as file:
+
+    def unpack(aside: Path) -> None:
+        with zipfile.ZipFile(files / "glove.6B.zip") as zipped, zipped.open(GLOVE_NAME) as source, aside.open("wb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
-        part.replace(target)
-        archive.unlink()
+
+    with FileLock(f"{target}.lock"):  # another kernel may be fetching it
+        if not target.exists():
+            instead = "What has arrived is kept: run this again, or use text.ppmi_vectors, which needs no network."
+            files = hub.fetch("stanfordnlp/glove", "vectors", patterns=("glove.6B.zip",), instead=instead, keep=folder)
+            write_aside(target, unpack)
+            shutil.rmtree(files.parents[1])
     return verify_file(target, GLOVE_SHA256, f"Delete {target} and run this again.")
 
 
