@@ -11,6 +11,7 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from .. import plots
+from .language import labels_of_an_answer, next_token_loop, preference_pair
 from .learning import bootstrap, chain_rule, dot_product, padded_batch, random_and_block_split, seven_steps
 from .networks import attention, heads, lstm_cell, masked_and_causal, transformer_block, unrolled_rnn
 from .tuning import (
@@ -20,12 +21,17 @@ from .tuning import (
     lora_and_adapter,
     new_head,
     pretraining_road,
+    ring_all_reduce,
+    sharded_states,
+    shares_of_an_epoch,
+    structural_changes,
 )
 
 DRAWINGS = (
     chain_rule, dot_product, padded_batch, random_and_block_split, bootstrap, seven_steps, unrolled_rnn, lstm_cell,
     attention, heads, transformer_block, masked_and_causal, pretraining_road, new_head, bert_from_ids_to_logits,
-    lora_and_adapter, four_bit_blocks, data_parallel_step,
+    structural_changes, lora_and_adapter, four_bit_blocks, data_parallel_step, ring_all_reduce, shares_of_an_epoch,
+    sharded_states, next_token_loop, labels_of_an_answer, preference_pair,
 )  # fmt: skip
 
 

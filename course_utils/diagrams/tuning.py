@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from .shapes import BACKWARD, GREY, STRONG, arrow, box, brace, canvas, dot, finish, labels, tensor, write
+from .shapes import BACKWARD, GREY, STRONG, arrow, box, brace, canvas, dot, finish, labels, legend, tensor, write
 
 
 def pretraining_road() -> Figure:
@@ -73,17 +73,43 @@ def bert_from_ids_to_logits() -> Figure:
     return finish(ax)
 
 
+def structural_changes() -> Figure:
+    """Five stacks side by side. First the model as it is: embeddings, six layers, pooling that takes [CLS], and a head. Then
+    four changes, each with the changed part in colour: the pooling takes the mean of all states; the head is a new one;
+    a narrow adapter stands after each layer, and the layers themselves are frozen; and the upper three layers are gone.
+    """
+    ax, gap = canvas(78, 36), 15.2
+    names = ("as it is", "other pooling", "new head", "adapters", "fewer layers")
+    for k, name in enumerate(names):
+        x = 8.6 + gap * k
+        write(ax, x, 33.6, name, weight="bold")
+        box(ax, x, 3.2, 12, 3.4, "embeddings", kind="pretrained")
+        for layer in range(6):
+            y = 7.6 + 3.1 * layer
+            if k == 4 and layer > 2:
+                write(ax, x, y, f"no layer {layer}", color=GREY)
+            else:
+                box(ax, x - 1.6 * (k == 3), y, 8.8 if k == 3 else 12, 2.4, f"layer {layer}", kind="pretrained")
+            if k == 3:
+                box(ax, x + 4.6, y, 2.6, 2.4, "A", kind="new")
+        box(ax, x, 26.3, 12, 2.6, "pool: mean" if k == 1 else "pool: [CLS]", kind="new" if k == 1 else "plain")
+        box(ax, x, 30.2, 12, 2.8, "new head" if k == 2 else "head", kind="new" if k == 2 else "pretrained")
+    return finish(ax)
+
+
 def lora_and_adapter() -> Figure:
-    """Two ways to train few weights. LoRA: the frozen matrix W (D, D) is hatched; beside it A (r, D) and B (D, r) are
-    new and thin, and what both paths give is added. Adapter: after a frozen block two new layers go down from D to r
-    and up to D again, and an arrow around them adds what came in.
+    """Two ways to train few weights. LoRA: x goes through the frozen matrix W (D, D), which is hatched, and beside it
+    through two new thin matrices, A (r, D) and B (D, r); what B gives, times alpha / r, is added to what W gives.
+    Adapter: after a frozen sublayer, two new layers go down from D to m, then GELU, and up to D again, and an arrow around
+    them adds what came in.
     """
     ax = canvas(68, 45)
     new: dict[str, Any] = {"cell": 1.6, "kind": "new", "beside": True}
     frozen = tensor(ax, 7, 20, (6, 6), "W (D, D)\nfrozen", cell=1.6, kind="frozen", beside=True)
-    block, plus, sums = box(ax, 50, 9, 17, 4.4, "block, frozen", kind="frozen"), dot(ax, 16.5, 38, "+"), dot(ax, 50, 38, "+")
+    block = box(ax, 50, 9, 17, 4.4, "sublayer, frozen", kind="frozen")
+    plus, sums = dot(ax, 16.5, 38, "+"), dot(ax, 50, 38, "+")
     a, b = tensor(ax, 27, 12, (2, 6), "A (r, D)", **new), tensor(ax, 27, 22, (6, 2), "B (D, r)", **new)
-    down, up = tensor(ax, 50, 18, (2, 6), "down (r, D)", **new), tensor(ax, 50, 28, (6, 2), "up (D, r)", **new)
+    down, up = tensor(ax, 50, 18, (2, 6), "down (m, D)", **new), tensor(ax, 50, 28, (6, 2), "up (D, m)", **new)
     for part in (frozen, a):
         arrow(ax, (16.5, 3), part.at(0, -1), via=[(16.5, 5), (part.x, 5)])
     for part in (frozen, b):
@@ -91,37 +117,39 @@ def lora_and_adapter() -> Figure:
     arrow(ax, a, b)
     arrow(ax, plus, (16.5, 41.6))
     arrow(ax, (50, 3), block, down)
-    arrow(ax, down, up, text="ReLU")
+    arrow(ax, down, up, text="GELU")
     arrow(ax, up, sums, (50, 41.6))
     arrow(ax, (50, 13), sums.at(-1, 0), via=[(42, 13), (42, 38)])
-    labels(ax, (20, 43, "LoRA: W x + (α/r) B A x"), (53, 43, "adapter: after a block"), weight="bold", size=12)
-    labels(ax, (16.5, 1.8, "x (D)"), (50, 1.8, "x (B, T, D)"))
+    labels(ax, (20, 43, "LoRA: W x + (α/r) B A x"), (53, 43, "adapter: after a sublayer"), weight="bold", size=12)
+    labels(ax, (16.5, 1.8, "x (D)"), (50, 1.8, "x (D)"), (29.3, 32, "· α/r"))
+    legend(ax, 27.5, 1.8, new="trained")
     return finish(ax)
 
 
 def four_bit_blocks() -> Figure:
-    """A block of 32 weights on a number line from the smallest to the largest, with 16 marks numbered 0 to 15. Each
-    weight moves to its nearest mark, and only the number of the mark is stored, in 4 bits. With one scale and one
-    minimum in float16 this makes 32 + 128 = 160 bits for 32 weights, 5 bits a weight, instead of 16. It is the format
-    Q4_1 of GGUF.
+    """A block of 32 weights on a number line from the smallest to the largest, with 16 marks, the codes 0 to 15. Each
+    weight moves to its nearest mark, and only its code is stored, in 4 bits. All 32 share one minimum and one scale, the
+    step from mark to mark, in float16: 160 bits instead of 512, 5 bits or 0.625 byte a weight. A weight is read back as
+    the minimum plus the scale times its code. This is the format Q4_1 of GGUF.
     """
-    ax, weights = canvas(68, 31.5), np.random.default_rng(1).normal(0, 0.05, 32)
-    low, scale = weights.min(), np.ptp(weights) / 15
-    numbers = np.round((weights - low) / scale).astype(int)
-    arrow(ax, (4, 18.6), (64, 18.6), head=False, color=GREY)
+    ax, draws, low, scale = canvas(68, 34), np.random.default_rng(35).normal(size=32), -0.15, 0.02
+    steps = 15 * (draws - draws.min()) / np.ptp(draws)
+    codes = np.round(steps).astype(int)
+    arrow(ax, (4, 21.1), (64, 21.1), head=False, color=GREY)
     for mark in range(16):
-        arrow(ax, (4 + 4 * mark, 18), (4 + 4 * mark, 19.2), head=False, color=GREY)
-        write(ax, 4 + 4 * mark, 16.8, str(mark))
-    for spot, number in zip(4 + 4 * (weights - low) / scale, numbers, strict=True):
-        ax.plot(spot, 24.6, "o", color=STRONG, markersize=6, alpha=0.6)
-        arrow(ax, (spot, 24), (4 + 4 * number, 19), head=False, width=0.8, color=STRONG)
-    write(ax, 2, 29.6, "32 weights of 16 bits: 512 bits", ha="left", weight="bold")
-    write(ax, 2, 27, f"smallest: minimum = {low:.3f}", ha="left", size=10)
-    brace(ax, (48, 15.6), (52, 15.6), f"scale = {scale:.3f}", size=10)
-    write(ax, 2, 9.9, "stored: minimum and scale (16 + 16 bits) and 32 numbers of 4 bits", ha="left", weight="bold")
-    tensor(ax, 34, 6.5, [numbers], cell=2, high=2.6, size=9, kind="new")
-    text = "(16 + 16 + 128) bits / 32 = 5 bits a weight;   weight ≈ minimum + scale · number"
-    brace(ax, (2, 4.8), (66, 4.8), text)
+        arrow(ax, (4 + 4 * mark, 20.5), (4 + 4 * mark, 21.7), head=False, color=GREY)
+        write(ax, 4 + 4 * mark, 19.3, str(mark))
+    for step, code in zip(steps, codes, strict=True):
+        ax.plot(4 + 4 * step, 27.1, "o", color=STRONG, markersize=6, alpha=0.6)
+        arrow(ax, (4 + 4 * step, 26.5), (4 + 4 * code, 21.5), head=False, width=0.8, color=STRONG)
+    stored = "stored: minimum and scale in float16, and 32 codes of 4 bits"
+    labels(ax, (2, 32.1, "32 weights in float16: 512 bits"), (2, 12.4, stored), ha="left", weight="bold")
+    write(ax, 2, 29.5, f"smallest: minimum = {low}", ha="left", size=10)
+    brace(ax, (48, 18.1), (52, 18.1), f"scale = {scale}", size=10)
+    tensor(ax, 34, 9, [codes], cell=2, high=2.6, size=9, kind="new")
+    brace(ax, (2, 7.3), (66, 7.3), "(16 + 16 + 32 · 4) bits / 32 = 5 bits = 0.625 byte a weight")
+    first = f"{low + scale * steps[0]:.3f} → {codes[0]} → {low} + {scale} · {codes[0]} = {low + scale * codes[0]:.3f}"
+    write(ax, 34, 2, f"read back: minimum + scale · code;   {first}")
     return finish(ax)
 
 
@@ -142,4 +170,74 @@ def data_parallel_step() -> Figure:
         arrow(ax, (45.8, y), tensor(ax, 52.3, y, mean, "mean", cell=3.3, high=3), step)
         write(ax, 1, y + 6.5, f"worker {i + 1}", ha="left", weight="bold", size=12)
     write(ax, 34, 1.4, "the same weights before the step, and after it", size=10)
+    return finish(ax)
+
+
+def ring_all_reduce() -> Figure:
+    """Three workers in three rows, each with a vector of three numbers, in three stages from left to right. At the start
+    each has its own. After the reduce-scatter each has the complete sum of one position, dark: 111, 222 or 333. After the
+    all-gather all workers have all three sums. Arrows lead from each worker down to the next, and from the last one back
+    to the first.
+    """
+    ax, rows = canvas(70, 31), np.array([[1, 2, 3], [10, 20, 30], [100, 200, 300]])
+    scattered = rows.copy()
+    for step in range(2):
+        sent = [scattered[w, (w - step) % 3] for w in range(3)]
+        for w in range(3):
+            scattered[(w + 1) % 3, (w - step) % 3] += sent[w]
+    stages = [(15, "start", rows), (38, "sums of one position", scattered), (61, "all sums", rows.sum(axis=0) + 0 * rows)]
+    for x, title, numbers in stages:
+        write(ax, x, 29.3, title, weight="bold")
+        cells = [tensor(ax, x, y, [row], cell=4.4, high=3.4, shades=[np.where(row == rows.sum(axis=0), 0.64, 0.2)])
+                 for y, row in zip((23.5, 15.5, 7.5), numbers, strict=True)]  # fmt: skip
+        if x < 60:
+            arrow(ax, *cells)
+            arrow(ax, cells[2].at(-0.7, -1), cells[0].at(-1, 0), via=[(x - 4.6, 3.6), (x - 8.2, 3.6), (x - 8.2, 23.5)])
+            arrow(ax, (x + 8, 15.5), (x + 15 - 0.4, 15.5), width=2.4)
+    for w, y in enumerate((23.5, 15.5, 7.5)):
+        write(ax, 3.2, y + 2.8, f"worker {w}", size=10)
+    labels(ax, (26.5, 1.6, "reduce-scatter: 2 messages each"), (53, 1.6, "all-gather: 2 messages each"), size=10)
+    return finish(ax)
+
+
+def shares_of_an_epoch() -> Figure:
+    """One row of twelve sentence numbers, shuffled with a seed that all workers share. Three workers take every third of
+    them, in three shades: worker 0 the first, fourth, seventh and tenth. Below, a row for each worker with its four
+    sentences, one for each step. A bracket below the first column says that these three are the joint batch of step 1.
+    """
+    ax, order, shades = canvas(66, 33), [7, 2, 11, 4, 9, 0, 5, 10, 1, 8, 3, 6], (0.12, 0.36, 0.64)
+    write(ax, 1.5, 31, "the order of this epoch: the same seed in all workers", ha="left", weight="bold")
+    tensor(ax, 33, 27.2, [order], cell=4.4, high=3.4, shades=[[shades[i % 3] for i in range(12)]])
+    arrow(ax, (33, 24.6), (33, 20.8), width=2.4, text="every third, from its rank on")
+    for w in range(3):
+        y = 15 - 4.6 * w
+        write(ax, 14, y, f"worker {w}", ha="right", weight="bold")
+        tensor(ax, 29, y, [order[w::3]], cell=6, high=3.4, shades=shades[w])
+    for step in range(4):
+        write(ax, 20 + 6 * step, 18.4, f"step {step + 1}", size=10)
+    brace(ax, (17.2, 3.6), (22.8, 3.6), "joint batch")
+    labels(ax, (43, 15, "no sentence is lost,"), (43, 11.9, "none is read twice,"), (43, 8.8, "all take 4 steps"), ha="left")
+    return finish(ax)
+
+
+def sharded_states() -> Figure:
+    """What each of four ranks keeps, for four methods: a grid with columns for weights w, gradients g and Adam's m and v,
+    and a row for each quarter of the parameters. DDP: everything in each rank, 16 bytes a parameter. ZeRO 1: of m and v
+    only its own quarter, the rest is hatched, 10 bytes. ZeRO 2: also of g, 7 bytes. ZeRO 3, or FSDP: of all, 4 bytes.
+    """
+    ax, ranks = canvas(70, 38), np.arange(4)
+    write(ax, 4, 33.4, "keeps", size=10)
+    for stage, name in enumerate(("DDP", "ZeRO 1", "ZeRO 2", "ZeRO 3, FSDP")):
+        x, sharded = 15.5 + 15.6 * stage, np.array([stage >= 3, stage >= 2, stage >= 1, stage >= 1])
+        write(ax, x, 36.3, name, weight="bold", size=12)
+        for column, letter in enumerate("wgmv"):
+            write(ax, x + 2.2 * (column - 1.5), 33.4, letter)
+        for rank in ranks.tolist():
+            missing = sharded[None, :] & (ranks != rank)[:, None]  # (quarters, columns)
+            tensor(ax, x, 29 - 7 * rank, (4, 4), cell=2.2, high=1.4, masked=missing, shades=0.6)
+        size = float(np.dot([4, 4, 4, 4], np.where(sharded, 0.25, 1)))
+        write(ax, x, 2.6, f"{size:g} bytes", weight="bold", color=STRONG)
+    for rank in ranks.tolist():
+        write(ax, 4, 29 - 7 * rank, f"rank {rank}", size=10)
+    write(ax, 4, 2.6, "per\nparameter", size=9)
     return finish(ax)
