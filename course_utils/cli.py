@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .files import plain_errors, write_aside
 
-# JupyterLab opens the first notebook, and does not look for news or newer versions on the network.
+# JupyterLab opens the first notebook, and does not look for news or newer versions on the network; lab_settings keeps it
+# from asking whether it should.
 LAB = (
     "--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb",
     "--ServerApp.log_level=WARN",
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
 )
+TOOLS = {  # actions that are programs of the course's folder
+    "bench": "time the course side by side with others",
+    "canary": "run notebooks with the oldest or newest packages allowed, and name the one that breaks them",
+    "data": "copy reviews, checkpoints and language model, verified, into a folder of your own",
+    "release-check": "say what is missing before a version can be released",
+}
+TABLE = "a .csv, .tsv, .json, .jsonl, .parquet, .xlsx or fastText file, or one of these as .gz, .bz2, .xz or .zip"
+COLUMNS = {
+    "text": "given twice, two columns are a pair of texts",
+    "label": "given several times, each is a label of 0 and 1",
+}
 TORCHTEXT_NOTEBOOK = Path("notebooks", "03b_the_published_listing.ipynb")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one action and return its exit status: 0 when all is well."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console of cp1252 has no letters for most languages
+        sys.stdout.reconfigure(errors="replace")
     options = make_parser().parse_args(arguments)
+    options.typed = sys.argv[1:] if arguments is None else arguments
     try:
-        return options.run(options)
+        with plain_errors(getattr(options, "out", None) or Path.cwd()):
+            return options.run(options)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"course: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -46,25 +66,28 @@ def make_parser() -> argparse.ArgumentParser:
         action.set_defaults(run=run)
         return action
 
-    doctor = add("doctor", _doctor, "say what this machine offers the course, and what to fix")
+    doctor = add("doctor", _doctor, "check this machine, and say what to fix")
     doctor.add_argument("--room", action="store_true", help="print one line for a whole room to compare")
     doctor.add_argument("--json", action="store_true", help="print everything that was found, for a program")
     lab = add("lab", _lab, "open the course in JupyterLab")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
     test = add("test", _test, "run the tests")
     test.add_argument("part", nargs="?", choices=("all", "fast", "notebooks"), default="all", help="which (default: all)")
-    _add_finetune_options(add("finetune", _finetune, "turn a table of your own into a model in a folder, with its card"))
+    _add_finetune_options(add("finetune", _finetune, "fine-tune a model on a table of your own and save it, with its card"))
     predict = add("predict", _predict, "predict the classes of texts with a fine-tuned model")
     predict.add_argument("folder", type=Path)
-    predict.add_argument("table", type=Path, nargs="?", help="a .csv, .tsv, .jsonl or .parquet file")
-    predict.add_argument("--text-column")
+    predict.add_argument("table", type=Path, nargs="?", help=TABLE)
+    _add_reading_options(predict)
+    predict.add_argument("--text-column", action="append", metavar="NAME", help="default: as the model was trained with")
+    unsure = "leave a prediction out if its confidence is lower, and note it (default: 0, none)"
+    predict.add_argument("--unsure-below", type=float, default=0.0, metavar="CONFIDENCE", help=unsure)
     predict.add_argument("--text", action="append", help="a text to classify at once; may be given several times")
     predict.add_argument("--out", type=Path, default=Path("predictions.csv"), help="a new file (default: predictions.csv)")
-    progress = add("progress", _progress, "say which exercises are solved; write or verify a report of it")
+    progress = add("progress", _progress, "show which exercises are solved; write or verify a report")
     progress.add_argument("--export", type=Path, metavar="FILE", help="write a completion report (JSON)")
-    progress.add_argument("--verify", type=Path, metavar="FILE", help="say whether a completion report is unaltered")
-    bench = add("bench", _bench, "time the course side by side with others", add_help=False, prefix_chars="\0")
-    bench.add_argument("rest", nargs="*")  # read by bench/speed.py, options too
+    progress.add_argument("--verify", type=Path, metavar="FILE", help="check that a completion report was not changed")
+    for name, says in TOOLS.items():
+        add(name, _tool, says, add_help=False, prefix_chars="\0").add_argument("rest", nargs="*")  # read there, options too
     bundle = add("bundle", _bundle, "copy the course and its packages, for a room without a network")
     bundle.add_argument("folder", type=Path)
     for name in ("system", "machine", "python"):
@@ -73,13 +96,33 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_finetune_options(action: argparse.ArgumentParser) -> None:
-    action.add_argument("table", type=Path, help="a .csv, .tsv, .jsonl or .parquet file")
-    for role in ("text", "label", "group"):  # texts of one group, such as a film, stay on one side of the split
-        action.add_argument(f"--{role}-column", required=role != "group")
+    action.add_argument("table", type=Path, help=TABLE)
+    _add_reading_options(action)
+    for role, says in COLUMNS.items():
+        action.add_argument(f"--{role}-column", required=True, action="append", metavar="NAME", help=says)
+    action.add_argument("--group-column", metavar="NAME", help="texts of one group, such as a film, stay in one part")
+    action.add_argument("--task", choices=("classes", "labels", "numbers"), help="what to predict (default: found out)")
+    for part in ("validation", "test"):
+        action.add_argument(f"--{part}", type=Path, metavar="FILE", help=f"a {part} part of your own (default: split off)")
     action.add_argument("--out", type=Path, help="the new folder (default: the name of the table, with -model)")
-    defaults = {"epochs": 3, "max-length": 128, "learning-rate": 1e-4, "seed": 0, "checkpoint": "embedded"}
-    for name, default in defaults.items():
+    numbers = {"epochs": 3, "max-length": 128, "learning-rate": 1e-4, "seed": 0, "save-steps": 100}
+    for name, default in numbers.items():
         action.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default}")
+    model = "a hub id such as owner/model, or a folder (default: embedded, MiniLM for English)"
+    action.add_argument("--model", "--checkpoint", dest="checkpoint", default="embedded", metavar="NAME", help=model)
+    action.add_argument("--class-weights", action="store_true", help="let every class count the same, however rare it is")
+    action.add_argument("--export", choices=("onnx",), help="write the model for ONNX Runtime too")
+    action.add_argument("--resume", action="store_true", help="go on with a run that was stopped or killed")
+
+
+def _add_reading_options(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--encoding", metavar="NAME", help="of the file, such as gb18030 (default: found out, and reported)")
+    action.add_argument("--separator", metavar="CHARACTER", help="between cells, such as ; or tab (default: found out)")
+    action.add_argument("--no-header", action="store_false", dest="header", help="the columns are called 1, 2, ...")
+
+
+def _reading(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("encoding", "separator", "header")}
 
 
 def course_folder(start: Path | None = None) -> Path:
@@ -114,12 +157,22 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _lab(options: argparse.Namespace) -> int:
+    folder = course_folder()
+    known = [os.environ["JUPYTER_CONFIG_PATH"]] if os.environ.get("JUPYTER_CONFIG_PATH") else []
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join([str(Path(__file__).parent / "lab_settings"), *known])
+    threading.Thread(target=_report_problems, daemon=True).start()  # JupyterLab does not wait for it
+    return _run(["jupyterlab", *LAB, f"--ServerApp.root_dir={folder}", *_lab_options(options.no_browser)], folder)
+
+
+def _report_problems() -> None:
+    """Print what the doctor finds wrong or not here yet, if anything."""
     from .doctor import examine
 
-    folder = course_folder()
-    for finding in (finding for finding in examine() if not finding.ok):
-        print(f"FIX {finding.topic}: {finding.detail}\n    to fix it: {finding.remedy}")
-    return _run(["jupyterlab", *LAB, f"--ServerApp.root_dir={folder}", *_lab_options(options.no_browser)], folder)
+    for finding in examine():
+        if not finding.ok:
+            print(f"FIX {finding.topic}: {finding.detail}\n    to fix it: {finding.remedy}", flush=True)
+        elif finding.detail.startswith("not here yet"):
+            print(f"{finding.topic}: {finding.detail}", flush=True)
 
 
 def _lab_options(no_browser: bool) -> list[str]:
@@ -141,8 +194,9 @@ def _run(module: list[str], folder: Path) -> int:
         signal.signal(signal.SIGINT, before)
 
 
-def _bench(options: argparse.Namespace) -> int:
-    return _run(["bench.speed", *options.rest], course_folder())
+def _tool(options: argparse.Namespace) -> int:
+    module = {"bench": ["bench.speed"], "data": ["tools.collect"], "release-check": ["tools.release", "--check"]}
+    return _run([*module.get(options.action, [f"tools.{options.action}"]), *options.rest], course_folder())
 
 
 def _progress(options: argparse.Namespace) -> int:
@@ -153,7 +207,8 @@ def _progress(options: argparse.Namespace) -> int:
         print(says)
         return 0 if verified else 1
     if options.export:
-        options.export.write_text(json.dumps(progress.completion_report(), indent=1) + "\n", encoding="utf-8")
+        report = json.dumps(progress.completion_report(), indent=1) + "\n"
+        write_aside(options.export, lambda aside: aside.write_text(report, encoding="utf-8"))
     print(progress.progress_table())
     return 0
 
@@ -184,38 +239,53 @@ def _finetune(options: argparse.Namespace) -> int:
     from .training import TrainingConfig
 
     out = options.out or Path(f"{options.table.stem}-model")
-    part = run.unfinished(out)
-    columns = {f"{role}_column": getattr(options, f"{role}_column") for role in ("text", "label", "group")}
-    table = intake.read_table(options.table, **columns)
+    part = run.unfinished(out, resume=options.resume)
+    columns = {f"{role}_column": getattr(options, f"{role}_column") for role in (*COLUMNS, "group")}
+    columns = {role: names[0] if names and role != "group_column" and len(names) == 1 else names
+               for role, names in columns.items()}  # fmt: skip
     config = TrainingConfig(num_epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed)
+    names = ("checkpoint", "max_length", "save_steps", "resume", "class_weights", "export")
+    others = {name: getattr(options, name) for name in names}
+
+    def work() -> None:
+        how: dict[str, Any] = {**columns, "task": options.task, **_reading(options)}
+        own = {part: path for part in ("validation", "test") if (path := getattr(options, part))}
+        given = {part: intake.read_table(path, part_only=True, **how) for part, path in own.items()}
+        if judgement := run.finetune(intake.read_table(options.table, **how), out, config, given=given, **others):
+            print(judgement.report(), f"Model, card and report.html are in {out}. Try it:", sep="\n", end=" ")
+            print(f"course predict {out} --text 'a text'")
+
+    return _stoppable(work, part, again=[*options.typed, *["--resume"] * (not options.resume)])
+
+
+def _stoppable(work: Callable[[], None], part: Path, *, again: list[str]) -> int:
+    """Do some work and return 0; or 2 if it was stopped, by Ctrl+C or a signal, after a sentence on how to go on."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl+C
     try:
-        judgement = run.finetune(table, out, config, checkpoint=options.checkpoint, max_length=options.max_length)
+        work()
+        return 0
     except KeyboardInterrupt:
-        kept = f"The best weights are in {part}" if part.exists() else "Nothing was written"
-        print(f"course: stopped. {kept}.", file=sys.stderr)
+        kept = f"The run so far is in {part}. To go on with it: {shlex.join(['course', *again])}"
+        print(f"course: stopped. {kept if part.exists() else 'Nothing was written.'}", file=sys.stderr)
         return 2
-    print(f"{judgement.report()}\nModel and card are in {out}. Try it: course predict {out} --text 'a text'")
-    return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from .finetune import intake, predict
+    from .finetune import predict
 
     if options.text:
         print(predict.predict(options.folder, options.text).to_string(index=False))
         return 0
-    if not (options.table and options.text_column):
+    if not options.table:
         raise ValueError('Give a table with --text-column NAME, or --text "a text".')
-    if options.out.exists():
-        raise FileExistsError(f"{options.out} exists and is kept as it is. Choose another name with --out.")
-    cells, broken, _ = intake.read_cells(options.table)
-    texts = dict(zip(cells.index, intake.column(cells, options.text_column), strict=True)) | dict.fromkeys(broken)
-    predictions = predict.predict(options.folder, [texts[row] for row in sorted(texts)])
-    predictions.insert(0, "row", sorted(texts))
-    predictions.to_csv(options.out, index=False)
-    empty = predictions["prediction"].isna().sum()
-    print(f"{options.out}: {len(predictions):,} rows; {empty:,} contain no text and got no prediction")
-    return 0
+    chosen = {"text_column": options.text_column, "unsure_below": options.unsure_below, **_reading(options)}
+
+    def work() -> None:
+        print(*predict.predict_table(options.folder, options.table, options.out, **chosen), sep="\n")
+
+    return _stoppable(work, options.out.with_name(f"{options.out.name}.unfinished"), again=options.typed)
 
 
 def _torchtext_is_due() -> bool:

@@ -18,6 +18,26 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
 
+    @property
+    def points(self) -> str:
+        """A difference of two scores in points, with its sign: "+4.1 (+2.2 to +6.0)"."""
+        return f"{100 * self.estimate:+.1f} ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
+
+    @property
+    def verdict(self) -> str:
+        """What a difference of two scores shows: "better", "worse", or "cannot tell" if its interval contains 0."""
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "cannot tell"
+
+    def verdict_within(self, margin: float) -> str:
+        """As `verdict`; but a difference that is surely below `margin` counts as equal, and what could be seen is said.
+
+        "cannot tell" names the difference that an interval of this width shows in four experiments of five.
+        """
+        if self.verdict == "cannot tell" and max(-self.low, self.high) < margin:
+            return f"equal, within {100 * margin:g} points"
+        seen = 100 * (1.96 + 0.84) * (self.high - self.low) / (2 * 1.96)
+        return f"cannot tell, could have seen {seen:.1f} points" if self.verdict == "cannot tell" else self.verdict
+
 
 def block_interval(values: np.ndarray, blocks: np.ndarray, *, draws: int = 2_000, seed: int = 0) -> Interval:
     """Return the mean of `values` (n,) with a 95 % percentile interval from drawing whole blocks.
@@ -41,3 +61,35 @@ def block_interval(values: np.ndarray, blocks: np.ndarray, *, draws: int = 2_000
 def difference_interval(correct_a: np.ndarray, correct_b: np.ndarray, blocks: np.ndarray, *, seed: int = 0) -> Interval:
     """Return accuracy(a) - accuracy(b) on the same examples, with its 95 % interval over blocks."""
     return block_interval(np.asarray(correct_a, float) - np.asarray(correct_b, float), blocks, seed=seed)
+
+
+def seeds_interval(ours: np.ndarray, theirs: np.ndarray, blocks: np.ndarray, *, seed: int = 0) -> Interval:
+    """Return the mean difference of two methods over seeds and examples, with its 95 % interval.
+
+    Two kinds of chance add up: which examples were drawn (blocks, as in `block_interval`), and how the seeds of training
+    scatter (Student's t, S - 1 degrees of freedom). So the interval is for the mean over further seeds and examples.
+
+    Args:
+        ours, theirs: bool or float (S, n), correct or not, for the same S seeds and n examples.
+
+    Raises:
+        ValueError: fewer than two seeds, or fewer than two blocks.
+    """
+    from scipy.stats import t as student_t
+
+    gaps = np.asarray(ours, float) - np.asarray(theirs, float)  # (S, n)
+    if len(gaps) < 2:
+        raise ValueError("An interval over seeds needs at least two seeds.")
+    drawn, by_seed = block_interval(gaps.mean(axis=0), blocks, seed=seed), gaps.mean(axis=1)
+    half = student_t.ppf(0.975, len(gaps) - 1) * by_seed.std(ddof=1) / len(gaps) ** 0.5
+    low, high = np.hypot(drawn.estimate - drawn.low, half), np.hypot(drawn.high - drawn.estimate, half)
+    return Interval(drawn.estimate, float(drawn.estimate - low), float(drawn.estimate + high))
+
+
+def detectable_difference(disagreement: float, n: int) -> float:
+    """Return the smallest difference in accuracy that `n` test examples show in four experiments of five.
+
+    Both models answer the same examples, and disagree on the share `disagreement` of them; a 95 % interval is to exclude 0.
+    Source: Connor, 1987, for two paired proportions (1.96 for the interval, 0.84 for four of five).
+    """
+    return (1.96 + 0.84) * (disagreement / n) ** 0.5

@@ -6,6 +6,8 @@ dash and marker as well. Figures have a white ground of their own, so dark theme
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,6 +52,13 @@ def use_style() -> None:
     plt.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
+def figure_html(png: str, alt: str, *, width: int | None = None) -> str:
+    """Return a picture (base64) as HTML: JupyterLab takes alternative text from there alone; `width` is in pixels."""
+    size = f' width="{width}"' if width else ""
+    style = "max-width: 100%; height: auto"
+    return f'<img class="course-figure" style="{style}" alt="{html.escape(alt)}"{size} src="data:image/png;base64,{png}">'
+
+
 def show(figure: Figure, alt: str, *, sharpness: int = 1) -> None:
     """Display a figure with alternative text for people who do not see it, and close it.
 
@@ -66,8 +75,9 @@ def show(figure: Figure, alt: str, *, sharpness: int = 1) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=figure.dpi * sharpness, metadata={"Software": None})
     plt.close(figure)
-    bundle = {"image/png": buffer.getvalue(), "text/plain": f"Figure: {alt}"}
     width = {} if sharpness == 1 else {"width": round(figure.get_figwidth() * figure.dpi)}
+    page = figure_html(base64.b64encode(buffer.getvalue()).decode(), alt, **width)
+    bundle = {"image/png": buffer.getvalue(), "text/html": page, "text/plain": f"Figure: {alt}"}
     display(bundle, raw=True, metadata={"image/png": {"alt": alt, **width}})
 
 
@@ -107,9 +117,36 @@ def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str 
         ax.plot(interval.estimate, i, MARKERS[0], color=COLOURS[0], markersize=7)
         ax.annotate(f"{interval.estimate:.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(results)), list(results))
-    ax.invert_yaxis()
-    ax.margins(x=0.15, y=0.5 / len(results))
+    ax.set_ylim(len(results) - 0.4, -0.6)
+    ax.margins(x=0.15)
     ax.set_xlabel(f"{unit}, with 95 % interval")
+    return ax
+
+
+def accuracy_against_cost(ax: Axes, results: Mapping[str, Interval], costs: Mapping[str, float], *, unit: str) -> Axes:
+    """Draw each accuracy with its 95 % interval over its cost (log axis), and a stepped line through the Pareto front.
+
+    On the front are the results that no cheaper one reaches. Names stand at the right, joined to their points.
+    """
+    order = sorted(results, key=lambda name: -results[name].estimate)
+    estimates = [results[name].estimate for name in order]
+    heights = np.linspace(max(estimates), min(estimates), len(order))
+    right, front = max(costs.values()) * 2.2, [(0.0, 0.0)]
+    for name in sorted(order, key=lambda name: (costs[name], -results[name].estimate)):
+        if results[name].estimate > front[-1][1]:
+            front.append((costs[name], results[name].estimate))
+    for i, (name, height) in enumerate(zip(order, heights, strict=True)):
+        cost, result = costs[name], results[name]
+        colour = COLOURS[0] if (cost, result.estimate) in front else "0.45"
+        ax.plot([cost, cost], [result.low, result.high], color=colour, linestyle="-", linewidth=1.5)
+        ax.plot(cost, result.estimate, MARKERS[i % len(MARKERS)], color=colour, markersize=6)
+        ax.plot([cost, right], [result.estimate, height], color="0.8", linestyle="-", linewidth=0.7, zorder=0)
+        ax.annotate(name, (right, height), (3, 0), textcoords="offset points", va="center", fontsize=8, color=colour)
+    ax.step([*[cost for cost, _ in front[1:]], right], [*[top for _, top in front[1:]], front[-1][1]], where="post",
+            color=COLOURS[0], linestyle=":", linewidth=1.5)  # fmt: skip
+    ax.set(xscale="log", xlabel=unit, ylabel="accuracy, with 95 % interval")
+    ax.set_xlim(min(costs.values()) / 1.6, right)
+    ax.xaxis.set_major_formatter("{x:g}")
     return ax
 
 

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import difflib
-import hashlib
-import io
-import json
 import re
-from contextlib import suppress
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..data import Reviews, Splits
-from ..text import clean_text, encode_wordpieces
+from ..files import sha256_of
+from ..tables import Cells, Fault, as_text, listed, read, reasons, shown
+from ..tables.faults import SHOWN
+from ..text import PAIR, clean_text
+from .sameness import blocks_of, look_alikes, near_key, normalise, one_spelling, repeated
+from .tasks import CLASSES, LABELS, MAX_CLASSES, NUMBERS, parse, task_of, truths
+from .vocabulary import truncated_texts  # noqa: F401 - notebook 13 asks for it here
 
-MAX_CLASSES = 50
 SMALL_CLASS = 20  # a class with fewer texts has two or three in the test part, so its score means little
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+SHARES = 0.7, 0.15, 0.15  # of train, validation and test
+_ABOUT_NAMES = ("no header", "names used twice", "separator")  # faults that explain why a column is not found
 _DAMAGED = re.compile("\ufffd|Ã[\x80-\xbf]|â€")  # a lost letter, or UTF-8 that was read as cp1252
-
-
-class Fault(NamedTuple):
-    """One kind of fault: how many rows, words or labels have it, and what was done about it."""
-
-    kind: str
-    number: int
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -48,211 +40,240 @@ class Table:
     reviews: Reviews
     set_aside: pd.DataFrame
     faults: list[Fault]
+    text_columns: tuple[str, ...] = ()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of texts of each class or label; of numbers, how many there are."""
+        counts = truths(self.reviews).sum(axis=0) if task_of(self.reviews) != NUMBERS else [len(self.reviews)]
+        return dict(zip(self.reviews.class_names, map(int, counts), strict=True))
 
     def report(self) -> str:
         """Return what was read and every fault that was found, one a line."""
-        sizes = zip(self.reviews.class_names, np.bincount(self.reviews.labels), strict=True)
-        classes = ", ".join(f"{name} {size:,}" for name, size in sizes)
+        classes = ", ".join(f"{name[:SHOWN]} {size:,}" for name, size in self.sizes.items())
         head = f"{self.path.name}: {len(self.reviews):,} usable rows ({classes}), {len(self.set_aside):,} set aside"
-        return "\n".join([head, *(f"- {kind} ({number:,}): {sentence}" for kind, number, sentence in self.faults)])
+        return "\n".join([head, *map(str, self.faults)])
 
 
-def normalise(text: str) -> str:
-    """Return `text` in lower case with single spaces: texts that are equal after this count as the same."""
-    return " ".join(text.casefold().split())
-
-
-def decode(content: bytes) -> tuple[str, list[Fault]]:
-    """Return the text of a file and what was assumed: the encoding of its byte order mark, or UTF-8, or a guess.
+def column(cells: Cells, name: str, *, role: str = "text") -> list[tuple[str | None, str]]:
+    """Return each cell of a column as a string without spaces around it, or None, and why there is none.
 
     Raises:
-        ValueError: the file has a byte order mark, and bytes that its encoding does not allow.
+        ValueError: no such column; the message lists those there are, and the closest.
     """
-    marked = [encoding for mark, encoding in _MARKS if content.startswith(mark)]
-    for encoding in marked or ("utf-8", "cp1252", "latin-1"):
-        with suppress(UnicodeDecodeError):
-            text = content.decode(encoding)
-            words = sorted(set(re.findall(r"\w*[^\x00-\x7f]\w*", text)))
-            guess = f"not UTF-8; read as {encoding}, which is a guess. Are these spelt right? {', '.join(words[:5])}"
-            assumed = f"read as {encoding}, by the byte order mark at its beginning" if marked else guess
-            return text, [] if encoding == "utf-8" else [Fault("encoding", 1 if marked else len(words), assumed)]
-    raise ValueError(f"The file begins as {marked[0]} and goes on as something else. Save it again as UTF-8.")
+    columns = list(cells.frame)
+    if name in columns:
+        values = [as_text(value, role=role) for value in cells.frame.iloc[:, columns.index(name)]]
+        seen = ((text and clean_text(text), why) for text, why in values)
+        return [(text, why) if text and normalise(text) else (None, why) for text, why in seen]
+    spelt = {column.strip().lower(): column for column in columns[:1000] if len(column) < 100}
+    near = [f" Did you mean {spelt[m]!r}?" for m in difflib.get_close_matches(name.lower()[:100], spelt, n=1)]
+    hints = [f" {sentence[0].upper()}{sentence[1:]}." for kind, _, sentence in cells.faults if kind in _ABOUT_NAMES]
+    raise ValueError(f"There is no column {shown(name)}. The columns are: {listed(columns)}.{''.join(near or hints)}")
 
 
-def read_cells(path: Path) -> tuple[pd.DataFrame, dict[int, tuple[str, str]], list[Fault]]:
-    """Return the cells of a file by line, the lines that do not fit the columns (reason, content), and faults of the file.
+def text_cells(cells: Cells, names: str | Sequence[str]) -> list[tuple[str | None, str]]:
+    """Return the text of each row, or None, and why there is none; of several columns the first and the rest are a pair.
+
+    A pair is one string with `text.PAIR` between its halves. Only a row in which all columns are empty has no text.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: another kind of file, or one that is damaged; the message says what to do.
+        ValueError: no such column.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}. Check the name, or give the full path.")
-    kind = path.suffix.lower()
-    if kind == ".parquet":
-        if not find_spec("pyarrow"):
-            raise ValueError("Reading Parquet needs one more package. Type: pip install pyarrow")
-        frame = pd.read_parquet(path)
-        return frame.set_axis(range(1, len(frame) + 1)).rename(columns=str), {}, []
-    if kind not in (".csv", ".tsv", ".jsonl"):
-        raise ValueError(f"{path.name}: the course reads .csv, .tsv, .jsonl and .parquet. Save the table as one of these.")
-    text, faults = decode(path.read_bytes())
-    header, rows, broken = _json_lines(text) if kind == ".jsonl" else _delimited(text, kind == ".tsv", faults)
-    return pd.DataFrame(list(rows.values()), index=list(rows), columns=header, dtype=object), broken, faults
+    columns = [column(cells, name) for name in ([names] if isinstance(names, str) else names)]
+    if len(columns) == 1:
+        return columns[0]
+    halves = [[(text or "").replace(PAIR, " ") for text, _ in found] for found in columns]
+    pairs = [f"{first}{PAIR}{chr(10).join(filter(None, rest))}" for first, *rest in zip(*halves, strict=True)]
+    return [(pair, "") if pair != PAIR else (None, "missing text") for pair in pairs]
 
 
-def _json_lines(text: str) -> tuple[list[str], dict[int, Any], dict[int, tuple[str, str]]]:
-    rows, broken = {}, {}
-    for line, raw in enumerate(text.rstrip("\n").split("\n"), start=1):
-        try:
-            rows[line] = dict(json.loads(raw))
-        except (ValueError, TypeError):
-            broken[line] = ("not a JSON object on one line", raw)
-    return list(dict.fromkeys(key for row in rows.values() for key in row)), rows, broken
-
-
-def _delimited(
-    text: str, tabs: bool, faults: list[Fault]
-) -> tuple[list[str], dict[int, Any], dict[int, tuple[str, str]]]:  # fmt: skip
-    delimiter = "\t" if tabs else max(",;\t", key=text.lstrip().partition("\n")[0].count)
-    csv.field_size_limit(max(len(text), csv.field_size_limit()))
-    header, line, rows, broken = [""], 1, {}, {}
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for cells in reader:
-            if header == [""]:
-                header = cells or header  # empty lines may come first
-            elif len(cells) == len(header):
-                rows[line] = cells
-            else:
-                reason = f"ragged row: {len(cells)} cells, the header has {len(header)}" if cells else "empty line"
-                broken[line] = (reason, delimiter.join(cells))
-            line = reader.line_num + 1
-    except csv.Error:
-        raise ValueError(f"Line {line}: a quotation mark is inside a cell or is not closed. Write it twice.") from None
-    if not tabs and delimiter != ",":
-        faults.append(Fault("separator", 1, f"read with the separator {delimiter!r}, which is a guess"))
-    return header, rows, broken
-
-
-def column(frame: pd.DataFrame, name: str) -> list[str | None]:
-    """Return a column as strings without spaces around them, and None for a cell that is missing, blank, or a list.
-
-    Raises:
-        ValueError: no such column, or two; the message lists those there are, and the closest.
-    """
-    if list(frame).count(name) == 1:
-        return [_as_text(value) for value in frame[name]]
-    spelt = {column.strip().lower(): column for column in frame}
-    near = [f" Did you mean {spelt[match]!r}?" for match in difflib.get_close_matches(name.lower(), spelt, n=1)]
-    raise ValueError(f"There is not one column {name!r}. The columns are: {', '.join(map(repr, frame))}.{''.join(near)}")
-
-
-def _as_text(value: Any) -> str | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # whole numbers in a column with gaps arrive as 1.0
-    if not isinstance(value, str | int | float | np.generic) or value != value:  # NaN is not itself
-        return None
-    return clean_text(str(value)).strip() or None
-
-
-def read_table(path: str | Path, *, text_column: str, label_column: str, group_column: str | None = None) -> Table:
+def read_table(
+    path: str | Path, *, text_column: str | Sequence[str], label_column: str | Sequence[str],
+    group_column: str | None = None, task: str | None = None, part_only: bool = False, **reading: Any,
+) -> Table:  # fmt: skip
     """Return the usable rows of a table of your own, and every fault that was found in it.
 
-    Set aside are rows without text, label or group, rows that do not fit the columns, texts that carry several labels,
-    and classes with fewer than three different texts. Labels that differ by case or spaces become one.
+    What is to be predicted is found out from the labels (see `tasks.parse`), unless `task` says so. Several text columns
+    are a pair of texts. A table that is `part_only`, the test part for example, may have classes of a single text.
+    How the file is read (`encoding`, `separator`, `header`) goes to `tables.read`.
+    Set aside are rows without text, label or group, rows that do not fit the columns, texts that carry several labels
+    where one is asked for, and classes with fewer than three different texts. Labels that are the same become one.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a missing column, no usable row, only one class, or more than 50.
     """
     path = Path(path)
-    cells, broken, faults = read_cells(path)
-    roles = {"text": text_column, "label": label_column} | ({"group": group_column} if group_column else {})
-    frame = pd.DataFrame({role: column(cells, name) for role, name in roles.items()}, dtype=object)
-    frame["row"], frame["reason"] = cells.index, ""
-    for role in reversed(roles):
-        frame.loc[frame[role].isna(), "reason"] = f"missing {role}"
-    frame = frame.fillna("")
-    frame["key"], spelt = frame["text"].map(normalise), frame["label"].map(normalise)
-    spelling = frame["label"].groupby(spelt).agg(lambda labels: labels.mode()[0])  # the most frequent
-    merged = [f"{label!r} as {spelling[normalise(label)]!r}" for label in sorted({*frame["label"]} - {*spelling})]
-    frame["label"] = spelt.map(spelling)
+    cells = read(path, **reading)
+    texts, labels = text_cells(cells, text_column), [label_column] if isinstance(label_column, str) else [*label_column]
+    for name in labels:
+        column(cells, name, role="label")  # says which columns there are
+    positions = {name: [*cells.frame].index(name) for name in labels}
+    kind, parsed, why, recognised = parse({name: [*cells.frame.iloc[:, i]] for name, i in positions.items()}, task=task)
+    roles = {"text": texts, "label": [*zip(parsed, why, strict=True)]}
+    if group_column:
+        roles["group"] = column(cells, group_column, role="group")
+    frame = pd.DataFrame({role: [value for value, _ in found] for role, found in roles.items()}, dtype=object)
+    frame["row"], frame["reason"] = cells.frame.index, ""
+    for role, found in reversed(roles.items()):
+        frame["reason"] = frame["reason"].where(frame[role].notna(), [reason for _, reason in found])
+    frame["text"] = frame["text"].fillna("")
+    merged: list[Fault] = []
+    frame["key"], frame["value"] = frame["text"].map(normalise), frame["label"]
+    if kind == CLASSES:
+        frame["value"], merged = one_spelling(frame["label"].fillna(""))
+    frame["label"] = [_shown_label(value) for value in frame["value"]]
+    _set_aside(frame, several=1 if part_only or kind != CLASSES else 3)
+    names = ["row", "reason", "label", "text"]
+    rest = pd.DataFrame([(row, why, "", clean_text(raw)) for row, (why, raw) in cells.aside.items()], columns=names)
+    aside = pd.concat([frame.loc[frame["reason"] != "", names], rest]).sort_values("row", ignore_index=True)
+    counted = {row: (reason, "") for row, reason in zip(aside["row"], aside["reason"], strict=True)}
+    faults = [*cells.faults, *reasons(counted), *recognised, *merged]
+    reviews = _reviews(frame, kind, ", ".join(labels), faults, path, least=1 if part_only else 3)
+    aside["text"] = aside["text"].str.replace(PAIR, " | ")
+    columns = (text_column,) if isinstance(text_column, str) else (*text_column,)
+    return Table(path, sha256_of(path), reviews, aside, faults + _notes(reviews), columns)
+
+
+def _shown_label(value: Any) -> str:
+    return ", ".join(sorted(value)) if isinstance(value, frozenset) else "" if value is None else str(value)
+
+
+def _set_aside(frame: pd.DataFrame, *, several: int) -> None:
+    """Fill in the reason of rows that contradict others, or whose class has too few texts."""
     for unit, what, least, most, reason in (
         ("key", "label", 1, 1, "conflicting labels: the same text has another label elsewhere"),
         ("key", "group", 1, 1, "text in several groups"),
-        ("label", "key", 3, len(frame), "class too small: three different texts are needed, one for each part"),
+        ("label", "key", several, len(frame), "class too small: three different texts are needed, one for each part"),
     ):
         left = frame[frame["reason"] == ""]
         if what in left:
             fits = left.groupby(unit)[what].transform("nunique").between(least, most)
             frame.loc[fits.index[~fits], "reason"] = reason
-    names = ["row", "reason", "label", "text"]
-    rest = pd.DataFrame([(row, why, "", clean_text(raw)) for row, (why, raw) in broken.items()], columns=names)
-    aside = pd.concat([frame.loc[frame["reason"] != "", names], rest]).sort_values("row", ignore_index=True)
-    kinds = aside.groupby(aside["reason"].map(lambda why: why.partition(":")[0]), sort=False)["row"].agg(["size", "min"])
-    faults += [Fault(kind, size, f"set aside, first in row {row}") for kind, size, row in kinds.itertuples()]
-    faults += [Fault("spellings of a label", len(merged), f"read {', '.join(merged[:8])}")] if merged else []
+
+
+def _reviews(
+    frame: pd.DataFrame, kind: str, label_column: str, faults: list[Fault], path: Path, *, least: int
+) -> Reviews:  # fmt: skip
+    """Return the usable rows, and add what there is to say about labels and copies to the faults.
+
+    Raises:
+        ValueError: too few or too many classes, or too few numbers.
+    """
     usable = frame[frame["reason"] == ""]
-    codes, classes = pd.factorize(usable["label"], sort=True)
-    if not 2 <= len(classes) <= MAX_CLASSES:
-        found = "Found: " + ("; ".join(f"{kind} ({number})" for kind, number, _ in faults) or "no fault")
-        values = int((spelling != "").sum())  # an id or a measurement has many, each of them rare
-        hint = "Is it a number to predict (regression), or an id?" if values > MAX_CLASSES else f"{found}."
-        counts = f"{label_column!r} has {values} different values, {len(classes)} of them with three usable texts or more"
-        raise ValueError(f"{path.name}: {counts}; 2 to {MAX_CLASSES} such classes are needed. {hint}")
-    blocks = pd.factorize(usable["group" if group_column else "key"])[0].astype(np.int64)
-    reviews = Reviews(tuple(usable["text"]), codes.astype(np.int64), usable["row"].to_numpy(), blocks, tuple(classes))
-    return Table(path, hashlib.sha256(path.read_bytes()).hexdigest(), reviews, aside, faults + _notes(reviews))
+    names: tuple[str, ...] = (label_column,)
+    codes: np.ndarray = np.zeros(0)
+    if kind == CLASSES:
+        found, classes = pd.factorize(usable["label"], sort=True)
+        codes, names = found.astype(np.int64), tuple(classes)
+    elif kind == LABELS:
+        sizes = pd.Series([name for value in usable["value"] for name in value], dtype=object).value_counts()
+        names = tuple(sorted(sizes.index[sizes >= least]))
+        if small := sorted(sizes.index[sizes < least]):
+            faults.append(Fault("labels left out", len(small), f"fewer than three texts have them: {listed(small)}"))
+        codes = np.array([[name in value for name in names] for value in usable["value"]], dtype=np.float32)
+    else:
+        codes = np.array([*usable["value"]], dtype=np.float32)[:, None]
+    fits = min(2, least) <= len(names) <= MAX_CLASSES
+    if kind == NUMBERS:
+        fits = len({*usable["value"]}) > 1 and len(usable) >= 10
+    if not fits:
+        seen = "Found: " + ("; ".join(f"{fault} ({number})" for fault, number, _ in faults) or "no fault")
+        values = len({*frame["label"]} - {""})  # an id or a measurement has many, each of them rare
+        hint = "Is it a number to predict (--task numbers), or an id?" if values > MAX_CLASSES else f"{seen}."
+        counts = f"{label_column!r} has {values} different values, {len(names)} of them with three usable texts or more"
+        needs = "ten different texts with numbers" if kind == NUMBERS else f"2 to {MAX_CLASSES} such classes"
+        raise ValueError(f"{path.name}: {counts}; {needs} are needed. {hint}")
+    blocks, near = blocks_of(usable["text"], usable["label"])
+    if "group" in frame:
+        blocks, near = pd.factorize(usable["group"])[0].astype(np.int64), []
+    faults += [*near, *(look_alikes(names) if kind != NUMBERS else [])]
+    return Reviews(tuple(usable["text"]), codes, usable["row"].to_numpy(), blocks, names)
 
 
 def _notes(reviews: Reviews) -> list[Fault]:
     """Return what is worth knowing about rows that are used."""
-    sizes, names = np.bincount(reviews.labels), np.array(reviews.class_names, dtype=object)
-    copies = len(reviews) - len({normalise(text) for text in reviews.texts})
-    damaged, small = sum(bool(_DAMAGED.search(text)) for text in reviews.texts), names[sizes < SMALL_CLASS]
-    excess = int(sizes.max() - sizes.min()) if sizes.max() >= 2 * sizes.min() else 0
-    share = f"{names[sizes.argmax()]!r} is {sizes.max() / len(reviews):.0%} of the rows: always predicting it is as accurate"
+    copies, damaged = repeated(reviews.texts), sum(bool(_DAMAGED.search(text)) for text in reviews.texts)
     notes = [
         Fault("repeated texts", copies, "have the same label as their first copy; kept, all in one part of the split"),
         Fault("damaged letters", damaged, "contain � or pairs such as Ã©: letters were lost before the file was written"),
-        Fault(
-            "small classes", len(small), f"{', '.join(small)}: fewer than {SMALL_CLASS} texts, too few to trust their scores"
-        ),
-        Fault("imbalance", excess, share),
     ]
+    if task_of(reviews) != NUMBERS:
+        sizes, names = truths(reviews).sum(axis=0), np.array(reviews.class_names, dtype=object)
+        small = names[sizes < SMALL_CLASS]
+        excess = int(sizes.max() - sizes.min()) if sizes.max() >= 2 * sizes.min() and reviews.labels.ndim == 1 else 0
+        rare = f"{', '.join(name[:SHOWN] for name in small)}: fewer than {SMALL_CLASS} texts, too few to trust their scores"
+        largest = f"{shown(names[sizes.argmax()])} is {sizes.max() / len(reviews):.0%} of the rows"
+        notes.append(Fault("small classes", len(small), rare))
+        notes.append(Fault("imbalance", excess, f"{largest}: always predicting it is as accurate"))
     return [note for note in notes if note.number]
 
 
-def truncated_texts(reviews: Reviews, tokenizer, *, max_length: int) -> list[Fault]:
-    """Return the fault that texts have more than `max_length` word pieces and so lose their end, or an empty list."""
-    lengths = encode_wordpieces(reviews, tokenizer, max_length=100_000).lengths
-    truncated, longest = int((lengths > max_length).sum()), lengths.max()
-    return (
-        [Fault("truncated texts", truncated, f"lose their end at {max_length} word pieces; the longest has {longest}")]
-        if truncated
-        else []
-    )
-
-
-def split_table(reviews: Reviews, *, seed: int = 0, shares: tuple[float, float, float] = (0.7, 0.15, 0.15)) -> Splits:
+def split_table(
+    reviews: Reviews, *, seed: int = 0, shares: tuple[float, float, float] = SHARES, given: dict[str, Reviews] | None = None
+) -> Splits:
     """Return train, validation and test parts with about the same share of every class, and no block in two parts.
 
     Blocks are assigned from the largest to the smallest, equal ones in random order, each to the part that still
-    lacks the largest fraction of the block's classes.
+    lacks the largest fraction of the block's classes. Of numbers, each quarter of their range is a class. Parts that are
+    `given` by name are taken as they are; the others share the rows.
 
     Raises:
         ValueError: too few blocks to put each class into every part.
     """
+    given = given or {}
+    parts = [i for i, name in enumerate(Splits._fields) if name not in given]
+    weights = np.array([shares[i] for i in parts]) / sum(shares[i] for i in parts)
     _, block_of = np.unique(reviews.blocks, return_inverse=True)
-    counts = np.zeros((block_of.max() + 1, len(reviews.class_names)))  # (blocks, C)
-    np.add.at(counts, (block_of, reviews.labels), 1)
-    wanted, have = np.outer(shares, counts.sum(axis=0)), np.zeros((3, counts.shape[1]))  # (3, C)
+    each = truths(reviews)  # (n, C)
+    if task_of(reviews) == LABELS:
+        each = np.column_stack([each, np.ones(len(reviews))])  # a text may have no label, and goes somewhere
+    counts = np.zeros((block_of.max() + 1, each.shape[1]))  # (blocks, C)
+    np.add.at(counts, block_of, each)
+    wanted, have = np.outer(weights, counts.sum(axis=0)), np.zeros((len(parts), counts.shape[1]))
     part_of = np.zeros(len(counts), dtype=np.int64)
     for block in np.lexsort((np.random.default_rng(seed).random(len(counts)), -counts.sum(axis=1))):
         part_of[block] = ((1 - have / wanted) @ counts[block]).argmax()
         have[part_of[block]] += counts[block]
-    if not have.all() or (part_of == 2).sum() < 2:
-        short = ", ".join(np.array(reviews.class_names)[~have.all(axis=0)]) or "of the test part"
-        raise ValueError(f"The classes {short} occur in too few groups for three parts. Use a finer group column, or none.")
-    return Splits(*(reviews.take(np.flatnonzero(part_of[block_of] == part)) for part in range(3)))
+    if not have.all() or np.bincount(part_of, minlength=len(parts)).min() < 2 <= len(parts):
+        lacking = np.flatnonzero((have == 0).any(axis=0)[: len(reviews.class_names)])
+        short = ", ".join(np.array(reviews.class_names)[lacking]) if task_of(reviews) != NUMBERS else ""
+        raise ValueError(f"The classes {short or 'of a part'} occur in too few groups for {len(parts)} parts. "
+                         "Use a finer group column, or none.")  # fmt: skip
+    dealt = {Splits._fields[i]: reviews.take(np.flatnonzero(part_of[block_of] == k)) for k, i in enumerate(parts)}
+    return Splits(**dealt, **given)
+
+
+def fit_to(table: Table, part: Reviews, name: str) -> tuple[Table, Reviews]:
+    """Return a table without texts that are (nearly) in a `part` of its own, and the part with the classes of the table.
+
+    Texts of classes that the table does not have are left out of the part; both are said among the faults of the table.
+
+    Raises:
+        ValueError: the part has another task, or nothing is left of it.
+    """
+    ours, faults = table.reviews, []
+    if task_of(part) != task_of(ours):
+        raise ValueError(f"The {name} file has labels of another kind than {table.path.name}. Give --task for both.")
+    labels, keep = part.labels, np.ones(len(part), dtype=bool)
+    if task_of(ours) != NUMBERS:
+        position = [part.class_names.index(label) if label in part.class_names else -1 for label in ours.class_names]
+        matrix = np.column_stack([truths(part), np.zeros(len(part))])[:, position]  # (n, C) of the table's classes
+        keep = matrix.any(axis=1) | (truths(part).sum(axis=1) == 0)
+        labels = matrix.argmax(axis=1) if part.labels.ndim == 1 else matrix.astype(np.float32)
+    if not keep.all():
+        unknown = sorted({*part.class_names} - {*ours.class_names})
+        faults.append(Fault(f"unknown classes in the {name} file", int((~keep).sum()), f"left out: {listed(unknown)}"))
+    part = replace(part, labels=labels, class_names=ours.class_names).take(np.flatnonzero(keep))
+    if len(np.unique(part.blocks)) < 2:
+        raise ValueError(f"The {name} file has {len(part)} texts with a class of {table.path.name}; two or more are needed.")
+    theirs = {near_key(text) for text in part.texts}
+    leaks = np.array([near_key(text) in theirs for text in ours.texts], dtype=bool)
+    if leaks.any():
+        says = f"are in the {name} file too, but for numbers, addresses or punctuation: not used for training"
+        faults.append(Fault("texts of two files", int(leaks.sum()), says))
+    kept = ours.take(np.flatnonzero(~leaks))
+    if not (truths(kept).sum(axis=0) > 0).all() or len(kept) < 2:
+        raise ValueError(f"Nearly all texts of {table.path.name} are in the {name} file too. Give files of different texts.")
+    return replace(table, reviews=kept, faults=table.faults + faults), part
