@@ -53,6 +53,11 @@ class Exercise:
     wrong: tuple[tuple[object, str], ...] = ()  # answers that must be refused, each with words of the message
 
     @property
+    def name(self) -> str:
+        """The name in the notebook of what the learner writes; empty for a question of the quiz."""
+        return self.solution.split(" = ")[0] if isinstance(self.solution, str) else self.solution.__name__
+
+    @property
     def calls(self) -> tuple[Case, ...]:
         """The cases; for a value to predict, one that passes the value on."""
         return self.cases or (Case("", (), self.expected),)

@@ -228,7 +228,7 @@ EXERCISES = [
             ((0.556, 0.556), "longest text of all"),
             ((0.273, 0.385), "in the wrong order"),
             ((0.615, 0.727), "shares of real tokens"),
-            (0.385, "is not it"),
+            (0.385, "is not correct"),
         ),
     ),
     Exercise(

@@ -118,7 +118,7 @@ EXERCISES = [
         wrong=(
             ((3, 1, 1), "divide each by the sum"),
             ((1, 0, 0), "gives something to every word"),
-            ((0.2, 0.2, 0.6), "is not it"),
+            ((0.2, 0.2, 0.6), "is not correct"),
         ),
     ),
     Exercise(
@@ -274,7 +274,11 @@ EXERCISES = [
         ),
         after="12 D^2 for each block: 12 layers with D = 768 make 85 million, and BERT-base has 110 with its word vectors.",
         right=(12.0, 4 + 2 * 4),
-        wrong=((4, "The feed-forward network has weights too"), (144, "The heads share the matrices"), (13, "is not it")),
+        wrong=(
+            (4, "The feed-forward network has weights too"),
+            (144, "The heads share the matrices"),
+            (13, "is not correct"),
+        ),
     ),
     Exercise(
         id="04.5",

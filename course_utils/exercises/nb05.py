@@ -172,7 +172,7 @@ EXERCISES = [
             ((6, 10), "The prediction at the changed position"),
             ((4, 10), "Those are the positions to the left"),
             ((10, 7), "swapped"),
-            (7, "is not it"),
+            (7, "is not correct"),
         ),
     ),
     Exercise(
@@ -185,7 +185,7 @@ EXERCISES = [
         options={
             "a": (
                 "layer 5 knows more about sentiment than layer 4",
-                "Look at the shaded interval: those of neighbouring layers overlap. This validation set is too small to "
+                "Look at the intervals: those of neighbouring layers overlap. This validation set is too small to "
                 "distinguish them.",
             ),
             "b": (

@@ -174,7 +174,7 @@ EXERCISES = [
             (0.6931, "the loss for two classes"),
             (2.32, "in bits"),
             (0.2, "the probability of the right class"),
-            (5, "is not it"),
+            (5, "is not correct"),
         ),
     ),
     Exercise(

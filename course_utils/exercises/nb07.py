@@ -109,7 +109,7 @@ EXERCISES = [
             (0.0016, "the head's own"),
             (0.0002, "layer 1"),
             (0.0008, "the top layer"),
-            (0.4, "is not it"),
+            (0.4, "is not correct"),
         ),
     ),
     Exercise(

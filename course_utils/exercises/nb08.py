@@ -139,7 +139,7 @@ EXERCISES = [
             (384 * 1536, "stays frozen"),
             (8 * 1536, "There are two: A and B"),
             (384 + 1536, "rank one"),
-            (8, "is not it"),
+            (8, "is not correct"),
         ),
     ),
     Exercise(

@@ -157,7 +157,7 @@ EXERCISES = [
         wrong=(
             (0.75 * 0.25 / 16, "the variance of the mean"),
             (0.0625, "one sentence changes"),
-            (0.5, "is not it"),
+            (0.5, "is not correct"),
         ),
     ),
     Exercise(

@@ -172,7 +172,7 @@ EXERCISES = [
             ((0.45, 0), "the median"),
             ((0.33333, 0), "share of votes"),
             ((0.6, 0), "which class"),
-            (0.6, "is not it"),
+            (0.6, "is not correct"),
         ),
     ),
     Exercise(

@@ -342,11 +342,11 @@ EXERCISES = [
         question="A tagger's accuracy over words is 0.93. How good is it?",
         expected="c",
         options={
-            "a": ("very good: 93 of 100 names are found", "It counts words, and nearly all words are not names."),
-            "b": ("bad: a tagger needs 0.99", "No number alone can say that."),
+            "a": ("very good: 93 of 100 names are found", "It counts words, and most words are not part of a name."),
+            "b": ("bad: a tagger needs 0.99", "A single number cannot tell you that."),
             "c": (
                 "you cannot say before you know the accuracy of always O, and the F1 of whole names",
-                "Always O may reach 0.9, and it finds nothing.",
+                "Always predicting O may reach 0.9, and it finds nothing.",
             ),
         },
     ),
@@ -384,7 +384,7 @@ EXERCISES = [
                 "other rules, such as 'played by' and 'starring'",
                 "The gap is between kinds of sentences, so train on more kinds.",
             ),
-            "c": ("any: only the number of sentences counts", "Then the two scores would not be so different."),
+            "c": ("any: only the number of sentences counts", "Then the two scores would not differ so much."),
         },
     ),
 ]

@@ -169,7 +169,7 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda counts: counts.trace() / counts.sum(),
-                "the accuracy, in which a small class hardly counts. In the first case, always the second class has 0.7.",
+                "the accuracy, in which a small class hardly counts. In the first case, always predicting the second class reaches 0.7.",
             ),
             Mistake(
                 lambda counts: (counts.diagonal() / counts.sum(axis=1)).mean(),
@@ -223,7 +223,7 @@ EXERCISES = [
         mistakes=(
             Mistake(300, "Twice the texts make an interval 1 / root of 2 as wide: 8.5 points."),
             Mistake(450, "That many must be added to the 150. The question is the size of the whole test part."),
-            Mistake(75, "With fewer texts it gets wider."),
+            Mistake(75, "With fewer texts the interval gets wider."),
             Mistake(2400, "Sixteen times the texts give a quarter of the width."),
         ),
         hints=(
@@ -240,7 +240,7 @@ EXERCISES = [
         wrong=(
             (300, "8.5 points"),
             (450, "added to the 150"),
-            (212, "is not it"),
+            (212, "is not correct"),
         ),
     ),
     Exercise(
@@ -258,7 +258,7 @@ EXERCISES = [
             ),
             "b": (
                 "B is five points better",
-                "Five is the estimate. The test allows one point as well as nine.",
+                "Five points is the estimate. One point or nine would agree with the test as well.",
             ),
             "c": (
                 "B is better on such texts, by one to nine points",
@@ -388,12 +388,18 @@ EXERCISES = [
         question="You tried six learning rates and kept the one with the best test accuracy. What is that accuracy now?",
         expected="b",
         options={
-            "a": ("an honest estimate, since the model never trained on the test part", "You did: through your choice."),
+            "a": (
+                "an honest estimate, since the model never trained on the test part",
+                "It learned nothing from these texts, but you did: you chose by their scores.",
+            ),
             "b": (
                 "too high on average: the test part has become a validation part",
-                "The best of six is partly the luckiest.",
+                "The best of six scores is partly luck.",
             ),
-            "c": ("too low, because six runs share one test part", "Runs do not wear out a test part; choices do."),
+            "c": (
+                "too low, because six runs share one test part",
+                "Several runs on one test part do not lower the score. Choosing the best of them raises it.",
+            ),
         },
     ),
     Exercise(
@@ -407,7 +413,10 @@ EXERCISES = [
                 "good: 0.72 is far above one half",
                 "One half is chance level. Always predicting positive gets 0.70 here.",
             ),
-            "b": ("the two numbers contradict each other", "They do not: one counts texts, the other classes."),
+            "b": (
+                "the two numbers contradict each other",
+                "They do not: in one each text counts the same, in the other each class.",
+            ),
             "c": ("it is hardly better than always predicting positive", "That alone gives 0.70 and a macro F1 of 0.41."),
         },
     ),
