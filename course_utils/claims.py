@@ -44,7 +44,7 @@ def check_claim(name: str, value: float) -> str:
     """
     profile = get_profile().name
     if profile == "smoke":
-        return f"{name}: the smoke profile trains on too little to be held to a tolerance."
+        return f"{name}: the smoke profile trains too little to check a claim."
     if _record(name, value):
         return f"{name}: recorded."
     claims = _stored()["profiles"].get(profile, {})
@@ -52,7 +52,7 @@ def check_claim(name: str, value: float) -> str:
         return f"{name}: no tolerance has been measured in the {profile} profile."
     if name not in claims:
         raise ValueError(
-            f"No claim is called {name!r}. Those measured in the {profile} profile: {', '.join(sorted(claims))}."
+            f"There is no claim {name!r}. The claims measured in the {profile} profile are: {', '.join(sorted(claims))}."
         )
     claim = claims[name]
     low, high = claim["low"], claim["high"]
@@ -80,8 +80,10 @@ class Comparison(NamedTuple):
 
 _MEANING = {
     "inside": "a difference of this size shows nothing. For smaller gains, train both ways with several seeds.",
-    "below": "this is something else. Every cell run once and in order? No early stop? Labels, mask, learning rate?",
-    "above": "this is something else. The same test part? No copy of it in the training part? Nothing chosen on it?",
+    "below": "this is more than a seed explains. Did every cell run once, in order, and to its end? "
+    "Are labels, mask and learning rate correct?",
+    "above": "this is more than a seed explains. Is it the same test part? Is no copy of it in the training part, "
+    "and was it not used for any choice?",
 }
 
 

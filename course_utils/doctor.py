@@ -8,12 +8,13 @@ import platform
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
-from . import cost, data, pretrained
+from . import cost, data, language_model, pretrained
 from .device import choose_device, choose_precision
 from .layers import freeze_below
 from .profiles import get_profile
@@ -64,8 +65,24 @@ def torchtext_python() -> Path | None:
     return python
 
 
+def _look_for_jupyterlab() -> str:
+    try:
+        return metadata.version("jupyterlab")
+    except metadata.PackageNotFoundError:
+        folder = Path(__file__).parents[1] / "notebooks"
+        if "ipykernel" in sys.modules or not folder.is_dir():  # in a notebook, or installed without the notebooks
+            return "not here, and not needed: this place opens notebooks itself"
+        raise
+
+
 def _look_for_torchtext() -> str:
     return "its kernel is here (notebook 03b)" if torchtext_python() else "no kernel yet: python3 start.py torchtext"
+
+
+def _look_for_language_model() -> str:
+    if not language_model.is_here():
+        return "not here yet: python3 start.py setup (only notebook 14 needs it)"
+    return f"verified: {language_model.fetch().name}"
 
 
 def examine() -> list[Finding]:
@@ -78,7 +95,7 @@ def examine() -> list[Finding]:
                 "install Python 3.11 to 3.14, then run: python3 start.py")
     ]  # fmt: skip
     for name in ("torch", "transformers", "ipywidgets", "jupyterlab"):
-        look = lambda name=name: metadata.version(name)  # noqa: E731
+        look = _look_for_jupyterlab if name == "jupyterlab" else partial(metadata.version, name)
         findings.append(_check(name, look, "python3 start.py (or: pip install -e '.[lab]')"))
     findings.append(_check("torchtext", _look_for_torchtext, "python3 start.py torchtext"))
     device = choose_device()
@@ -95,6 +112,9 @@ def examine() -> list[Finding]:
     findings.append(_check("reviews", lambda: f"verified: {data.reviews_path().name}", repair + data.PACKAGE.pinned))
     findings.append(
         _check("checkpoint", lambda: f"verified: {pretrained.checkpoint_path().name}", repair + pretrained.PACKAGE.pinned)
+    )
+    findings.append(
+        _check("language model", _look_for_language_model, "delete the damaged file, then run: python3 start.py setup")
     )
     findings.append(_check("profile", lambda: get_profile().name, "unset COURSE_PROFILE"))
     findings.append(_check("notebook 06", _notebook_06_takes, "repair the checkpoint first"))
