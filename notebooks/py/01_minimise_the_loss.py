@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 01 · Minimise the loss
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/01_minimise_the_loss.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/01_minimise_the_loss.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** write down a loss and its gradient, check the gradient numerically,
 # program gradient descent, momentum, RMSprop and Adam in a few lines each, and train a classifier of film reviews
@@ -24,20 +24,30 @@
 # **Before you start:** a little Python with NumPy, and what a derivative is. **Time:** one hour to read and play; the code
 # takes less than a minute.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 # %%
 import matplotlib.pyplot as plt
@@ -55,10 +65,11 @@ profile = profiles.get_profile()
 # %% [markdown]
 # ## 1 One formula
 #
-# A bean plant is 1 cm tall today, 2 cm after one week and 4 cm after two weeks. How tall will it be after three? We assume
-# that it grows along a straight line, height = slope · week + intercept. Which line fits best? We let the computer find out.
+# A bean plant is 1 cm tall today, 2 cm after one week and 4 cm after two weeks. How tall will it be after three weeks? Let
+# us assume that it grows along a straight line, height = slope · week + intercept. Which line fits best?
 #
-# This small problem has everything that a large one has. Whatever we train in this course, up to BERT, the task is the same:
+# To find it, we do what we will do with every model of this course, up to BERT. We look for the parameters that make the
+# loss as small as possible:
 #
 # $$\min_{w} L(w), \qquad L(w) = \frac{1}{n} \sum_{i=1}^{n} l\big(y_i, f(x_i; w)\big)$$
 #
@@ -71,10 +82,10 @@ profile = profiles.get_profile()
 #   **<abbr title="损失">loss</abbr>** of the example: how wrong the answer is.
 # * $L(w) \in \mathbb{R}$ is the mean loss over all examples. **Training** means: find the $w$ that makes $L(w)$ small.
 #
-# In BERT $w$ contains millions of numbers. Here it contains two, so that we can draw everything. The model multiplies each
-# input by its parameter and adds up. That is the **<abbr title="点积">dot product</abbr>**,
-# $f(x_i; w) = x_i \cdot w = x_{i0}\, w_0 + x_{i1}\, w_1$. The first input is the week. The second is always 1, so that $w_1$
-# is added as it is: $w_0$ is the slope and $w_1$ the intercept.
+# In BERT $w$ contains millions of numbers. Here it contains only two, so that we can draw everything. The model multiplies
+# each input by its parameter and adds up the products. This is called the **<abbr title="点积">dot product</abbr>**,
+# $f(x_i; w) = x_i \cdot w = x_{i0}\, w_0 + x_{i1}\, w_1$. The first input $x_{i0}$ is the week, so $w_0$ is the slope. The
+# second input $x_{i1}$ is always 1, so $w_1$ is added unchanged: it is the intercept.
 #
 # For the loss we take the squared error, $l(y_i, f) = (f - y_i)^2$. Then $L$ is the
 # **<abbr title="均方误差">mean squared error</abbr>**. In code the examples are the rows of a matrix
@@ -97,8 +108,8 @@ print("predictions", X @ w, " errors", errors, " squared", errors**2, " loss", l
 # Check the third example by hand: the prediction is $2 \cdot 1 + 1 \cdot 1 = 3$ and the label is 4, so the error is $-1$ and
 # its square 1. The mean of the three squares is $(0 + 0 + 1)/3$.
 #
-# How good are other guesses? Each choice of slope and intercept has a loss. Draw the loss as a height over the two parameters,
-# and you get a landscape. For the squared error it is a bowl.
+# How good are other guesses? Every choice of slope and intercept has a loss. If we draw it as a height above these two
+# parameters, we get a landscape. For the squared error it is a bowl.
 
 # %%
 guesses = {"a shrinking plant": (-0.5, 2.0), "our first guess": (1.0, 1.0), "too tall": (1.5, 2.5)}
@@ -119,19 +130,20 @@ plots.show(fig, alt="Left: three measured heights over the week and three straig
            "with the three lines as points on it; the line that passes closest is lowest in the bowl.")  # fmt: skip
 
 # %% [markdown]
-# A line on the left is a point on the right. The closer the line passes to the measurements, the lower its point lies in the
-# bowl. To find the best line we have to get to the bottom.
+# Each line on the left is one point on the right. The closer a line passes to the measurements, the lower its point lies. So
+# to find the best line, we have to get to the bottom of the bowl.
 
 # %% [markdown]
 # ## 2 Which way is down?
 #
-# The computer does not see the bowl. It knows one point $w$, and it can ask: if I change one parameter a little, how does the
-# loss change? The answer is a slope, the derivative $\partial L / \partial w_j$ with respect to parameter $j$. All $D$ slopes
-# together are the **<abbr title="梯度">gradient</abbr>** $\nabla L(w) \in \mathbb{R}^D$.
+# How do we get there? The computer cannot see the whole bowl. It knows only the point $w$ where it is, but it can ask: if I
+# change one parameter a little, how does the loss change? The answer is a slope, the derivative $\partial L / \partial w_j$
+# of the loss with respect to parameter $j$. All $D$ slopes together are the **<abbr title="梯度">gradient</abbr>**
+# $\nabla L(w) \in \mathbb{R}^D$.
 #
-# We compute the slopes with the **<abbr title="链式法则">chain rule</abbr>**. The loss of example $i$ is a chain of simple steps:
-# the prediction $f_i = x_i \cdot w$, the error $e_i = f_i - y_i$, the loss $l_i = e_i^2$. The slope of a chain is the product
-# of the slopes of its steps:
+# We compute these slopes with the **<abbr title="链式法则">chain rule</abbr>**. The loss of example $i$ is computed in three
+# simple steps: the prediction $f_i = x_i \cdot w$, the error $e_i = f_i - y_i$, and the loss $l_i = e_i^2$. To get the slope
+# of the whole chain, we multiply the slopes of its steps:
 #
 # $$\frac{\partial l_i}{\partial w_j} = \frac{\partial l_i}{\partial e_i} \cdot \frac{\partial e_i}{\partial f_i} \cdot
 # \frac{\partial f_i}{\partial w_j} = 2e_i \cdot 1 \cdot x_{ij}.$$
@@ -141,8 +153,9 @@ plots.show(fig, alt="Left: three measured heights over the week and three straig
 #
 # $$\nabla L(w) = \frac{1}{n} \sum_{i=1}^n 2\, (x_i \cdot w - y_i)\, x_i = \frac{2}{n} X^\top (Xw - y).$$
 #
-# Formulas derived by hand are often wrong. Here is a check that needs no calculus: change each parameter a little in both
-# directions and see how the loss changes (**<abbr title="有限差分">finite differences</abbr>**).
+# It is easy to make a mistake when you derive such a formula, so let us check it without any calculus. We change each
+# parameter a little in both directions and see how much the loss changes. This method is called
+# **<abbr title="有限差分">finite differences</abbr>**.
 
 # %%
 by_hand = 2 / len(y) * X.T @ (X @ w - y)
@@ -152,11 +165,13 @@ numerical = [(loss(w + nudge * unit) - loss(w - nudge * unit)) / (2 * nudge) for
 print("by hand", by_hand.round(4), " by finite differences", np.round(numerical, 4))
 
 # %% [markdown]
-# Only the third example has an error, $-1$. So the slope along $w_0$ is $\tfrac23 \cdot (-1) \cdot 2$ and along $w_1$ it is
-# $\tfrac23 \cdot (-1) \cdot 1$. Both are negative: the loss falls if either parameter grows.
+# Both ways give the same numbers, and we can follow them by hand. Only the third example has an error, $-1$, so the slope
+# along $w_0$ is $\tfrac23 \cdot (-1) \cdot 2$ and the slope along $w_1$ is $\tfrac23 \cdot (-1) \cdot 1$. Both slopes are
+# negative: if you increase either parameter, the loss falls.
 #
-# PyTorch applies the chain rule for you (automatic differentiation, **<abbr title="自动微分">autograd</abbr>**). You compute the
-# loss from a tensor that was marked with `requires_grad=True`, call `backward()`, and find the gradient in `.grad`.
+# In practice you never derive gradients by hand, because PyTorch applies the chain rule for you. This is called automatic
+# differentiation, or **<abbr title="自动微分">autograd</abbr>**. You mark the parameters with `requires_grad=True`, compute the
+# loss from them and call `backward()`. Then the gradient is in `.grad`.
 
 # %%
 w_torch = torch.tensor(w, requires_grad=True)
@@ -167,21 +182,22 @@ torch.testing.assert_close(w_torch.grad, torch.tensor(by_hand))
 print("autograd", w_torch.grad.numpy().round(4), " our package", descent.mean_squared_error_gradient(w, X, y).round(4))
 
 # %% [markdown]
-# All four agree. From here on we trust the formula; the package has it as a function.
+# All four agree, so from here on we use the formula. Our package has it as a function.
 #
-# Which direction is down? Suppose you take a small step $d \in \mathbb{R}^D$. The loss then changes by about
-# $\nabla L(w) \cdot d$: each slope times how far you moved along its parameter. That is a dot product, and a dot product says
-# how well two arrows agree:
+# Now, which direction is down? Suppose you take a small step $d \in \mathbb{R}^D$. The loss changes by about
+# $\nabla L(w) \cdot d$: for each parameter, its slope times how far you moved along it. This is again a dot product, and a
+# dot product tells you how well two arrows agree:
 
 # %%
 diagrams.show(diagrams.dot_product)
 
 # %% [markdown]
-# Let $b$ be the gradient and $a$ your step. If the angle between them is under 90°, the loss rises; at 90° it stays as it is;
-# over 90° it falls. It rises fastest if you follow the gradient, and **falls fastest if you go exactly against it**.
+# In the drawing, let $b$ be the gradient and $a$ your step. If the angle between them is below 90°, the dot product is
+# positive and the loss rises. At 90° the loss stays the same, and above 90° it falls. It rises fastest if you follow the
+# gradient, and it **falls fastest if you go in exactly the opposite direction**.
 #
-# Here is the bowl from above, as on a hiking map. Each thin line connects points of equal loss. The arrows point against the
-# gradient; the longer the arrow, the steeper the bowl at its foot.
+# The next figure shows the bowl from above, like a hiking map. Each thin line connects points of equal loss. The arrows
+# point against the gradient, and a longer arrow means that the bowl is steeper where the arrow starts.
 
 # %%
 region = {"xlim": (-1, 4), "ylim": (-1.5, 3.5)}
@@ -196,18 +212,19 @@ plots.show(fig, alt="The bowl from above, level lines over slope and intercept. 
            "where the bowl is steep and nearly vanish along the valley floor.")  # fmt: skip
 
 # %% [markdown]
-# The arrows cross the level lines at right angles, as they must: along a level line the loss does not change. They are long on
-# the steep walls and short on the floor of the valley, where the gradient is small.
+# The arrows cross the level lines at right angles, because the loss does not change along a level line. They are long on the
+# steep walls and short on the floor of the valley, where the gradient is small.
 
 # %% [markdown]
 # ## 3 Gradient descent
 #
-# Now walk: look which way is down, take a step, look again. That is **<abbr title="梯度下降">gradient descent</abbr>**,
+# Now we can walk downhill: compute the gradient, take a small step against it, and repeat. This is
+# **<abbr title="梯度下降">gradient descent</abbr>**,
 #
 # $$w \leftarrow w - \eta \, \nabla L(w).$$
 #
-# The number $\eta > 0$ is the **<abbr title="学习率">learning rate</abbr>**. It says how long the steps are. We start from the
-# worst of the guesses, the shrinking plant, and take 80 steps.
+# The number $\eta > 0$ is the **<abbr title="学习率">learning rate</abbr>**. The larger it is, the longer the steps. We start
+# from the worst of our three guesses, the shrinking plant, and take 80 steps.
 
 # %%
 w = np.array(guesses["a shrinking plant"])
@@ -239,19 +256,20 @@ plots.show(fig, alt="Left: the bowl from above with the path of gradient descent
            "star at the minimum. Right: the measured heights and the line after 0, 1, 10 and 80 steps; the last one fits.")  # fmt: skip
 
 # %% [markdown]
-# Now we can answer the question: the line says that the plant will be $1.5 \cdot 3 + 0.833 = 5.33$ cm tall after three weeks.
+# This answers our question: after three weeks the plant will be about $1.5 \cdot 3 + 0.833 = 5.33$ cm tall.
 #
-# That is all there is to training: a model, a loss, a gradient, and many small steps. The three points do not lie on one line,
-# so the loss cannot reach zero; the descent ends where no line does better. For a straight line there is a formula, and
-# `lstsq` computes the exact solution at once. For a network there is none, and descent is all we have.
+# You have just trained a model. Every training run has these parts: a model, a loss, a gradient, and many small steps. The
+# loss does not reach zero here, because the three points do not lie on one line; gradient descent stops at the line that
+# fits best. For a straight line, `lstsq` can compute this solution directly. For a neural network there is no such formula,
+# so we need gradient descent.
 
 # %% [markdown]
 # ## 4 A loss for classes: cross-entropy
 #
-# A review is positive or negative: the label is 1 or 0, and the model should give a probability. The **sigmoid**
-# $\sigma(z) = 1/(1 + e^{-z})$ turns any score $z \in \mathbb{R}$ into a number between 0 and 1. Our score is again the dot
-# product $z = x \cdot w$; it is called the **logit**. Read $\sigma(z)$ as $p(1 \mid x)$, the probability that the label is 1.
-# The probability of the other label is $p(0 \mid x) = 1 - \sigma(z)$.
+# A review is positive or negative, so its label is 1 or 0. We want the model to give us a probability. The **sigmoid**
+# $\sigma(z) = 1/(1 + e^{-z})$ turns any score $z \in \mathbb{R}$ into a number between 0 and 1. As before, our score is a
+# dot product, $z = x \cdot w$; such a score is called a **logit**. We read $\sigma(z)$ as $p(1 \mid x)$, the probability
+# that the label is 1. The probability of the other label is then $p(0 \mid x) = 1 - \sigma(z)$.
 #
 # The loss of an example is minus the logarithm of the probability that the model gave to the true label $y \in \{0, 1\}$:
 #
@@ -274,24 +292,36 @@ plots.show(fig, alt="Left: the sigmoid, an S-shaped curve from 0 to 1 with one h
            "Cross-entropy rises in a straight line to 6 at logit -6; squared error flattens at 1.")  # fmt: skip
 
 # %% [markdown]
-# Look at the far left of the right picture, where the model is confident and wrong. The squared error of the probability is
-# flat there: its gradient is nearly zero, so training stalls. Cross-entropy keeps a slope of about $-1$. That is why
-# classifiers are trained with cross-entropy.
+# Look at the far left of the right picture, where the model is confident and wrong. There the squared error of the
+# probability is almost flat. Its gradient is nearly zero, so the model hardly learns from its worst mistakes. Cross-entropy
+# has a slope of about $-1$ there. That is why we train classifiers with cross-entropy.
 #
-# What is its gradient? Follow the chain again: from a parameter to the logit, to the probability, to the loss. The drawing
-# does it for one input $x = 2$ of an example with label 1. Its logit also has an intercept, $b$.
+# What is the gradient of cross-entropy? We use the chain rule again, from the parameter to the logit, from there to the
+# probability, and from there to the loss. The drawing shows this for one example with a single input $x = 2$ and label 1.
+# Its logit has an intercept, $b$, as well.
 
 # %%
 diagrams.show(diagrams.chain_rule)
 
 # %% [markdown]
-# Multiply the three derivatives of the drawing: $x \cdot p(1 - p) \cdot (-1/p) = (p - 1)\, x$. The $p$ has cancelled, and what
-# remains is probability minus label, times input: $(0.8 - 1) \cdot 2 = -0.4$. So it is error times input again, as with the
-# squared error. For label 0 you get the same form, $(p - 0)\, x$. The mean over all examples is
+# Multiply the three derivatives of the drawing: $x \cdot p(1 - p) \cdot (-1/p) = (p - 1)\, x$. The factor $p$ cancels, and
+# what remains is the probability minus the label, times the input: $(0.8 - 1) \cdot 2 = -0.4$. So we get error times input
+# again, just as with the squared error. For label 0 the result has the same form, $(p - 0)\, x$. The mean over all examples
+# is
 #
 # $$\nabla L(w) = \frac{1}{n} X^\top\big(\sigma(Xw) - y\big), \qquad y \in \{0, 1\}^n.$$
 #
-# Take the plant again, with another question: does it have leaves? Not in week 0, but in weeks 1 and 2.
+# Drag the logit below, in the picture or with the slider: how steep are the two losses where the model is wrong?
+
+# %%
+explorers.logit_explorer()
+
+# %% [markdown]
+# The slope of cross-entropy is the probability minus the label. At logit $-3$ it is $0.047 - 1 = -0.953$. The squared error
+# has a slope of $-0.086$ there, so the same example would teach the model eleven times less. With three classes the rule is
+# the same: each logit has the slope $p_j - 1$ if class $j$ is the true label, and $p_j$ otherwise.
+#
+# Let us try it on the plant, with a new question: does it have leaves? In week 0 it has none, in weeks 1 and 2 it has some.
 
 # %%
 leaves = np.array([0.0, 1.0, 1.0])  # (n,)
@@ -328,21 +358,21 @@ checks.check("01.1", my_gradient)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def my_gradient(w, X, y):
+def my_gradient_solution(w, X, y):
     probabilities = descent.sigmoid(X @ w)  # (n,)
     return X.T @ (probabilities - y) / len(y)
 
 
 # %% tags=["check"]
-checks.check("01.1", my_gradient, mine=False)  # the same check, on the solution
+checks.check("01.1", my_gradient_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 5 How large a step?
 #
-# In section 3 we took the learning rate 0.2. Why not 2, to arrive ten times sooner? The bowl of the plant is steep in one
-# direction and flat in another, and that is what sets the limit. We look at the simplest such bowl,
-# $L(w) = \tfrac12 (w_0^2 + 10\, w_1^2)$ with $w \in \mathbb{R}^2$. It is a long valley, ten times steeper across than along;
-# its minimum is at $(0, 0)$ and its gradient is $(w_0,\; 10\, w_1)$.
+# In section 3 we used a learning rate of 0.2. Why not 2, so that we arrive ten times sooner? The reason is that the bowl is
+# steep in one direction and flat in another. We study this on the simplest bowl of that kind,
+# $L(w) = \tfrac12 (w_0^2 + 10\, w_1^2)$ with $w \in \mathbb{R}^2$. It is a long valley, ten times steeper across than along.
+# Its minimum is at $(0, 0)$ and its gradient is $(w_0,\; 10\, w_1)$.
 
 # %%
 valley, valley_gradient = descent.quadratic_bowl(steepness=10)
@@ -355,8 +385,8 @@ for _ in range(40):
 print(f"loss at the start {valley(path[0]):.3f}, after 40 steps {valley(w):.4f}")
 
 # %% [markdown]
-# `descent.run` is this loop, for any loss and optimiser. It returns the path and the loss at each step. Now four learning
-# rates:
+# `descent.run` is the same loop as a function, for any loss and any optimiser. It returns the path and the loss at each
+# step. With it we compare four learning rates:
 
 # %%
 rates = {0.01: "too small", 0.05: "good", 0.19: "nearly too large", 0.21: "too large"}
@@ -387,9 +417,10 @@ for rate in rates:
     print(f"learning rate {rate}: |1 - 10 x {rate}| = {abs(1 - 10 * rate):.2f}, loss {'grows' if grows else 'falls'}")
 
 # %% [markdown]
-# Above $\eta = 2/10 = 0.2$ the factor is larger than one in size, $w_1$ grows with every step, and training diverges. **There
-# is a largest stable learning rate, and the best learning rates are close to it**: 0.19 zigzags, and it still ends lower than
-# 0.05. The steepest direction sets this limit; the flattest direction decides how many steps you need.
+# If $\eta$ is above $2/10 = 0.2$, this factor is larger than one in size. Then $w_1$ grows with every step, and training
+# diverges. So **there is a largest stable learning rate, and the best learning rates are often just below it**: with 0.19
+# the path zigzags, but it still ends at a lower loss than with 0.05. The steepest direction limits the learning rate. The
+# flattest direction decides how many steps you need.
 
 # %% [markdown]
 # **Exercise 01.2 (predict): a learning rate ten times as large.** The good learning rate was 0.05. By a typing error it
@@ -404,10 +435,10 @@ checks.check("01.2", after_three_steps)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-after_three_steps = (1 - 10 * 0.5) ** 3
+after_three_steps_solution = (1 - 10 * 0.5) ** 3
 
 # %% tags=["check"]
-checks.check("01.2", after_three_steps, mine=False)  # the same check, on the solution
+checks.check("01.2", after_three_steps_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # **Exercise 01.3 (choice): explain the figure.** In the right picture of this section the curves of 0.19 and 0.21 separate at
@@ -421,41 +452,32 @@ checks.check("01.3", why_they_part)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-why_they_part = "c"
+why_they_part_solution = "c"
 
 # %% tags=["check"]
-checks.check("01.3", why_they_part, mine=False)  # the same check, on the solution
+checks.check("01.3", why_they_part_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 6 Try it: the learning-rate explorer
 #
-# Move the sliders (with the mouse, or with the arrow keys). Find the largest learning rate that still converges without
-# momentum. Then set momentum to 0.8 (each step then keeps 0.8 of the one before; section 7 has the formula), and find out
-# whether this largest learning rate has changed.
+# Drag the ring, or move the sliders with the mouse or with the arrow keys. A small mark below each learning rate is the
+# largest stable one. First find out what happens above it. Then set the momentum $\mu$ to 0.8, so that each step also
+# contains 0.8 of the step before it (section 7 has the formula). Is the largest stable learning rate still the same?
 
 # %%
-explorer = explorers.descent_explorer()
-explorer
+explorers.race_explorer("gradient descent", "momentum", momentum=0.5, num_steps=40)
 
 # %% [markdown]
-# Where widgets do not work (on a printed page or on GitHub), these figures show three settings of the same function. Blue is
-# plain gradient descent, orange has momentum.
-
-# %%
-for rate, momentum in ((0.05, 0.0), (0.05, 0.8), (0.25, 0.0)):
-    fig, sentence = explorers.draw_descent(rate, momentum)
-    plots.show(fig, alt=f"Path over the valley and loss over steps. {sentence}")
-
-# %% [markdown]
-# Top: a steady descent. Middle: with momentum the path swings past the valley floor and back, but reaches a lower loss.
-# Bottom: a learning rate of 0.25 is above the limit of 0.2, and the loss grows.
+# With momentum the path swings past the valley floor and back. The limit rises from $2/10$ to $2 (1 + \mu)/10$: the steps
+# across the valley partly cancel, so a larger learning rate remains stable.
 
 # %% [markdown]
 # ## 7 Three better ways to step
 #
-# **Momentum** rolls down like a heavy ball. It adds up past gradients: in a zigzag they point left and right in turn and
-# cancel out; along the floor of the valley they agree, and the ball gathers speed. With the gradient $g = \nabla L(w)$, a
-# velocity $v \in \mathbb{R}^D$ that starts at zero, and $\mu$ around 0.9:
+# With **momentum**, the point moves like a heavy ball that rolls downhill. Each step uses the sum of the past gradients.
+# Across the valley, where the path zigzags, these gradients point in opposite directions and cancel out. Along the valley
+# they point the same way, and the ball gathers speed. With the gradient $g = \nabla L(w)$, a velocity $v \in \mathbb{R}^D$
+# that starts at zero, and $\mu$ around 0.9:
 #
 # $$v \leftarrow \mu v + g, \qquad w \leftarrow w - \eta v$$
 
@@ -485,19 +507,19 @@ checks.check("01.4", momentum_step)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def momentum_step(w, v, g, learning_rate, momentum):
+def momentum_step_solution(w, v, g, learning_rate, momentum):
     v = momentum * v + g
     return w - learning_rate * v, v
 
 
 # %% tags=["check"]
-checks.check("01.4", momentum_step, mine=False)  # the same check, on the solution
+checks.check("01.4", momentum_step_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# **RMSprop** gives each parameter a step length of its own. It keeps a running mean $s \in \mathbb{R}^D$ of the squared
-# gradient and divides by its square root, so that steep and flat directions get steps of about the same length. Square, root
-# and division are taken for each parameter by itself. Usually $\alpha = 0.99$; the tiny $\epsilon$ prevents a division by
-# zero.
+# **RMSprop** gives each parameter its own step length. It keeps a running mean $s \in \mathbb{R}^D$ of the squared gradient
+# and divides the gradient by the square root of this mean. So steps in steep and in flat directions become about equally
+# long. The square, the root and the division are computed for each parameter separately. Usually $\alpha = 0.99$. The tiny
+# number $\epsilon$ prevents a division by zero.
 #
 # $$s \leftarrow \alpha s + (1 - \alpha) g^2, \qquad w \leftarrow w - \eta \, \frac{g}{\sqrt{s} + \epsilon}$$
 
@@ -511,9 +533,10 @@ for _ in range(40):
     rmsprop_path.append(w)
 
 # %% [markdown]
-# **Adam** combines the two: a running mean $m \in \mathbb{R}^D$ of the gradient, as in momentum, divided by the root of $s$,
-# as in RMSprop. Both means start at zero and are too small at first, so at step $t = 1, 2, \ldots$ Adam divides the first by
-# $1 - \beta_1^t$ and the second by $1 - \beta_2^t$. Usual values are $\beta_1 = 0.9$ and $\beta_2 = 0.999$.
+# **Adam** combines the two ideas. It keeps a running mean $m \in \mathbb{R}^D$ of the gradient, as momentum does, and
+# divides it by the square root of $s$, as RMSprop does. Both means start at zero, so in the first steps they are too small.
+# To correct this, at step $t = 1, 2, \ldots$ Adam divides the first by $1 - \beta_1^t$ and the second by $1 - \beta_2^t$.
+# The usual values are $\beta_1 = 0.9$ and $\beta_2 = 0.999$.
 #
 # $$m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad s \leftarrow \beta_2 s + (1 - \beta_2) g^2, \quad
 # w \leftarrow w - \eta \, \frac{m / (1 - \beta_1^t)}{\sqrt{s / (1 - \beta_2^t)} + \epsilon}$$
@@ -529,8 +552,9 @@ for t in range(1, 41):
     adam_path.append(w)
 
 # %% [markdown]
-# Are these the <abbr title="优化器">optimisers</abbr> that everybody uses? We run `torch.optim` on the same valley. The three
-# lines in the loop, `zero_grad`, `backward` and `step`, are in every PyTorch training loop that you will see.
+# Are these really the <abbr title="优化器">optimisers</abbr> that everybody uses? To find out, we run `torch.optim` in the same
+# valley. Note the three calls in the loop: `zero_grad`, `backward` and `step`. You will see them in every PyTorch training
+# loop.
 
 
 # %%
@@ -569,19 +593,32 @@ plots.show(fig, alt="Four paths from the same ring at upper left over level line
            "floor, momentum overshoots and swings, RMSprop and Adam head diagonally.")  # fmt: skip
 
 # %% [markdown]
-# By hand, in our package and in `torch.optim`, each path is the same at all 41 points. Gradient descent first drops into the
-# valley and then creeps along its floor. Momentum overshoots and comes back. RMSprop and Adam rescale the steep direction and
-# move diagonally; Adam, which has momentum too, overshoots a little. None of them is best everywhere. For BERT we will use
-# AdamW, a variant of Adam, because the gradients of its parameters differ in size by far more than a factor of ten.
+# Each optimiser takes the same path by hand, in our package and in `torch.optim`: all 41 points agree. Now compare the
+# paths. Gradient descent first drops into the valley and then creeps along its floor. Momentum overshoots the floor and
+# comes back. RMSprop and Adam rescale the steep direction, so they move diagonally. Adam also has momentum, and therefore it
+# overshoots a little. None of the four is best for every problem. For BERT we will use AdamW, a variant of Adam, because
+# there the gradients of different parameters differ much more than by the factor of ten in this valley.
+#
+# Now let them race on other surfaces: a valley with a bend, and two minima of which one is deeper. Choose a surface, drag the
+# ring and press Play.
+
+# %%
+explorers.race_explorer()
+
+# %% [markdown]
+# In the bent valley gradient descent creeps along the floor: its loss after 80 steps is 0.19, while Adam's is below 0.001. With
+# two minima, start on the slope at the right, at $w_0 = 2$. Three of the four end in the minimum nearby, although the other
+# one is deeper. Momentum rolls through it like a heavy ball and reaches the deeper one. From $w_0 = 1.3$ it is too slow.
 
 # %% [markdown]
 # ## 8 A review classifier, trained with our own optimisers
 #
-# Now we use real sentences from film reviews. Each becomes a row of 0s and 1s, with one column for each word that occurs in at
-# least three training sentences: 1 if the sentence contains the word (a **bag of words**). So $D$ is the number of words, and
-# each word has one parameter in $w$. The model is $\sigma(x \cdot w)$. The loss is cross-entropy plus a small penalty,
-# $\tfrac{\lambda}{2}\lVert w \rVert^2$, where $\lVert w \rVert$ is the length of $w$ and $\lambda > 0$ is small (`penalty` in
-# the code). It keeps the weights of rare words from growing without limit.
+# Now we train on real sentences from film reviews. We turn each sentence into a row of 0s and 1s. Each column belongs to a
+# word that occurs in at least three training sentences, and it is 1 if the sentence contains this word. This is called a
+# **bag of words**. So $D$ is the number of words, and each word has one parameter in $w$. The model is $\sigma(x \cdot w)$.
+# The loss is cross-entropy plus a small penalty, $\tfrac{\lambda}{2}\lVert w \rVert^2$, where $\lVert w \rVert$ is the
+# length of $w$ and $\lambda > 0$ is small (`penalty` in the code). Without this penalty, the weights of some rare words
+# would grow without limit.
 
 # %%
 splits = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train)
@@ -604,16 +641,17 @@ def review_gradient(w, chosen=slice(None)):  # over all examples, or over those 
 
 
 # %% [markdown]
-# Before any training every weight is zero, every probability is 0.5, and the loss must be $\log 2$. Always check this: a
-# different number means that the loss is wrong.
+# Before training all weights are zero, so every probability is 0.5 and the loss must be $\log 2$. Make this check whenever
+# you start to train: if the number is different, something is wrong with the loss.
 
 # %%
 start = np.zeros(X_train.shape[1])
 print(f"untrained loss {review_loss(start):.4f}, log 2 = {np.log(2):.4f}")
 
 # %% [markdown]
-# The two agree. All four optimisers start from these zeros. Each needs a learning rate of its own, because they scale the
-# gradient differently. For gradient descent we take 4, which is close to the largest that is stable here.
+# The two numbers agree. All four optimisers now start from these zeros. Each one gets its own learning rate, because they
+# scale the gradient differently. For gradient descent we take 4, which is close to the largest learning rate that is stable
+# here.
 
 # %%
 contest = {
@@ -637,9 +675,9 @@ plots.show(fig, alt="Training loss over steps for four optimisers, all starting 
            "momentum starts slowly and ends between them and plain gradient descent, which is slowest.")  # fmt: skip
 
 # %% [markdown]
-# RMSprop and Adam adapt the step to each weight and reach a low loss after a few dozen steps. With one learning rate for
-# frequent and rare words momentum needs longer, and plain gradient descent is slowest. This loss has a single minimum, so the
-# optimisers differ only in how soon they reach it.
+# RMSprop and Adam adapt the step to each weight, and after a few dozen steps their loss is already low. Momentum and
+# gradient descent use one learning rate for all words, frequent and rare. Momentum needs longer, and gradient descent is the
+# slowest. This loss has only one minimum, so the optimisers differ only in how fast they get there. How close did they come?
 
 # %% tags=["approx"]
 C = 1 / (penalty * len(y_train))  # scikit-learn's name for the inverse of the penalty
@@ -652,8 +690,8 @@ print(f"validation accuracy: Adam by hand {np.mean((X_validation @ best > 0) == 
       f"scikit-learn {reference.score(X_validation, y_validation):.3f}, one class for all 0.500")  # fmt: skip
 
 # %% [markdown]
-# scikit-learn's solver finds the minimum itself, and our Adam comes close to it. What did the model learn? Each weight belongs
-# to a word, so we can look.
+# scikit-learn's solver finds the minimum itself. Our Adam comes so close to it that the validation accuracy is about the
+# same. But what did the model learn? Each weight belongs to a word, so we can look at the words with the largest weights.
 
 # %%
 words = counter.get_feature_names_out()
@@ -662,17 +700,19 @@ print("most negative:", ", ".join(words[order[:8]]))
 print("most positive:", ", ".join(words[order[:-9:-1]]))
 
 # %% [markdown]
-# Most are words that a person would have chosen too. A few are not: with nearly as many words as sentences, some get a large
-# weight by chance. The model also ignores word order: "not funny, just dull" and "not dull, just funny" are the same bag.
-# Notebook 03 has a model that reads in order.
+# You would probably have chosen most of these words yourself. A few are strange. We have nearly as many words as sentences,
+# so some words get a large weight by chance. There is another weakness: the model ignores the order of the words. "not
+# funny, just dull" and "not dull, just funny" are the same bag of words. In notebook 03 we train a model that reads the
+# words in order.
 
 # %% [markdown]
 # ## 9 Why batches?
 #
-# Until now each step used all examples. That gradient is exact, and slow. A **mini-batch** of $B$ random examples gives an
-# estimate $\hat g \in \mathbb{R}^D$ that is much cheaper. The estimate is unbiased: on average over many batches it is right.
-# But a single one is noisy. How noisy? We draw 200 batches of each size at the untrained $w$, measure how far each $\hat g$ is
-# from the exact gradient, and divide by the length of the exact gradient.
+# So far each step has used all the examples. That gives the exact gradient, but it is slow. A **mini-batch** of $B$ random
+# examples gives an estimate $\hat g \in \mathbb{R}^D$ that is much cheaper. This estimate is unbiased, which means that it
+# is right on average over many batches. A single estimate, however, is noisy. How noisy is it? We draw 200 batches of each
+# size at the untrained $w$ and measure how far each $\hat g$ is from the exact gradient. Then we divide by the length of the
+# exact gradient.
 
 # %%
 rng = np.random.default_rng(0)
@@ -700,17 +740,19 @@ plots.show(fig, alt="Noise of the gradient relative to its length against batch 
            "as one over the square root of the batch size.")  # fmt: skip
 
 # %% [markdown]
-# Four times the work only halves the noise, so a large batch is a poor bargain. But is a small one any use? How can anybody
-# learn from a gradient whose noise is about thirty times as large as the gradient itself?
+# If you use four times as many examples, you only halve the noise, so a large batch is not very efficient. But does a small
+# batch work at all? With one example, the noise is about thirty times as large as the gradient itself. How can anybody learn
+# from that?
 #
-# **One step cannot do it; many steps can.** Every step has a small part that is the same each time, the exact gradient, and a
-# large part that points somewhere else each time, the noise. After $N$ steps the equal parts have added up to $N$ times the
-# gradient. The noisy parts mostly cancel: their sum is a random walk and grows only as $\sqrt{N}$. Sooner or later $N$
-# overtakes $\sqrt{N}$, however large the factor in front of the root.
+# **A single step tells you almost nothing, but many steps together do.** Every step has two parts. One is the exact
+# gradient, which is small and nearly the same each time. The other is the noise, which is large and points in a different
+# direction each time. After $N$ steps the first parts have added up to $N$ times the gradient. The noisy parts mostly cancel
+# out: their sum is a random walk and grows only as $\sqrt{N}$. So after enough steps the gradient wins, however large the
+# noise of a single step is.
 #
-# Let us watch it happen. We take 4,000 tiny steps, each from one random example. This is
-# **<abbr title="随机梯度下降">stochastic gradient descent</abbr>** (SGD). After each step we measure how far we have come in the
-# right direction, and how far we have strayed sideways.
+# Let us watch this happen. We take 4,000 tiny steps, each computed from one random example. This is
+# **<abbr title="随机梯度下降">stochastic gradient descent</abbr>** (SGD). After each step we measure how far we have moved
+# downhill and how far we have drifted sideways.
 
 # %%
 tiny = 0.001
@@ -738,10 +780,10 @@ print(f"The lines N and {noise_ratios[0]:.1f} sqrt(N) cross at N = {noise_ratios
 print(f"After 4,000 steps SGD has moved {drift[-1] / sideways[-1]:.1f} times as far downhill as sideways.")
 
 # %% [markdown]
-# So the noise averages out either way: inside a large batch, or over many small steps. But small steps have an advantage. Each
-# one starts where the last one ended, and its gradient is fresh. We compare the two for equal work: in one pass over the
-# examples you can take one exact step (learning rate 4, as in section 8), or well over a hundred steps with batches of 32
-# (learning rate 1).
+# So the noise averages out in a large batch, and it also averages out over many small steps. The small steps have an
+# advantage: each one starts where the last one ended, so its gradient is up to date. Let us compare the two for the same
+# amount of work. In one pass over the examples you can take one exact step (with learning rate 4, as in section 8), or well
+# over a hundred steps with batches of 32 (with learning rate 1).
 
 # %%
 w, batch_losses = start, [review_loss(start)]
@@ -759,10 +801,11 @@ plots.show(fig, alt="Training loss over ten passes. Gradient descent with all ex
            "batches of 32 the loss falls much further in the first pass and stays far below.")  # fmt: skip
 
 # %% [markdown]
-# That is why everybody trains with batches, and from notebook 03 on so do we.
+# After one pass, the small batches have already reached a much lower loss. That is why everybody trains with batches, and
+# from notebook 03 on we do so too.
 #
-# It works best far from the minimum. Near the minimum the exact gradient fades away. The noise does not, because the examples
-# still pull in different directions:
+# Far from the minimum, small batches work very well. Near the minimum the exact gradient becomes very small, but the noise
+# does not, because the examples still pull in different directions:
 
 # %% tags=["approx-0.05"]
 for name, position in {"untrained": start, "after 20 steps of Adam": runs["Adam"].path[20], "at the end": best}.items():
@@ -770,8 +813,8 @@ for name, position in {"untrained": start, "after 20 steps of Adam": runs["Adam"
     print(f"{name:23} exact gradient {length:.4f}, noise of one example {mean_noise(position, 1):.2f}")
 
 # %% [markdown]
-# At the end of training nearly all of a step is noise. What does that look like? Back to the plant: SGD with one example a
-# step, 1,000 steps, with a large and with a small learning rate.
+# At the end of training nearly all of a step is noise. What does this look like? We go back to the plant and run SGD with
+# one example in each step. We take 1,000 steps, first with a large and then with a small learning rate.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 4))
@@ -791,16 +834,16 @@ plots.show(fig, alt="Two maps of the bowl with a path of single-example steps. W
            "around it in a cloud; with 0.01 it arrives later and the cloud is small.")  # fmt: skip
 
 # %% [markdown]
-# Far from the star, which marks the minimum, the examples agree, and both paths head for it. Near the star each example pulls
-# towards its own best line. With a constant learning rate SGD never settles: it wanders around the minimum in a cloud, and the
-# larger the learning rate, the larger the cloud. So start with a large learning rate, to get there fast, and decrease it
-# towards the end. From notebook 03 on we do this with a *learning-rate schedule*.
+# The star marks the minimum. Far from it the examples agree, and both paths move towards it. Near the star, each example
+# pulls towards its own best line. With a constant learning rate SGD never settles there: it keeps moving around the minimum
+# in a cloud, and a larger learning rate gives a larger cloud. So the best plan is to start with a large learning rate, to
+# get close quickly, and to decrease it towards the end. From notebook 03 on we do this with a *learning-rate schedule*.
 
 # %% [markdown]
 # ## 10 Classic bug: the gradient that was never reset
 #
-# PyTorch **adds** each new gradient to the old one until you call `optimizer.zero_grad()`. If you leave that line out, nothing
-# crashes. Here is the damage, in the valley of section 5 with its good learning rate and everything else equal.
+# PyTorch **adds** each new gradient to the old one until you call `optimizer.zero_grad()`. If you forget this line, you get
+# no error message. Let us see what happens instead, in the valley of section 5 with its good learning rate.
 
 
 # %%
@@ -832,14 +875,14 @@ plots.show(fig, alt="Loss over 40 steps: with zero_grad it falls smoothly to nea
 print(f"mean loss of the last 20 steps: {np.mean(correct[20:]):.2f} with zero_grad, {np.mean(buggy[20:]):.2f} without")
 
 # %% [markdown]
-# The gradients of old positions keep pushing: the bug is momentum with $\mu = 1$, a ball without friction that rolls through
-# the minimum for ever. In a wide, flat valley with a tiny learning rate it can even look like a gain for a while, because
-# momentum helps there. That is how it stays unnoticed. If a loss oscillates evenly, look for this bug.
+# Without `zero_grad`, the gradients of all earlier positions keep pushing. This is momentum with $\mu = 1$: a ball without
+# friction that rolls through the minimum again and again. In a wide, flat valley with a tiny learning rate the bug can even
+# help for a while, as momentum does, and then nobody notices it. If your loss oscillates evenly, look for this bug.
 
 # %% [markdown]
-# **Exercise 01.5 (debug): a loop that swings.** Here is gradient descent on $L(w) = \tfrac12 \lVert w \rVert^2$, whose
-# gradient is $w$ itself, without an optimiser. With learning rate 0.5 every step should halve $w$: from 1 to 0.5, 0.25, 0.125.
-# The first step does, and then it goes wrong. Fix it in the cell below.
+# **Exercise 01.5 (debug): a loop that swings.** Here is gradient descent without an optimiser, on
+# $L(w) = \tfrac12 \lVert w \rVert^2$, whose gradient is $w$ itself. With learning rate 0.5 every step should halve $w$: from
+# 1 to 0.5, 0.25, 0.125. The first step is right, but the later ones are not. Fix the loop in the cell below.
 
 
 # %% tags=["exercise"]
@@ -859,7 +902,7 @@ checks.check("01.5", bare_descent)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def bare_descent(start, learning_rate, num_steps):
+def bare_descent_solution(start, learning_rate, num_steps):
     w = torch.tensor(start, requires_grad=True)
     for _ in range(num_steps):
         loss = 0.5 * (w**2).sum()
@@ -871,7 +914,7 @@ def bare_descent(start, learning_rate, num_steps):
 
 
 # %% tags=["check"]
-checks.check("01.5", bare_descent, mine=False)  # the same check, on the solution
+checks.check("01.5", bare_descent_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## Quiz
@@ -884,13 +927,13 @@ checks.quiz("01")
 # %% [markdown]
 # ## Summary
 #
-# * Training minimises $L(w)$, the mean loss of the examples. For numbers the loss is the squared error, for classes
-#   cross-entropy; random guessing between two classes gives $\log 2$.
-# * The gradient comes from the chain rule. Check it once with finite differences, then let autograd do the work.
-# * Gradient descent steps against the gradient. Above a certain learning rate it diverges.
-# * Momentum adds up gradients, RMSprop rescales each parameter, Adam does both; each is a few lines.
-# * A batch gives a noisy gradient, cheaply. Over $N$ steps the gradient adds up as $N$ and the noise as $\sqrt{N}$, so many
-#   small noisy steps arrive.
+# * Training minimises $L(w)$, the mean loss of the examples. For numbers the loss is the squared error. For classes it is
+#   cross-entropy, and with two classes random guessing gives a loss of $\log 2$.
+# * The gradient comes from the chain rule. Check your formula once with finite differences, then leave the work to autograd.
+# * Gradient descent takes steps against the gradient. If the learning rate is too large, it diverges.
+# * Momentum adds up gradients, RMSprop rescales each parameter, and Adam does both, each in a few lines of code.
+# * A batch gives a cheap but noisy gradient. Over $N$ steps the gradient adds up as $N$ and the noise only as $\sqrt{N}$, so
+#   many small noisy steps still lead downhill.
 #
 # **To think about.** Why is the largest stable learning rate 2 divided by the steepness, and not 1 divided by it? In the valley
 # of section 5 a single step with learning rate 0.1 takes $w_1$ to 0. Why does it not do the same for $w_0$?

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 02 · Text to tensors
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/02_text_to_tensors.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/02_text_to_tensors.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** turn reviews into padded batches with masks, save most of the padding, split data so that
 # the test score is honest, say how sure a score is, explain TF-IDF and word vectors, and measure the baselines that
@@ -23,20 +23,30 @@
 #
 # **Before you start:** notebook 01. **Time:** 50 minutes to read and play; the code takes about a minute.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 # %%
 from collections import Counter
@@ -57,7 +67,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 
-from course_utils import batching, data, diagrams, evaluation, plots, pretrained, profiles, text
+from course_utils import batching, data, diagrams, evaluation, explorers, plots, pretrained, profiles, text
 from course_utils.exercises import checks
 
 plots.use_style()
@@ -67,8 +77,8 @@ profile = profiles.get_profile()
 # ## 1 What the data look like
 #
 # We work with two sets of real reviews: whole reviews from IMDB, and single sentences from Rotten Tomatoes. Each set is
-# split into three parts. We train on the **<abbr title="训练集">training</abbr>** part, make all our choices on the
-# **<abbr title="验证集">validation</abbr>** part, and look at the **<abbr title="测试集">test</abbr>** part once, at the end.
+# split into three parts. We train on the **<abbr title="训练集">training</abbr>** part and make all our decisions on the
+# **<abbr title="验证集">validation</abbr>** part. The **<abbr title="测试集">test</abbr>** part is used only once, at the end.
 
 # %%
 reviews = data.load_splits("imdb", train_size=profile.reviews_train, test_size=profile.test_size)
@@ -81,16 +91,17 @@ for name, splits in (("IMDB", reviews), ("Rotten Tomatoes", sentences)):
         print(f"    {data.CLASS_NAMES[splits.train.labels[index]]}: {splits.train.texts[index][:80]} ...")
 
 # %% [markdown]
-# A review is almost nine times as long as a sentence. In both sets half of the texts are positive. Sections 2 to 4 turn such
-# texts into tensors that a network can read; the other sections find out what score a network has to beat.
+# A typical review is almost nine times as long as a sentence. In both sets half of the texts are positive. In sections 2 to
+# 4 we turn such texts into tensors, so that a network can read them. In the other sections we find out what score a network
+# has to beat.
 
 # %% [markdown]
 # ## 2 Tokens
 #
-# Everything between the file and the first tensor is called **<abbr title="预处理">preprocessing</abbr>**. It starts with a
-# **<abbr title="分词器">tokeniser</abbr>**, which splits a text into **<abbr title="词元">tokens</abbr>**: words, parts of
-# words, punctuation marks. The simplest tokeniser splits at spaces. The next one is nearly as simple: write everything in
-# lower case, drop what carries no meaning, and put spaces around punctuation marks before you split.
+# Before a model can read a text, we have to prepare it. This is called **<abbr title="预处理">preprocessing</abbr>**, and it
+# starts with a **<abbr title="分词器">tokeniser</abbr>**. A tokeniser splits a text into **<abbr title="词元">tokens</abbr>**:
+# words, parts of words, punctuation marks. The simplest one splits at spaces. The one below is nearly as simple: it writes
+# everything in lower case, drops quotation marks, colons and semicolons, and puts spaces around the other punctuation marks.
 
 
 # %%
@@ -109,28 +120,29 @@ print("by hand      ", tokenise(sample))
 print("basic_english", text.basic_english(sample))
 
 # %% [markdown]
-# If you split at spaces, punctuation sticks to the words: for the model `mess.` and `mess` are two tokens that have nothing
-# to do with each other. Our second tokeniser separates them, and `<br />`, a line break in HTML that many IMDB reviews
-# contain, is gone. These rules are known as `basic_english`, from the library torchtext; the course has them as
-# `text.basic_english`.
+# If you split only at spaces, the punctuation sticks to the words, and the model does not know that `mess.` and `mess` are
+# related. Our tokeniser separates them. It also removes `<br />`, a line break in HTML that occurs in many IMDB reviews. The
+# library torchtext calls these rules `basic_english`; in this course they are `text.basic_english`.
 #
-# Pretrained models need a third kind. Each comes with its own tokeniser, and you load the two together. BERT's is
-# called **WordPiece**: it splits a rare word into parts that it knows.
+# A pretrained model comes with its own tokeniser, and you load the two together. BERT's tokeniser is called **WordPiece**.
+# It splits a rare word into parts that it knows.
 
 # %%
 tokenizer = AutoTokenizer.from_pretrained(pretrained.checkpoint_path())
 print(tokenizer.tokenize(sample))
 
 # %% [markdown]
-# A part that starts with `##` continues the word before it. So hardly any word is unknown: if need be, it falls apart into
-# single letters. Only a word with a character that WordPiece has never seen, such as most emoji, becomes `[UNK]`, unknown.
+# A part that starts with `##` continues the word before it. So hardly any word is unknown: in the worst case it is split
+# into single letters. Only a word with a character that WordPiece has never seen, such as most emoji, becomes `[UNK]`,
+# unknown.
 
 # %% [markdown]
 # ## 3 A vocabulary
 #
-# A model reads integers, so every token needs one. The **<abbr title="词表">vocabulary</abbr>** is the list of known tokens,
-# and the **id** of a token is its position in that list. Two ids are reserved: 0 for <abbr title="填充">padding</abbr>
-# (section 4), and 1 for every token that is not in the list. You need a counter and a sorted list.
+# A model computes with numbers, so every token needs a number. The **<abbr title="词表">vocabulary</abbr>** is the list of
+# known tokens, and the **id** of a token is its position in this list. Two ids are reserved: 0 is for
+# <abbr title="填充">padding</abbr> (see section 4), and 1 is for every token that is not in the list. To make a vocabulary,
+# you count the tokens and sort them.
 
 # %%
 train_tokens = [text.basic_english(review) for review in reviews.train.texts]
@@ -145,8 +157,8 @@ ids = vocabulary.encode(text.basic_english(sample))
 print(ids, "=", vocabulary.decode(ids))
 
 # %% [markdown]
-# The rare word "kafkaesque" became `<unk>`. Note that the vocabulary comes from the training reviews alone. A word that
-# occurs only in the test set must be unknown, because new words in tomorrow's reviews will be unknown too.
+# The rare word "kafkaesque" became `<unk>`. Note that we make the vocabulary from the training reviews alone. A word that
+# occurs only in the test set has to be unknown, because a review that is written tomorrow will contain unknown words too.
 #
 # How large should $V$ be? Let us see how much of the text the most frequent words cover.
 
@@ -167,22 +179,24 @@ left_out = len(counts) - len(vocabulary) + 2
 print(f"the first 1,000 words: {covered[999]:.0%} of all tokens; the {left_out:,} left out: {1 - covered[-left_out]:.1%}")
 
 # %% [markdown]
-# The first thousand words make up most of the text. The rare words are many, but they occur so seldom that they cover very
-# little of it, and each of them would need a row of parameters in the model. So we leave them out.
+# A thousand words already make up most of the text. The rare words are many, but together they cover very little of it, and
+# each of them would need its own row of parameters in the model. So we leave them out.
 
 # %% [markdown]
 # ## 4 Padding and masks
 #
-# For speed, a network reads several texts at once: a **<abbr title="批">batch</abbr>**. A batch is one tensor of shape
-# $(B, T)$, with a row for each of its $B$ texts, and a tensor is a rectangle. Texts have different lengths, so we fill the
-# short rows up with id 0, to the length $T$ of the longest text. A second tensor of the same shape, the
-# **<abbr title="注意力掩码">attention mask</abbr>**, remembers which positions are real tokens (1) and which are padding (0).
+# To save time, a network reads several texts at once, a **<abbr title="批">batch</abbr>**. A batch is a tensor of shape
+# $(B, T)$, with one row for each of its $B$ texts. But a tensor is a rectangle, and texts have different lengths. So we fill
+# the short rows with id 0 until they are as long as the longest text, $T$. We also need a second tensor of the same shape,
+# the **<abbr title="注意力掩码">attention mask</abbr>**. It tells the model which positions are real tokens (1) and which are
+# padding (0).
 
 # %%
 diagrams.show(diagrams.padded_batch)
 
 # %% [markdown]
-# In code: count how many positions are missing in each row, and add as many zeros. PyTorch does it with `pad_sequence`.
+# In code, we count how many positions are missing in each row and add as many zeros. PyTorch's `pad_sequence` gives the same
+# tensor:
 
 # %%
 ragged = [[27, 419, 42, 163], [5, 388, 21], [419]]  # the three reviews of the drawing, as ids
@@ -197,9 +211,10 @@ print("input_ids     ", tuple(input_ids.shape), input_ids.tolist())
 print("attention_mask", tuple(attention_mask.shape), attention_mask.tolist())
 
 # %% [markdown]
-# The tokeniser of a pretrained model does both if you ask for `padding=True`, and it uses the same two names. Its `[CLS]` and
-# `[SEP]`, ids 101 and 102, mark the beginning and the end of a text for BERT. A third tensor, `token_type_ids`, says which of
-# two texts a token belongs to. We have one text a row, so it is all 0.
+# The tokeniser of a pretrained model does all this for you if you pass `padding=True`, and it uses the same two names. For
+# BERT it also adds the tokens `[CLS]` and `[SEP]`, ids 101 and 102, at the beginning and at the end of each text. The third
+# tensor, `token_type_ids`, is for tasks with two texts in a row and says which of them a token belongs to. We have only one
+# text in each row, so it is 0 everywhere.
 
 # %%
 for name, tensor in tokenizer(["A mess.", "Not dull, just funny."], padding=True, return_tensors="pt").items():
@@ -223,7 +238,7 @@ checks.check("02.1", my_batch)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def my_batch(texts):
+def my_batch_solution(texts):
     longest = max(len(text) for text in texts)
     padded_ids = [[*text, *[0] * (longest - len(text))] for text in texts]
     masks = [[1] * len(text) + [0] * (longest - len(text)) for text in texts]
@@ -231,12 +246,12 @@ def my_batch(texts):
 
 
 # %% tags=["check"]
-checks.check("02.1", my_batch, mine=False)  # the same check, on the solution
+checks.check("02.1", my_batch_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ### Batches from a `DataLoader`
 #
-# In training we need one batch after another. PyTorch's `DataLoader` delivers them. You tell it three things:
+# In training we need one batch after another, and PyTorch's `DataLoader` makes them for us. We have to tell it three things:
 #
 # * a **dataset**: `dataset[i]` is one example, here a dict with the ids and the label of one text;
 # * which examples make up a batch: with `batch_size=32, shuffle=True` they are drawn at random;
@@ -263,10 +278,11 @@ for name, tensor in next(iter(shuffled)).items():
 #
 # ### Bucketing
 #
-# One long review makes all 32 rows of its batch long. The network computes outputs for all that padding, only to throw
-# them away. It helps to put texts of similar length into one batch, which is called **<abbr title="分桶">bucketing</abbr>**.
-# By hand: sort the texts by length, divide the sorted list into batches, and shuffle the *batches*, so that training
-# does not go from short to long. A `DataLoader` takes such a list of batches as its `batch_sampler`.
+# A single long review makes all 32 rows of its batch long. The network then computes outputs for all that padding, and
+# nobody needs them. It is better to put texts of similar length into the same batch. This is called
+# **<abbr title="分桶">bucketing</abbr>**. To do it by hand, we sort the texts by length and divide the sorted list into
+# batches. Then we shuffle the *batches*, so that training does not go from short texts to long ones. A `DataLoader` takes
+# such a list of batches as its `batch_sampler`.
 
 
 # %%
@@ -293,12 +309,13 @@ plots.show(fig, alt="Attention masks of two batches of 32 reviews, tokens blue a
            "rectangle is grey; in the bucket hardly anything is.")  # fmt: skip
 
 # %% [markdown]
-# Each row is a text, with its tokens in blue and its padding in grey. A few long reviews make the random batch wide, and the
-# short ones are mostly padding. In the bucket all texts have nearly the same length. Note the two scales: the pictures are
-# equally wide, the batches are not.
+# Each row is a text, with its tokens in blue and its padding in grey. In the random batch, a few long reviews make all rows
+# long, so most of the rectangle is padding. In the bucket, all texts have nearly the same length. Mind the two horizontal
+# scales: they are different.
 #
-# One thing can be improved. In our list of batches the same texts meet in every epoch. `batching.LengthBucketSampler` mixes
-# texts of similar length anew for each epoch, which you choose with `set_epoch`, as with PyTorch's `DistributedSampler`.
+# Our list of batches has a weakness: in every epoch the same texts are in the same batch. `batching.LengthBucketSampler`
+# makes new batches of similar length for each epoch. You tell it the epoch with `set_epoch`, as with PyTorch's
+# `DistributedSampler`.
 
 # %%
 sampler = batching.LengthBucketSampler(whole.lengths, batch_size=32, seed=0)
@@ -315,9 +332,22 @@ for name, share in padding.items():
     print(f"{name:35} {share:6.1%} of all positions are padding")
 
 # %% [markdown]
-# In random batches most of the computation would go into padding; with bucketing hardly any does, by hand or with the sampler.
-# **Truncating** the reviews helps too, but it loses text. In notebook 03 we do both, because an LSTM reads one token after
-# another and is slow on long texts. There we also ask which end of a review to keep.
+# With random batches, most of the computation would be spent on padding. With bucketing hardly any is, whether by hand or
+# with the sampler. You can also **truncate** the reviews. This helps too, but you lose text. In notebook 03 we do both,
+# because an LSTM reads one token after another and is slow on long texts. There we also find out which end of a review we
+# should keep.
+#
+# Now try it with texts of your own, one in each line. What does WordPiece do with a word that is not in our vocabulary? And
+# which batch size leaves the least padding?
+
+# %%
+few = [short for short in sentences.train.texts if len(short) < 60][:6]
+pieces, some = tokenizer.get_vocab(), whole.lengths[:: max(1, len(whole) // 128)][:128]
+explorers.batch_explorer(few, words=vocabulary.tokens, pieces=pieces, lengths=some)
+
+# %% [markdown]
+# WordPiece splits a rare word, where our vocabulary has only `<unk>`. A batch of one text has no padding at all, but then
+# nothing is computed side by side. With bucketing, a large batch has little padding too.
 
 # %% [markdown]
 # **Exercise 02.2 (predict): the padding of two batches.** Four texts have 1, 9, 2 and 4 tokens. They go into two batches of
@@ -332,19 +362,20 @@ checks.check("02.2", padding_shares)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-padding_shares = ((8 + 2) / (18 + 8), (1 + 5) / (4 + 18))
+padding_shares_solution = ((8 + 2) / (18 + 8), (1 + 5) / (4 + 18))
 
 # %% tags=["check"]
-checks.check("02.2", padding_shares, mine=False)  # the same check, on the solution
+checks.check("02.2", padding_shares_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 5 An honest split
 #
-# A model should do well on texts that it was not trained on. This is called
-# **<abbr title="泛化能力">generalisation</abbr>**, and the test set is there to measure it. For film reviews that means: films
-# that the model has never read about. So we have to know whether the same film is in both parts. The IMDB file does not say
-# which film a review is about. But reviews of one film mention the same names, of actors and characters. Let us count how
-# many rare names two reviews share, depending on how far apart they are in the file.
+# We want a model that does well on texts that it has not seen in training. This is called
+# **<abbr title="泛化能力">generalisation</abbr>**, and we measure it on the test set. For film reviews it means that the model
+# should do well on films that it has never read about. So we have to find out whether reviews of the same film are in both
+# parts. The IMDB file does not say which film a review is about. But reviews of the same film mention the same names of
+# actors and characters. So let us take pairs of reviews, count how many rare names they share, and see how this depends on
+# their distance in the file.
 
 # %%
 everything = data.load_reviews("imdb")
@@ -361,19 +392,19 @@ plots.show(fig, alt="Mean number of rare names shared by two reviews against the
            "to nearly zero at distance 50.")  # fmt: skip
 
 # %% [markdown]
-# The file is sorted by film. If we now draw the test reviews at random, the training set contains
-# their neighbours, which are about the same films. This is a **<abbr title="数据泄漏">leak</abbr>**: the training set contains
-# information about the test set that we will not have when new films come out. The remedy is to keep together what belongs
-# together. A **block split** divides the file into blocks of neighbouring rows, gives each block to one part, and leaves out
-# a few rows, the gap, at every border.
+# Neighbours share names and distant reviews do not, so the file is sorted by film. If we drew the test reviews at random,
+# the training set would contain their neighbours, which are about the same films. This is called a
+# **<abbr title="数据泄漏">leak</abbr>**: in training, the model gets information about the test set that it will not have when a
+# new film comes out. To avoid the leak, we keep reviews of the same film together. A **block split** divides the file into
+# blocks of neighbouring rows and gives each block to one part. At every border it leaves out a few rows, the gap.
 
 # %%
 diagrams.show(diagrams.random_and_block_split)
 
 # %% [markdown]
-# The same in code, with the films of the drawing. scikit-learn's `train_test_split` draws rows at random; a block split is two
-# slices. If your table says which rows belong together, you can do better: `GroupShuffleSplit`, or `GroupKFold` for
-# cross-validation, keep whole groups on one side.
+# Here are the films of the drawing in code. scikit-learn's `train_test_split` draws rows at random, and a block split is two
+# slices. If your table says which rows belong together, use `GroupShuffleSplit` (or `GroupKFold` for cross-validation). It
+# keeps all rows of a group on the same side.
 
 # %%
 films = np.array(list("AAAABBBBCCCCDDDDEEEEFFFF"))
@@ -385,13 +416,13 @@ ways = {
 }
 for name, (train_rows, test_rows) in ways.items():
     seen = np.isin(films[test_rows], films[train_rows]).sum()
-    print(f"{name:16} test {''.join(films[test_rows]):8} of which training has seen the film: {seen} of {len(test_rows)}")
+    print(f"{name:16} test {''.join(films[test_rows]):8} whose film is also in the training set: {seen} of {len(test_rows)}")
 
 # %% [markdown]
-# We do not know the films, so `data.load_splits` uses blocks. In this file the gaps are 50 rows long, because at that distance
-# the curve above is down to almost zero. How much does a leak matter? Take a model that sees *nothing but the rare names*. A
-# name is no opinion, so on new films the model can only guess, and its **<abbr title="准确率">accuracy</abbr>**, the share of
-# right answers, should be 0.5.
+# We do not know the films of our reviews, so `data.load_splits` uses blocks, with gaps of 50 rows: at that distance the
+# curve above is almost down to zero. How much does a leak matter? To find out, we train a model that sees *only the rare
+# names*. A name is not an opinion. So on new films this model can only guess, and its **<abbr title="准确率">accuracy</abbr>**,
+# the share of right answers, should be 0.5.
 
 # %% tags=["approx"]
 random = data.random_splits(everything, reviews, seed=0)  # parts of the same sizes, drawn at random
@@ -402,23 +433,39 @@ for name, splits in (("random split", random), ("block split", reviews)):
     print(f"{name:12} accuracy {right[name].mean():.3f}")
 
 # %% [markdown]
-# Under the random split the model recognises films, and it has memorised which of them people disliked. Under the block
-# split it is close to chance level, which is the honest answer.
+# With the random split, the model recognises films, and it has memorised which of them people disliked. With the block split
+# it cannot do that, and its accuracy is close to chance level.
+#
+# How long do the blocks have to be? We go from single rows to blocks of 1,000 and give a quarter of the blocks to the test
+# set, without gaps. **Move the slider.** A test row is orange, with a dot, if a training row is within five rows of it.
+
+# %% tags=["approx"]
+opinions, names_only = np.asarray(everything.labels), {}
+for block in (1, 3, 10, 30, 100, 300, 1000):
+    tested = explorers.block_test(len(opinions), block=block)  # (n,), True where a row is in the test set
+    by_name = LogisticRegression(solver="liblinear").fit(names[~tested], opinions[~tested])
+    names_only[block] = {"rare names only": by_name.score(names[tested], opinions[tested])}
+explorers.splits_explorer(names_only)
+
+# %% [markdown]
+# With single rows a model that sees nothing but names reaches 0.686, and from blocks of 30 rows on it is close to chance
+# level: few test rows still have a neighbour in the training set. Those at the borders do, which is why our split has gaps.
 #
 # ### How sure is a score?
 #
-# Is "close to chance level" the same as chance level? With other test reviews the score would have come out a little
-# different. The **<abbr title="自助法">bootstrap</abbr>** estimates by how much: it draws a new test set from the one
-# that we have, with replacement, so that some reviews come twice and others not at all, and computes the score again.
-# After 2,000 such draws we have 2,000 scores. The middle 95 % of them are the **95 % <abbr title="置信区间">interval</abbr>**.
-# We draw whole blocks rather than single reviews, because reviews in one block resemble each other.
+# But is "close to chance level" the same as chance level? With other test reviews the score would have been a little
+# different. The **<abbr title="自助法">bootstrap</abbr>** estimates how different. It draws a new test set from the one that we
+# have, with replacement, so that some reviews are drawn twice and others not at all. Then it computes the score of this new
+# test set. After 2,000 such draws we have 2,000 scores. The range of the middle 95 % of them is the **95 %
+# <abbr title="置信区间">interval</abbr>**. We draw whole blocks rather than single reviews, because the reviews in a block
+# resemble each other.
 
 # %%
 diagrams.show(diagrams.bootstrap)
 
 # %% [markdown]
-# In code, a draw is a row of block numbers. Its score is the number of right answers in these blocks, divided by the number of
-# reviews in them.
+# In code, a draw is a row of block numbers. Its score is the number of right answers in these blocks, divided by the number
+# of reviews in them. `evaluation.block_interval` does the same:
 
 # %% tags=["approx"]
 scores = {}
@@ -454,7 +501,7 @@ Markdown(f"""Under the block split the interval goes from {low:.3f} to {high:.3f
 {inside}. Under the random split it starts at {ends["random split"][0]:.3f}.""")
 
 # %% [markdown]
-# So rare names do not help on new films, just as we expected. All that the random split shows above 0.5 is the leak.
+# So, as we expected, rare names do not help on new films. The random split gives a higher score only because it leaks.
 
 # %% [markdown]
 # **Exercise 02.3 (debug): a split that leaks films.** The function gets the film of each review and returns two lists of rows,
@@ -475,7 +522,7 @@ checks.check("02.3", split_by_film)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def split_by_film(films, test_size):
+def split_by_film_solution(films, test_size):
     held_out = set(films[-test_size:])
     every_row = range(len(films))
     train_rows = [row for row in every_row if films[row] not in held_out]
@@ -483,7 +530,7 @@ def split_by_film(films, test_size):
 
 
 # %% tags=["check"]
-checks.check("02.3", split_by_film, mine=False)  # the same check, on the solution
+checks.check("02.3", split_by_film_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # **Exercise 02.4 (choice): explain the figure.** Look again at the two scores of the model that sees only names. Run the
@@ -497,17 +544,17 @@ checks.check("02.4", what_names_tell)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-what_names_tell = "b"
+what_names_tell_solution = "b"
 
 # %% tags=["check"]
-checks.check("02.4", what_names_tell, mine=False)  # the same check, on the solution
+checks.check("02.4", what_names_tell_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 6 The scores to beat
 #
-# Before we train a network we want to know what is possible without one. A network that does not beat a simple
-# **<abbr title="基线">baseline</abbr>** is not worth its training. The simplest baseline always predicts the most frequent
-# class (**majority**). The other one counts words and weighs the counts: **<abbr title="词频-逆文档频率">TF-IDF</abbr>**.
+# Before we train a network, we want to know how far we get without one. If a network does not beat a simple
+# **<abbr title="基线">baseline</abbr>**, we do not need the network. Our first baseline always predicts the most frequent
+# class (**majority**). The second one, **<abbr title="词频-逆文档频率">TF-IDF</abbr>**, counts words and weighs these counts.
 #
 # Each text becomes a vector with one entry for each of the $V$ words of the vocabulary. Let $\mathrm{tf}(d, w)$ be the number
 # of times that word $w$ occurs in text $d$ (*term frequency*), $\mathrm{df}(w)$ the number of texts that contain $w$ at
@@ -515,8 +562,9 @@ checks.check("02.4", what_names_tell, mine=False)  # the same check, on the solu
 #
 # $$\mathrm{tf}(d, w) \cdot \mathrm{idf}(w), \qquad \mathrm{idf}(w) = \log \frac{1 + n}{1 + \mathrm{df}(w)} + 1.$$
 #
-# The *inverse document frequency* idf is 1 for a word that is in every text, such as "film", and larger for rarer words: they
-# tell us more about the text. At the end each vector is divided by its length, so that long and short texts can be compared.
+# The *inverse document frequency* idf is 1 for a word that is in every text, such as "film" in our example. It is larger for
+# rarer words, because they say more about the text. At the end each vector is divided by its length, so that we can compare
+# long and short texts.
 
 # %%
 tiny = ["dull film dull plot", "funny film", "not dull just funny film"]  # n = 3
@@ -540,11 +588,11 @@ plots.show(fig, alt="Two tables of three texts by six words. Left the counts; ri
            "has the smallest value of each row.")  # fmt: skip
 
 # %% [markdown]
-# Check the first row by hand. "dull" occurs twice, and two of the three texts contain it:
-# $2 \cdot (\log\tfrac43 + 1) = 2.575$. "film" is in every text: $1 \cdot (\log\tfrac44 + 1) = 1$. "plot" is in one:
-# $1 \cdot (\log\tfrac42 + 1) = 1.693$. The vector $(2.575, 1, 1.693)$ has length
-# $\sqrt{2.575^2 + 1^2 + 1.693^2} = 3.24$, and $2.575 / 3.24 = 0.79$, $1 / 3.24 = 0.31$, $1.693 / 3.24 = 0.52$.
-# scikit-learn's `TfidfVectorizer` gives the same table, or the assertion above would have stopped the cell.
+# We can check the first row by hand. "dull" occurs twice, and two of the three texts contain it, so its entry is
+# $2 \cdot (\log\tfrac43 + 1) = 2.575$. "film" is in every text: $1 \cdot (\log\tfrac44 + 1) = 1$. "plot" is in only one:
+# $1 \cdot (\log\tfrac42 + 1) = 1.693$. The vector $(2.575, 1, 1.693)$ has length $\sqrt{2.575^2 + 1^2 + 1.693^2} = 3.24$. If
+# we divide by it, we get $2.575 / 3.24 = 0.79$, $1 / 3.24 = 0.31$ and $1.693 / 3.24 = 0.52$. scikit-learn's
+# `TfidfVectorizer` gives the same table; the assertion above has compared the two.
 #
 # What does such a vector keep, and what does it lose? It keeps which words occur, how often, and how rare they are. It loses
 # their **order**: a text becomes a *bag of words*.
@@ -556,13 +604,14 @@ for longest in (1, 2):
     print(f"up to {longest} word(s) an entry: the cosine of the angle between the two vectors is {first @ second:.2f}")
 
 # %% [markdown]
-# With single words the two opposite opinions are the same vector (cosine 1). If pairs of neighbouring words are counted too
-# (`ngram_range=(1, 2)`), they differ. And TF-IDF does not know that "funny" and "hilarious" are related: they
-# are two entries like any other two. Section 7 is about that.
+# With single words the two opposite opinions give the same vector (the cosine is 1). If we also count pairs of neighbouring
+# words (`ngram_range=(1, 2)`), the two vectors differ. TF-IDF has another weakness: "funny" and "hilarious" are two separate
+# entries, and it does not know that they are related (see section 7).
 #
-# Our baseline counts words and pairs of words, takes $1 + \log \mathrm{tf}$ for tf (`sublinear_tf`: the tenth "dull" says less
-# than the first), leaves out what occurs in one review only (`min_df=2`), and feeds the vectors to the **logistic regression**
-# that you trained by hand in notebook 01. `make_pipeline` ties both together, so that `fit` sees the training set alone.
+# Our baseline counts words and pairs of words, and leaves out those that occur in only one review (`min_df=2`). Instead of
+# tf it uses $1 + \log \mathrm{tf}$ (`sublinear_tf`), because the tenth "dull" of a review says less than the first. Then it
+# trains the **logistic regression** that you know from notebook 01 on these vectors. `make_pipeline` joins the two steps, so
+# that `fit` uses only the training set in both.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -582,8 +631,8 @@ print("most negative:", ", ".join(entries[ranking[:8]]))
 print("most positive:", ", ".join(entries[ranking[:-9:-1]]))
 
 # %% [markdown]
-# The model has found the words that you would have named yourself. Now the scores, on both data sets, and for the IMDB reviews
-# also under the random split that leaks.
+# You would probably have named the same words. Now let us compute the scores on both data sets. For the IMDB reviews we also
+# use the random split that leaks.
 
 # %%
 baselines = {}
@@ -611,31 +660,32 @@ sentences. The random split shows {leaky.estimate:.3f} on reviews, {100 * (leaky
 On sentences three random splits show {at_random:.3f} on average, {inside} the interval of the block split.""")
 
 # %% [markdown]
-# A long review nearly always contains some word that gives the opinion away. A single sentence leaves more room for a model
-# that understands what it reads, and this is where BERT will be tested.
+# A long review nearly always contains a word that gives the opinion away. A single sentence often does not, so there a model
+# that understands what it reads has more to gain. This is why we will test BERT on sentences.
 #
-# The block split shows how well the model does on new films. For this model the leak makes only a small difference: it has so
-# many other words to read that it gains little from names. And with one random split you do not know how much of the
-# difference is luck. But do not rely on that: a neural network memorises more easily, so a leak can flatter it more. The file
-# of sentences is not sorted by film, so a random split does no harm there. Before you split a file, ask how its rows came
-# into their order.
+# Now compare the two splits. For this model the leak makes only a small difference: it reads so many other words that it
+# gains little from the names. With a single random split you also cannot know how much of the difference is luck. But do not
+# conclude that leaks are harmless. A neural network memorises more easily, so it can gain more from one. The file of
+# sentences is not sorted by film, so a random split does no harm there. Before you split a file of your own, find out how
+# its rows were ordered.
 #
-# From here on we report no network without its baseline.
+# From here on, we compare every network with its baseline.
 
 # %% [markdown]
 # ## 7 Word vectors
 #
-# An id says nothing about meaning: word 17 is no closer to word 18 than to word 9,000. A
-# **<abbr title="词向量">word vector</abbr>** $E_w \in \mathbb{R}^D$ describes a word by $D$ numbers, chosen so that words
-# that are used alike get similar vectors. "You shall know a word by the company it keeps", wrote the linguist J. R. Firth
-# in 1957. The recipe follows him: count which words occur near each other, compare the counts with chance, and compress the
-# table. To compare with chance we use the *positive pointwise mutual information*:
+# An id says nothing about the meaning of a word: word 17 is no closer to word 18 than to word 9,000. A
+# **<abbr title="词向量">word vector</abbr>** $E_w \in \mathbb{R}^D$ describes a word by $D$ numbers. They are chosen so that
+# words that are used in similar ways get similar vectors. "You shall know a word by the company it keeps", wrote the
+# linguist J. R. Firth in 1957, and we follow his advice. First we count which words occur near each other. Then we compare
+# these counts with what we would expect by chance, and at the end we compress the table. For the comparison we use the
+# *positive pointwise mutual information*:
 #
 # $$\mathrm{PPMI}(w, c) = \max\!\Big(0, \log \frac{p(w, c)}{p(w)\, p(c)}\Big)$$
 #
-# Here $p(w, c)$ is the share of pairs $(w, c)$ among all pairs of neighbours, and $p(w)$ is the share of pairs that start with
-# $w$. If two words have nothing to do with each other, $p(w, c)$ is $p(w)\,p(c)$, and the logarithm is 0. If they are
-# neighbours more often than that, it is positive. Here is an example with six texts of two words:
+# Here $p(w, c)$ is the share of the pair $(w, c)$ among all pairs of neighbours, and $p(w)$ is the share of pairs that start
+# with $w$. If two words have nothing to do with each other, $p(w, c)$ is equal to $p(w)\,p(c)$, and the logarithm is 0. If
+# they are neighbours more often than that, the logarithm is positive. Here is an example with six texts of two words:
 
 # %%
 corpus = ["dull film", "dull plot", "boring film", "boring plot", "great cast", "superb cast"]
@@ -659,12 +709,14 @@ plots.show(fig, alt="Two tables of seven words by seven words: left how often th
            "and boring are equal in both, and so are those of great and superb.")  # fmt: skip
 
 # %% [markdown]
-# By hand: there are 12 pairs, because each counts in both directions. "dull, film" is one of them, 2 pairs start with "dull"
-# and 2 with "film", so the PPMI is $\log \frac{1/12}{2/12 \cdot 2/12} = \log 3 = 1.1$. "dull" and "boring" are never
-# neighbours, and yet their rows are equal, because they have the same neighbours. That is the similarity we want.
+# Let us compute one entry by hand. There are 12 pairs, because each one counts in both directions. One of them is "dull,
+# film"; 2 pairs start with "dull" and 2 with "film". So the PPMI is $\log \frac{1/12}{2/12 \cdot 2/12} = \log 3 = 1.1$. Now
+# look at the rows. "dull" and "boring" are never neighbours, and yet their rows are equal, because they have the same
+# neighbours. That is the similarity we want.
 #
-# For all training reviews and neighbours up to 4 words apart, the table has $V$ columns. A singular value decomposition
-# compresses it to $D = 64$ columns that keep as much of it as possible. `text.ppmi_vectors` does both.
+# If we do this for all training reviews and count neighbours up to 4 words apart, the table has $V$ columns. We compress it
+# to $D = 64$ columns with a singular value decomposition, which keeps as much of the table as 64 columns can.
+# `text.ppmi_vectors` does both.
 
 # %%
 vectors = text.ppmi_vectors(whole, vocab_size=len(vocabulary), size=64)  # (V, D)
@@ -681,9 +733,9 @@ for word in ("awful", "wonderful", "director", "king", "two"):
     print(f"{word:10}", ", ".join(neighbours(word)))
 
 # %% [markdown]
-# Nobody told the program what a director or a number is; it has only counted words. It learned "king" from film reviews, where
-# the word is often part of a name, as in Stephen King. For a picture we take twenty words of four kinds and project their
-# vectors onto the two directions in which they differ most.
+# The program does not know what a director or a number is. It has only counted words, and still it finds similar ones. Note
+# the neighbours of "king": it learned this word from film reviews, where it is often part of a name, as in Stephen King. For
+# a picture we take twenty words of four kinds. We project their vectors onto the two directions in which they differ most.
 
 # %%
 groups = {
@@ -712,12 +764,14 @@ Markdown(f"""For {own} of the 20 words the nearest of the other 19 is of the sam
 praise and people is {cosine[praise][:, people].mean():.2f}, between praise and blame {cosine[praise][:, blame].mean():.2f}.""")
 
 # %% [markdown]
-# Words that are used alike are not always alike in opinion. Praise is a little closer to people than to blame: reviews often
-# praise people. Word vectors do not know that praise is the opposite of blame; a network has to learn that from labels.
+# But similar vectors do not always mean similar opinions. The cosine between praise and blame is well above 0, although they
+# are opposites, because reviewers use both in similar sentences. Praise is even a little closer to people, because reviews
+# often praise people. Word vectors do not know that "wonderful" is the opposite of "awful". A network has to learn this from
+# the labels.
 
 # %% [markdown]
-# In a network the vectors are the first layer. `nn.Embedding` is a table with a row for each id, and it replaces each id of a
-# batch by its row:
+# In a network, word vectors are the first layer. `nn.Embedding` is a table with a row for each id. It replaces each id of a
+# batch by the row of this id:
 
 # %%
 embedding = nn.Embedding.from_pretrained(vectors, padding_idx=0)
@@ -725,14 +779,15 @@ batch = batching.collate([whole[i] for i in range(4)])
 print("ids", tuple(batch["input_ids"].shape), "-> vectors", tuple(embedding(batch["input_ids"]).shape))
 
 # %% [markdown]
-# Notebook 03 starts from this layer. You can also download vectors that somebody has counted on far more text, such as GloVe:
+# Notebook 03 starts with this layer. You can also download vectors that were made from far more text, such as GloVe:
 # `text.load_vectors(text.glove_file())` reads them, and `text.vectors_for` picks those of your vocabulary.
 
 # %% [markdown]
 # ## 8 Classic bug: averaging the padding
 #
-# The simplest vector for a whole text is the mean of its word vectors. Padding must not count in that mean. Suppose that
-# we forget the mask. We compute the vector of the *same* text twice: alone, and in a batch with a longer text.
+# The simplest way to get one vector for a whole text is to take the mean of its word vectors. Padding must not count in this
+# mean. What happens if we forget the mask? We compute the vector of the *same* text twice: once alone, and once in a batch
+# with a longer text.
 
 # %%
 with_padding_row = vectors.clone()
@@ -753,9 +808,9 @@ for masked, label in ((True, "with mask"), (False, "without mask")):
     print(f"{label:12}", alone.numpy().round(2), "alone,", in_a_batch.numpy().round(2), "in a batch")
 
 # %% [markdown]
-# Without the mask the vector of a text depends on the other texts of its batch. What does that do to a classifier? We train
-# logistic regression on the mean vectors of the sentences, made in random batches of 32, and test it twice: in batches of 32,
-# and one sentence at a time, as when a user types one.
+# Without the mask, the vector of a text depends on the other texts in its batch. What does this do to a classifier? We train
+# logistic regression on the mean vectors of the sentences, computed in random batches of 32. Then we test it twice: in
+# batches of 32, and one sentence at a time, as when a user types one.
 
 
 # %%
@@ -786,11 +841,12 @@ Markdown(f"""Tested alone instead of in a batch, {changed[False]:.1%} of the sen
 mask, and {changed[True]:.0%} with it.""")
 
 # %% [markdown]
-# The accuracy falls by about a point. That is less than the intervals are wide, so you would probably not notice the bug. But
-# the answer to a sentence now depends on the other sentences in its batch. A user gets a wrong answer, you try the same
-# sentence alone, and the answer is right. In a linear model the damage is small, because the padding only shifts the mean. The
-# same mistake costs an LSTM (notebook 03) and BERT (notebook 06) much more. One short test catches it: *a text must get the
-# same answer alone and in a batch.* Every model of this course is tested that way.
+# Without the mask the accuracy is about a point lower. This is less than the width of the intervals, so you would probably
+# not notice the bug. But now the answer to a sentence depends on the other sentences in its batch. Imagine that a user gets
+# a wrong answer: you try the same sentence alone, and the answer is right. In a linear model the damage is small, because
+# the padding only shifts the mean. For an LSTM (notebook 03) and for BERT (notebook 06) the same mistake is much more
+# expensive. One short test catches it: *a text must get the same answer alone and in a batch.* We test every model of this
+# course in this way.
 
 # %% [markdown]
 # ## Quiz
@@ -803,13 +859,16 @@ checks.quiz("02")
 # %% [markdown]
 # ## Summary
 #
-# * Text becomes tokens, tokens become ids, ids become padded batches with a mask; their shape is $(B, T)$.
-# * A `DataLoader` makes the batches: `collate_fn` pads, and a `batch_sampler` that buckets saves most of the padding.
-# * Keep together what belongs together when you split: a random split of the IMDB file lets a model recognise films.
-# * The bootstrap over blocks says how sure a score is.
-# * TF-IDF with logistic regression is the baseline. A network has to beat its scores in section 6.
-# * Word vectors put words that are used alike close together.
+# * A text is split into tokens, each token gets an id, and the ids are put into padded batches with a mask. Both have shape
+#   $(B, T)$.
+# * A `DataLoader` makes the batches. Its `collate_fn` pads them, and a `batch_sampler` with buckets saves most of the
+#   padding.
+# * When you split a file, keep rows that belong together on the same side. With a random split of the IMDB file, a model can
+#   recognise films.
+# * The bootstrap over blocks tells you how sure you can be of a score.
+# * Our baseline is TF-IDF with logistic regression. A network has to beat its scores in section 6.
+# * Words that are used in similar ways get similar word vectors.
 #
-# **To think about.** In which of your own data are rows related: by patient, by customer, by day?
+# **To think about.** Take some data of your own. Which rows belong together: those of a patient, of a customer, of a day?
 #
 # **Next:** [03 LSTM classifier](03_lstm_classifier.ipynb).

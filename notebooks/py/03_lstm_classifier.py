@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 03 · LSTM classifier
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/03_lstm_classifier.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/03_lstm_classifier.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** build an LSTM cell from its equations, train a classifier through the seven steps of every training
 # run, write the training loop yourself, find out what the gates of a trained network do, and find the bug that
@@ -23,24 +23,33 @@
 #
 # **Before you start:** notebooks 01 and 02. **Time:** one hour to read and play; the code takes about two and a half minutes.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 # %%
 import copy
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,28 +65,30 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import get_linear_schedule_with_warmup
 
-from course_utils import batching, claims, data, diagrams, evaluation, explorers, models, plots, prediction, profiles
+from course_utils import batching, claims, data, diagrams, evaluation, explorers, files, models, plots, prediction, profiles
 from course_utils import text, training
 from course_utils.exercises import checks
 
 plots.use_style()
-profile, seed = profiles.get_profile(), profiles.get_seed()
-accelerator = Accelerator()
+profile, seed, accelerator = profiles.get_profile(), profiles.get_seed(), Accelerator()
 device = accelerator.device  # a GPU if there is one
 
 # %% [markdown]
 # ## 1 Why order matters
 #
-# For the linear model of notebook 02 a review is a bag of words. Two opposite opinions can be the same bag.
+# The linear model of notebook 02 sees a review as a bag of words. So two sentences with opposite opinions can look exactly
+# the same to it:
 
 # %%
 praise, blame = "not dull just funny", "not funny just dull"
 print("same bag:", sorted(praise.split()) == sorted(blame.split()))
 
 # %% [markdown]
-# A model that counts single words cannot distinguish them, however long you train it. A **<abbr title="循环网络">recurrent network</abbr>** reads one
-# word after the other and keeps a **<abbr title="隐藏状态">hidden state</abbr>** $h \in \mathbb{R}^H$, its memory of what came before. Word $t$ is a
-# vector $x_t \in \mathbb{R}^D$, and the same matrices $W \in \mathbb{R}^{H \times D}$ and $U \in \mathbb{R}^{H \times H}$ are used at every word:
+# A model that counts single words cannot distinguish them, however long you train it. We need a model that reads the words
+# in their order. A **<abbr title="循环网络">recurrent network</abbr>** reads one word after the other and keeps a
+# **<abbr title="隐藏状态">hidden state</abbr>** $h \in \mathbb{R}^H$, its memory of what came before. Word $t$ is a vector
+# $x_t \in \mathbb{R}^D$, and the same two matrices $W \in \mathbb{R}^{H \times D}$ and $U \in \mathbb{R}^{H \times H}$ are
+# used for every word:
 #
 # $$h_t = \tanh(W x_t + U h_{t-1})$$
 
@@ -91,16 +102,18 @@ for sentence in (praise, blame):
     print(f"{sentence:20} state", [round(value, 2) for value in h.tolist()])
 
 # %% [markdown]
-# The same words in another order end in a different state: its second entry is positive for the first sentence and negative for the second. So a network
-# *can* see order, with weights that we chose by hand. Whether it learns such weights from reviews is another question. We try this pair on
-# our trained network in section 16, and notebook 06 tries it again on a model that has read far more.
+# The same words in a different order lead to a different state. Its second entry is positive for the first sentence and
+# negative for the second. So with the right weights a network *can* see the order. Here we chose the weights by hand. Will a
+# network learn such weights from reviews? In section 16 we test our trained network on this pair, and in notebook 06 we test
+# BERT on it, which has read far more text.
 
 # %% [markdown]
 # ## 2 The LSTM cell by hand
 #
-# The plain recurrent network overwrites its state at every word. The **<abbr title="长短期记忆网络">LSTM</abbr>** (long short-term memory) keeps a second one, the
-# **cell** $c \in \mathbb{R}^H$, and decides with three **<abbr title="门">gates</abbr>** what to write, what to keep and what to show. A gate
-# is a number between 0 (shut) and 1 (open) for each of the $H$ units.
+# The plain recurrent network overwrites its state at every word, so it forgets quickly. The
+# **<abbr title="长短期记忆网络">LSTM</abbr>** (long short-term memory) has a second state for what it wants to remember, the
+# **cell** $c \in \mathbb{R}^H$. Three **<abbr title="门">gates</abbr>** control how much is written to the cell, how much of
+# it is kept and how much of it is shown. For each of the $H$ units a gate is a number between 0 (shut) and 1 (open).
 
 # %%
 diagrams.show(diagrams.lstm_cell)
@@ -114,8 +127,9 @@ diagrams.show(diagrams.lstm_cell)
 # c &\leftarrow f \odot c + i \odot g, \qquad h \leftarrow o \odot \tanh(c)
 # \end{aligned}$$
 #
-# Here $\odot$ multiplies entry by entry. The four blocks are stacked, in the order $i, f, g, o$, into
-# $W \in \mathbb{R}^{4H \times D}$, $U \in \mathbb{R}^{4H \times H}$ and $b \in \mathbb{R}^{4H}$. The code is the equations:
+# Here $\odot$ multiplies entry by entry, and $h$ and $c$ on the right are those of the word before. In the code we stack the
+# four blocks, in the order $i, f, g, o$, into $W \in \mathbb{R}^{4H \times D}$, $U \in \mathbb{R}^{4H \times H}$ and
+# $b \in \mathbb{R}^{4H}$. Apart from that, the code is the equations:
 
 
 # %%
@@ -129,8 +143,9 @@ def lstm_step(x, h, c, W, U, b):
 
 
 # %% [markdown]
-# One step with numbers we can check: $D = H = 1$, $x = 1$, $h = 0$, $c = 2$. Since $\sigma(0) = \tfrac12$,
-# $\sigma(\log 3) = \tfrac34$ and $\tanh(\tfrac12 \log 3) = \tfrac12$, these weights give gates with round values.
+# Let us do one step with numbers that we can check by hand: $D = H = 1$, $x = 1$, $h = 0$, $c = 2$. We choose the weights so
+# that the gates get round values, using $\sigma(0) = \tfrac12$, $\sigma(\log 3) = \tfrac34$ and
+# $\tanh(\tfrac12 \log 3) = \tfrac12$.
 
 # %%
 log3 = float(np.log(3))
@@ -139,8 +154,9 @@ tiny = lstm_step(torch.ones(1, 1), torch.zeros(1, 1), torch.full((1, 1), 2.0), W
 print(", ".join(f"{name} = {value.item():.4f}" for name, value in zip("ifgoch", tiny, strict=True)))
 
 # %% [markdown]
-# By hand: $c = \tfrac34 \cdot 2 + \tfrac12 \cdot \tfrac12 = 1.75$, and $h = \tfrac12 \tanh(1.75) = 0.4707$. For a whole
-# sequence we run the step in a loop. Does it equal `nn.LSTM`? We give both the same weights and compare.
+# By hand we get $c = \tfrac34 \cdot 2 + \tfrac12 \cdot \tfrac12 = 1.75$ and $h = \tfrac12 \tanh(1.75) = 0.4707$, as printed.
+# For a whole sequence, we run this step in a loop. Is the result equal to `nn.LSTM`? We give both the same weights and
+# compare.
 
 
 # %%
@@ -169,14 +185,16 @@ torch.testing.assert_close((h_hand, c_hand[:, -1]), (states, c_last[0]))
 print("x", tuple(x.shape), "-> states", tuple(states.shape), ": by hand = nn.LSTM")
 
 # %% [markdown]
-# Six equations in a loop are the whole of `nn.LSTM`. It returns the state after each word, `states` $(B, T, H)$, and the last $h$ and $c$.
+# They are equal. So `nn.LSTM` is nothing more than six equations in a loop. It returns the state after each word, `states`
+# $(B, T, H)$, and the last $h$ and $c$.
 
 # %% [markdown]
 # ## 3 What the gates are for
 #
-# To learn that word 3 mattered at word 40, the gradient has to go back through 37 steps. In the plain network it is multiplied at each
-# step by $U$ and by the slope of tanh, and it **vanishes**. Along the LSTM's cell it is multiplied only by $f$. How much does
-# the last state depend on the word a given distance back? We measure it in three networks with random weights.
+# Why does the LSTM have these gates? Suppose that the network has to learn that word 3 mattered at word 40. Then the
+# gradient has to go back through 37 steps. In the plain network, each step multiplies it by $U$ and by the slope of tanh,
+# until it **vanishes**. In the LSTM's cell, each step multiplies it only by $f$. So we ask: how much does the last state
+# depend on a word at a given distance back? We measure this in three networks with random weights.
 
 
 # %%
@@ -206,14 +224,15 @@ left = ", ".join(f"{name} {values[20]:.0e}" for name, values in reach.items())
 display(Markdown(f"What is left of the gradient 20 words back: {left}."))
 
 # %% [markdown]
-# The plain network has almost nothing left after twenty words. An untrained LSTM has $f \approx 0.5$, so it loses about half of the gradient at each word: better, but
-# twenty words are too many for it as well. Only with open forget gates does the gradient get through. Textbooks then say that the gates *learn* to stay open. In
-# section 14 we measure whether ours did.
+# In the plain network almost nothing is left of the gradient after twenty words. In an untrained LSTM $f$ is about 0.5, so
+# nearly half of the gradient is lost at each word. That is better, but twenty words are too many for it as well. The
+# gradient gets through only if the forget gates are open. Textbooks say that the gates *learn* to stay open. In section 14
+# we measure whether ours did.
 
 # %% [markdown]
 # ## 4 The seven steps
 #
-# Every training run of this course, from here to BERT, takes the same seven steps:
+# Every training run of this course, from this LSTM to BERT, has the same seven steps:
 
 # %%
 diagrams.show(diagrams.seven_steps)
@@ -223,9 +242,10 @@ diagrams.show(diagrams.seven_steps)
 #
 # ## 5 Step 1 · Load the model
 #
-# A model comes with its vocabulary: row 17 of its first <abbr title="层">layer</abbr> means nothing until you know which word has id 17. With BERT you will load both from
-# the hub (notebook 06). Ours is new, so we make both from the training reviews, as in notebook 02: the vocabulary, and word vectors from counts of which words occur
-# together. That is a small piece of pretraining: it reads the texts and uses no labels.
+# You always load a model together with its vocabulary: row 17 of its first <abbr title="层">layer</abbr> means nothing unless
+# you know which word has id 17. In notebook 06 you will load both from the hub. Here the model is new, so we make the
+# vocabulary from the training reviews, as in notebook 02, and also the word vectors, by counting which words occur together.
+# These counts are already a small pretraining, because they use the texts and no labels.
 
 # %%
 splits = data.load_splits("imdb", train_size=profile.reviews_train, test_size=profile.test_size)
@@ -235,11 +255,13 @@ vectors = text.ppmi_vectors(whole, vocab_size=len(vocabulary), size=64)  # (V, D
 print(f"V = {len(vocabulary):,} words, D = {vectors.shape[1]}")
 
 # %% [markdown]
-# The model has four layers. The **embedding** turns ids into vectors $E \in \mathbb{R}^{B \times T \times D}$. The **LSTM** gives a state after each word,
-# $(B, T, H)$. **Max <abbr title="池化">pooling</abbr>** keeps, for each unit, its largest value over the *real* words, $(B, H)$: a unit that
-# is active once, anywhere, counts. A **linear** layer makes $C = 2$ <abbr title="未归一化得分">logits</abbr>. In between, **<abbr title="随机失活">dropout</abbr>** sets
-# random entries to zero during training, so that the network cannot rely on any single one. Here is the network for one text, with its one
-# cell drawn again for each word (*unrolled*):
+# The model has four layers. The **embedding** turns ids into vectors $E \in \mathbb{R}^{B \times T \times D}$. The **LSTM**
+# gives a state after each word, $(B, T, H)$. **Max <abbr title="池化">pooling</abbr>** keeps the largest value of each unit
+# over the *real* words, $(B, H)$, so it is enough if a unit reacts strongly to one word somewhere in the review. A
+# **linear** layer makes $C = 2$ <abbr title="未归一化得分">logits</abbr>. Between these layers,
+# **<abbr title="随机失活">dropout</abbr>** sets random entries to zero during training, so that the network cannot rely on any
+# single one. The drawing shows the network for one text. There is only one LSTM cell, but it is drawn once for each word (we
+# say that the network is *unrolled*):
 
 # %%
 diagrams.show(diagrams.unrolled_rnn)
@@ -279,17 +301,18 @@ checks.check("03.1", masked_mean)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def masked_mean(states, attention_mask):
+def masked_mean_solution(states, attention_mask):
     weights = attention_mask[:, :, None]  # (B, T, 1)
     return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 # %% tags=["check"]
-checks.check("03.1", masked_mean, mine=False)  # the same check, on the solution
+checks.check("03.1", masked_mean_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# `models.LSTMClassifier` is this class with a choice of poolings and directions, and with word vectors to start from; its other weights are random.
-# With the same weights, do both give the same logits?
+# The course has this class as `models.LSTMClassifier`. You can choose the pooling and the number of directions, and start
+# from word vectors as we do here; all other weights start at random. With the same weights, do both classes give the same
+# logits?
 
 # %%
 torch.manual_seed(seed)
@@ -302,16 +325,17 @@ with torch.no_grad():
 print({name: f"{sum(weights.numel() for weights in part.parameters()):,}" for name, part in model.named_children()})
 
 # %% [markdown]
-# They do. Nearly all parameters are word vectors; the LSTM, which reads the order, is small beside them.
+# They do. Nearly all parameters are word vectors. The LSTM, which reads the order, is small beside them.
 #
-# (`word_dropout` is 0 in this profile. In the full profile, with its four epochs of longer reviews, the network would overfit;
-# there three words in ten, chosen anew in each step, are replaced by the unknown word during training.)
+# (`word_dropout` is 0 in this profile. The full profile trains for four epochs on longer reviews, and there the network
+# would overfit. So in each training step three words in ten, chosen at random, are replaced by the unknown word.)
 
 # %% [markdown]
 # ## 6 Step 2 · Prepare the data
 #
 # We use the IMDB reviews with the block split of notebook 02. An LSTM takes one step for each word, so long reviews are
-# expensive, and we truncate them to 200 words. Which 200? We let the fast linear model decide, on validation data.
+# expensive. We truncate them to 200 words. But which 200 should we keep? The linear model is fast to train, so we use it to
+# find out, on the validation data.
 
 # %% tags=["approx"]
 max_tokens = profile.reviews_max_length
@@ -321,7 +345,7 @@ for name, piece in {"first": slice(max_tokens), "last": slice(-max_tokens, None)
     print(f"{name:5} words: accuracy {linear.score(splits.validation.texts, splits.validation.labels):.3f}")
 
 # %% [markdown]
-# The end of a review is worth more than its beginning: people tell the story first and give the verdict last. So we keep
+# The last words work better than the first: people often tell the story first and give their verdict at the end. So we keep
 # the last words, turn them into ids, and look at one batch.
 
 # %%
@@ -332,11 +356,12 @@ print({name: len(part) for name, part in encoded._asdict().items()}, "reviews")
 print({name: tuple(tensor.shape) for name, tensor in batch.items()}, int(batch["labels"].sum()), "of them positive")
 
 # %% [markdown]
-# The shapes are $(B, T)$ as in notebook 02, and $(B)$ for the labels. The classes are balanced: always answering one of
-# them scores 0.5.
+# As in notebook 02 the ids and the mask have shape $(B, T)$, and the labels have shape $(B)$. The classes are balanced, so
+# always answering one of them scores 0.5.
 #
-# Does padding leak into the prediction? The LSTM reads left to right, and padding comes after the words, so no state of a real word depends on
-# it; the mask excludes the states at the padding from the maximum. So a review should get the same logits alone and in a batch:
+# Can the padding change a prediction? The LSTM reads from left to right and the padding comes after the words, so the state
+# of a real word does not depend on it. The states at the padding itself are excluded from the maximum by the mask. So a
+# review should get the same logits alone and in a batch. Let us check:
 
 # %%
 shortest_and_longest = np.argsort(encoded.validation.lengths)[[0, -1]]
@@ -348,32 +373,32 @@ with torch.no_grad():
 print(f"{length} words, alone or padded to {len(ids[0])}: same logits: {gap < 1e-5}")
 
 # %% [markdown]
-# Do this test with every model you write. Section 12 shows what it would have caught.
+# Do this test with every model that you write. In section 12 you will see a bug that it would have found.
 
 # %% [markdown]
 # ## 7 Step 3 · Define the loss
 #
-# We use cross-entropy, as in notebook 01, now with two logits $z$. The **softmax** turns them into probabilities that add up to one,
-# $p_c = e^{z_c} / \sum_k e^{z_k}$; for two classes that is the sigmoid of their difference. An untrained model guesses, so its loss should be near
-# $\log 2 = 0.693$ and its accuracy near 0.5:
+# We use cross-entropy, as in notebook 01, but now with two logits $z$. The **softmax** turns them into probabilities that
+# add up to one, $p_c = e^{z_c} / \sum_k e^{z_k}$. With two classes this is the sigmoid of their difference. An untrained
+# model only guesses, so its loss should be near $\log 2 = 0.693$ and its accuracy near 0.5:
 
 # %% tags=["approx-0.05"]
 untrained = prediction.evaluate(model, encoded.validation)
 print(f"untrained: loss {untrained.loss:.2f}, accuracy {untrained.accuracy:.1f}")
 
 # %% [markdown]
-# If a new model starts far from these, look for a bug before you train.
+# Both are as expected. If a new model starts far from these values, look for a bug before you train.
 #
-# **Classic bug: softmax before the loss.** `cross_entropy` takes *logits* and applies the softmax itself. If you apply
-# it first, you get no error message. Here is the loss of a model that is right and completely confident:
+# **Classic bug: softmax before the loss.** `cross_entropy` expects *logits* and applies the softmax itself. If you apply it
+# first, you get no error message. Take a model that is right and completely confident. What is its loss?
 
 # %%
 sure, answer = torch.tensor([[-20.0, 20.0]]), torch.tensor([1])
 print(f"loss from logits {cross_entropy(sure, answer):.3f}, from probabilities {cross_entropy(sure.softmax(1), answer):.3f}")
 
 # %% [markdown]
-# The loss can no longer fall below $\log(1 + e^{-1}) = 0.313$, and its gradient is too small everywhere. If a training loss
-# stops at 0.313 for two classes, look for this bug.
+# With the bug, the loss can never fall below $\log(1 + e^{-1}) = 0.313$, and the gradient is too small everywhere. If your
+# training loss with two classes stops at 0.313, look for this bug.
 
 # %% [markdown]
 # **Exercise 03.2 (debug): a loss that stops at 0.313.** The function takes logits $(B, C)$ and labels $(B)$ and should return their mean
@@ -391,19 +416,20 @@ checks.check("03.2", loss_of)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def loss_of(logits, labels):
+def loss_of_solution(logits, labels):
     return cross_entropy(logits, labels)
 
 
 # %% tags=["check"]
-checks.check("03.2", loss_of, mine=False)  # the same check, on the solution
+checks.check("03.2", loss_of_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 8 Step 4 · Define the optimiser
 #
-# **AdamW** is the Adam of notebook 01 with decoupled weight decay: each step shrinks the weight matrices a little, independently of
-# the gradient. Biases are left alone. The **learning-rate schedule** **warms up** from zero, while Adam's running means are still inaccurate, and then
-# decays linearly to zero, so that the last steps are small.
+# **AdamW** is the Adam of notebook 01 with decoupled weight decay: each step also makes the weight matrices a little
+# smaller, independently of the gradient. The biases do not decay. The **learning-rate schedule** starts at zero and **warms
+# up**, because Adam's running means are not accurate in the first steps. Then it decays linearly back to zero, so that the
+# last steps are small.
 
 
 # %%
@@ -417,13 +443,15 @@ def adamw_with_warmup(model, num_steps, learning_rate=3e-3):
 
 
 # %% [markdown]
-# In a run of 100 steps the learning rate is highest at step 10, and half of that at steps 5 and 55. `fused=True` updates all parameters in one go, which is faster.
+# In a run of 100 steps the learning rate is highest at step 10, and half as high at steps 5 and 55. `fused=True` updates all
+# parameters in one go, which is faster.
 #
 # ## 9 Step 5 · Train
 #
-# Here is the **training loop**. Each step takes a batch, computes logits and loss (the forward pass), computes the gradient (the backward pass), clips it
-# (otherwise a recurrent network can take one giant step and lose what it has learned), updates the parameters and the learning rate, and resets the
-# gradient. `accelerator.backward(loss)` is `loss.backward()` that works in mixed precision too.
+# Here is the **training loop**. In each step it takes a batch and computes the logits and the loss (the forward pass) and
+# then the gradient (the backward pass). It clips the gradient, because otherwise a recurrent network can take one giant step
+# and lose what it has learned. Then it updates the parameters and the learning rate, and resets the gradient.
+# `accelerator.backward(loss)` does the same as `loss.backward()`, but it also works in mixed precision.
 
 
 # %%
@@ -444,7 +472,8 @@ def train_epoch(model, loader, optimizer, schedule):
 
 
 # %% [markdown]
-# Before a long run, do a short test that can save hours: **can the model overfit a single batch of 32 reviews?** We give the loop the same batch 60 times.
+# Before a long run, do a short test. It can save you hours: **can the model overfit a single batch of 32 reviews?** We give
+# the loop the same batch 60 times.
 
 # %% tags=["nbval-ignore-output"]
 memory = copy.deepcopy(model)
@@ -452,12 +481,13 @@ losses = train_epoch(memory, [batch] * 60, *adamw_with_warmup(memory, num_steps=
 print(f"loss of one batch: {losses[0]:.3f} in the first step, {losses[-1]:.3f} in the last")
 
 # %% [markdown]
-# The loss must come close to zero, since 32 reviews are easy to memorise. If it does not, something is
-# broken (the loss, a mask, a frozen layer), and no amount of data will fix it. Take a batch with both classes: if all 32 reviews had
-# the same label, the bias of the last layer could learn it alone, and a broken LSTM would pass the test.
+# The loss should come close to zero, since 32 reviews are easy to memorise. If it does not, something is broken (the loss, a
+# mask, a frozen layer), and more data will not help. Make sure that the batch contains both classes. If all 32 reviews had
+# the same label, the bias of the last layer alone could learn it, and even a broken LSTM would pass the test.
 #
-# Now the real thing, for one <abbr title="轮次">epoch</abbr> over a part of the reviews. `DataLoader` forms the batches: its `batch_sampler` puts reviews of similar length
-# together, and `collate` pads them. `accelerator.prepare` moves the model to the device, a GPU if there is one, and makes the loader put each batch there.
+# Now we train on different batches, for one <abbr title="轮次">epoch</abbr> over a part of the reviews. `DataLoader` makes the
+# batches: its `batch_sampler` puts reviews of similar length together, and `collate` pads them. `accelerator.prepare` moves
+# the model to the device, which is a GPU if there is one, and lets the loader put each batch there as well.
 
 # %% tags=["nbval-ignore-output"]
 some = encoded.train.take(np.linspace(0, len(encoded.train) - 1, min(1_920, len(encoded.train))).astype(int))
@@ -469,8 +499,9 @@ optimizer, schedule = adamw_with_warmup(by_loop, num_steps=len(loader))
 step_losses = train_epoch(*accelerator.prepare(by_loop, loader, optimizer, schedule))
 
 # %% [markdown]
-# The packaged `training.fit` is this loop with what you need around it: several epochs, a validation after each one, the
-# best weights kept, a stop button. With the same model, reviews and <abbr title="随机种子">seed</abbr>, does it give the same losses, step by step?
+# `training.fit` is this loop in our package, with everything else that you need: it runs several epochs, validates after
+# each one, keeps the best weights, and has a stop button. Let us check that it does the same as our loop. With the same
+# model, reviews and <abbr title="随机种子">seed</abbr>, it should give the same loss in every step:
 
 # %%
 config = training.TrainingConfig(num_epochs=profile.lstm_epochs, learning_rate=3e-3, batch_size=64, seed=seed)
@@ -480,21 +511,41 @@ torch.testing.assert_close(history.step_losses, step_losses)
 print(f"our loop and fit: the same loss in all {len(step_losses)} steps")
 
 # %% [markdown]
-# So `fit` does nothing to the model that you have not seen, and from here on we use it. Now we train on all training reviews.
+# A run can also be stopped, because you need the machine or because it crashes. If you name a folder for `checkpoints`,
+# `fit` saves there what it needs to go on: weights, optimiser, schedule, random numbers, and which batches it has seen. The
+# same call with `resume=True` goes on from there. We stop a run after half of its steps, as the stop button does, and
+# resume it:
+
+
+# %%
+def stop_halfway(history):
+    if history.step == history.num_steps // 2:
+        raise KeyboardInterrupt
+
+
+folder, few = files.kernel_folder("03_stopped_run"), encoded.validation.take(range(64))
+training.fit(copy.deepcopy(model), some, few, short, checkpoints=folder, on_step=stop_halfway)
+resumed = training.fit(copy.deepcopy(model), some, few, short, checkpoints=folder, resume=True, on_step=lambda history: None)
+print("the same losses as the run without a stop:", resumed.step_losses == history.step_losses)
+
+# %% [markdown]
+# The losses are equal to the last digit. So you have seen everything that `fit` does to the model, and from here on we use
+# it. Now we train on all training reviews.
 #
-# **The recipe**, with which notebook 06 compares BERT: `ppmi_vectors` of the training texts, `LSTMClassifier` with these vectors, and `fit` with a
-# learning rate of 3e-3 and batches of 64. The run takes half a minute to a minute on two processor cores. **The panel is live:** watch the
-# curves, or press stop: `fit` then keeps the weights of the best epoch so far, or the current ones if no epoch is complete.
+# **The recipe:** word vectors from `ppmi_vectors` of the training texts, an `LSTMClassifier` that starts from them, and
+# `fit` with a learning rate of 3e-3 and batches of 64. Notebook 06 uses the same recipe when it compares the LSTM with BERT.
+# The run takes half a minute to a minute on two processor cores. **The panel is live**, so you can watch the curves. If you
+# press its stop button, or ■ in the toolbar, `fit` keeps the weights of the best epoch so far, or the current weights if no
+# epoch is complete.
 
 # %% tags=["nbval-ignore-output"]
-panel = explorers.TrainingPanel()
-display(panel.view)
-history = training.fit(model, encoded.train, encoded.validation, config, on_step=panel)
+history = training.fit(model, encoded.train, encoded.validation, config, on_step=explorers.TrainingPanel())
 
 # %% [markdown]
 # ## 10 Step 6 · Validate
 #
-# The model was not trained on the validation reviews. We use them to decide when to stop and which hyperparameters are better.
+# The model has not been trained on the validation reviews. So we use them to decide when to stop and which hyperparameters
+# are better.
 
 # %% tags=["nbval-ignore-output"]
 fig, ax = plt.subplots()
@@ -510,11 +561,12 @@ each = ", ".join(f"{e.validation_accuracy:.3f} after epoch {e.epoch}" for e in e
 display(Markdown(f"Validation accuracy: {each}. `fit` kept epoch {history.best_epoch}."))
 
 # %% [markdown]
-# Most of the learning happens within the first epoch. Watch the validation loss: while it falls, another epoch helps. If it rises while the training loss goes on
-# falling, the model is overfitting. `fit` always keeps the weights of the epoch with the best validation accuracy.
+# The model learns most of what it knows in the first epoch. Watch the validation loss: as long as it falls, another epoch
+# helps. If it rises while the training loss keeps falling, the model is overfitting. `fit` always keeps the weights of the
+# epoch with the best validation accuracy.
 #
-# **Classic bug: `eval()` forgotten.** Dropout must be off when you use the model. `prediction.evaluate` takes care of that; in your own code
-# it is easy to forget. Here we predict the same reviews twice:
+# **Classic bug: `eval()` forgotten.** When you use a model, dropout must be switched off. `prediction.evaluate` does this
+# for you, but in your own code it is easy to forget. Here we predict the same reviews twice in each mode:
 
 # %%
 for mode in ("train", "eval"):
@@ -541,7 +593,7 @@ checks.check("03.3", ask)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def ask(model, inputs):
+def ask_solution(model, inputs):
     was_training = model.training
     model.eval()
     with torch.no_grad():
@@ -551,7 +603,7 @@ def ask(model, inputs):
 
 
 # %% tags=["check"]
-checks.check("03.3", ask, mine=False)  # the same check, on the solution
+checks.check("03.3", ask_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # **Exercise 03.4 (debug): an accuracy that depends on the batches.** Each batch is a pair of lists, predictions and labels. The
@@ -574,7 +626,7 @@ checks.check("03.4", accuracy_of)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def accuracy_of(batches):
+def accuracy_of_solution(batches):
     hit = total = 0
     for predictions, truths in batches:
         hit += sum(p == y for p, y in zip(predictions, truths, strict=True))
@@ -583,13 +635,13 @@ def accuracy_of(batches):
 
 
 # %% tags=["check"]
-checks.check("03.4", accuracy_of, mine=False)  # the same check, on the solution
+checks.check("03.4", accuracy_of_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 11 Step 7 · Test
 #
-# We test once, at the end, when everything is decided. We compare with the linear model of notebook 02, which uses pairs of words, on the same
-# reviews at their full length.
+# We test only once, at the end, when all decisions are made. We compare the LSTM with the linear model of notebook 02, which
+# counts words and pairs of words and reads the same reviews at their full length.
 
 # %%
 pairs = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
@@ -615,20 +667,23 @@ gap = evaluation.difference_interval(correct["TF-IDF + LR"], correct["LSTM"], bl
 display(Markdown(f"On the same reviews, TF-IDF minus LSTM: **{gap.estimate:.3f}** ({gap.low:.3f} to {gap.high:.3f})."))
 
 # %% [markdown]
-# The honest result: a small LSTM trained on fourteen thousand reviews does not beat counting words and pairs of words. It
-# reads only the last 200 words, and it has to learn from few examples what order means. In a long review you hardly need the order: some word gives the verdict away.
-# Reading in order pays off when the model already knows the language: see notebooks 05 and 06.
+# The result may disappoint you: a small LSTM trained on fourteen thousand reviews does not beat a model that counts words
+# and pairs of words. There are reasons for this. The LSTM reads only the last 200 words, and it has to learn from few
+# examples what the order of words means. In a long review you hardly need the order, because some word gives the verdict
+# away. Reading in order pays off once the model already knows the language, as you will see in notebooks 05 and 06.
 #
-# Does longer training help? We added a second LSTM that reads each review from its end (`bidirectional=True`), and trained with 400 words instead of 200,
-# `word_dropout=0.4` and eight epochs. All of this together gains about a point, and seeds differ by more than that.
+# Would a larger LSTM and longer training help? We tried it. We added a second LSTM that reads each review from its end
+# (`bidirectional=True`) and trained for eight epochs, with 400 words instead of 200 and `word_dropout=0.4`. All of this
+# together gains about a point, and the results of different seeds differ by more than that.
 # [The results](../docs/RESULTS.md) compare these runs with the linear model.
 
 # %% [markdown]
 # ## 12 Classic bug in depth: the state at the padding
 #
-# We pooled over all real words. Many programs take the **last state** instead, as `states[:, -1]`. In a padded batch that is
-# the state after the *padding*, not after the last word. To measure the damage quickly we use the Rotten Tomatoes sentences, and compare
-# with three poolings that respect the mask. Batches are random here, not bucketed, and the loop is our own.
+# We took the maximum over all real words. Many programs use the **last state** instead and write `states[:, -1]`. In a
+# padded batch that is the state after the *padding*, not after the last word. How much does this cost? To measure it
+# quickly, we train on the Rotten Tomatoes sentences, with the bug and with three poolings that respect the mask. The batches
+# are random here, and we use our own loop.
 
 # %%
 sentences = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train)
@@ -670,12 +725,13 @@ lost = pooling_accuracy["last real word"] - pooling_accuracy["last at the paddin
 claims.check_claim("03 accuracy lost by reading the state at the padding", lost)
 
 # %% [markdown]
-# While the network steps through the padding it forgets (section 3), so every sentence ends in
-# nearly the same state, and the classifier has nothing to go by. You get no error, only a loss near $\log 2$, and it is easy to conclude that "LSTMs do not work here". Published programs have this bug.
-# The three correct poolings are close to each other; their order changes with the seed.
+# While the network steps through the padding it forgets (section 3). So every sentence ends in nearly the same state, and
+# the classifier cannot learn anything from it. You get no error message, only a loss near $\log 2$, and you may conclude
+# that "LSTMs do not work here". Published programs have this bug. The three correct poolings are close to each other, and
+# which of them is best changes with the seed.
 #
-# Bucketing *hides* the bug, since batches of texts of similar length contain hardly any padding. The test of section 6 finds it: a
-# text must get the same logits alone and in a batch.
+# Bucketing *hides* the bug, because batches of texts of similar length contain hardly any padding. The test of section 6
+# finds it: a text must get the same logits alone and in a batch.
 
 # %% [markdown]
 # **Exercise 03.5 (debug): the state at the padding.** The function gets `states` $(B, T, H)$ and `attention_mask` $(B, T)$, with the padding
@@ -693,22 +749,24 @@ checks.check("03.5", last_state)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def last_state(states, attention_mask):
+def last_state_solution(states, attention_mask):
     last_positions = attention_mask.sum(dim=1) - 1  # (B,)
     return states[torch.arange(len(states)), last_positions]
 
 
 # %% tags=["check"]
-checks.check("03.5", last_state, mine=False)  # the same check, on the solution
+checks.check("03.5", last_state_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 13 Questions from the forums
 #
-# These are asked again and again. We answer each with the small network and the three random sequences of section 2.
+# People ask these questions again and again. We answer each of them with the small network of section 2 and three random
+# sequences.
 #
-# **"Do I have to carry the hidden state over from batch to batch?"** Not for reviews: they have nothing to do with each other, and `nn.LSTM` starts from zeros if you pass no
-# state. It is needed when one long text comes in pieces. Then detach the state, or the second `backward()` will try to go through the
-# first piece again and raise "Trying to backward through the graph a second time".
+# **"Do I have to carry the hidden state over from batch to batch?"** Not for reviews, because they have nothing to do with
+# each other. If you pass no state, `nn.LSTM` starts from zeros. You have to carry the state over only if you split one long
+# text into pieces. Then detach it. Otherwise the second `backward()` tries to go through the first piece again, and you get
+# "Trying to backward through the graph a second time".
 
 # %%
 states, _ = tiny_lstm(x := torch.randn(3, 7, 5))
@@ -717,9 +775,10 @@ rest, _ = tiny_lstm(x[:, 4:], (h.detach(), c.detach()))
 print("in two pieces, the same states:", torch.allclose(rest, states[:, 4:], atol=1e-6))
 
 # %% [markdown]
-# **"`lengths` must be on the CPU, and sorted?"** **<abbr title="打包">Packing</abbr>** (`pack_padded_sequence`) hides the padding from the network. It wants the lengths as a tensor on the CPU, even if
-# the batch is on a GPU: `lengths.cpu()`. And it expects the longest text first, unless you pass `enforce_sorted=False`; then it sorts the texts and
-# gives them back in your order. You only need `True` if you export to ONNX.
+# **"Why must `lengths` be on the CPU, and do I have to sort the texts?"** **<abbr title="打包">Packing</abbr>**
+# (`pack_padded_sequence`) hides the padding from the network. It wants the lengths as a tensor on the CPU, even if the batch
+# is on a GPU, so write `lengths.cpu()`. It also expects the longest text first, unless you pass `enforce_sorted=False`. Then
+# it sorts the texts itself and gives the results back in your order. You need `True` only if you export to ONNX.
 
 # %%
 lengths = torch.tensor([3, 7, 5])
@@ -729,11 +788,12 @@ real = torch.arange(7) < lengths[:, None]  # (B, T)
 print("packed = padded at every real word:", torch.allclose(unpacked[real], states[real], atol=1e-6))
 
 # %% [markdown]
-# For one direction packing and masking agree. We mask: the code is simpler, and it is faster on a CPU, where a padded batch runs in one fused
-# kernel and a packed one in many small ones.
+# With one direction, packing and masking give the same states. In this course we use masks. The code is simpler, and on a
+# CPU it is faster, because a padded batch runs in one fused kernel and a packed one in many small ones.
 #
-# **"What about a text of no words?"** Packing refuses it. Max pooling over no words gives $-\infty$, mean pooling divides by zero, and after one such
-# text in a batch every weight is NaN. So give it one unknown word, as `encode_words` does:
+# **"What about a text without any words?"** Packing refuses it. Max pooling over no words gives $-\infty$, and mean pooling
+# divides by zero. One such text in a batch is enough to turn every weight into NaN. So replace it by one unknown word, as
+# `encode_words` does:
 
 # %%
 try:
@@ -743,8 +803,9 @@ except RuntimeError as error:
 print("so an empty text becomes one unknown word, with id", text.encode_words([""], vocabulary, max_length=9).input_ids[0])
 
 # %% [markdown]
-# **"My network is <abbr title="双向">bidirectional</abbr>. Is `out[:, -1]` its last state?"** Only its forward half is. The backward half reads from the end, so at the last position it has
-# read *one* word. It has read everything at position 0.
+# **"My network is <abbr title="双向">bidirectional</abbr>. Is `out[:, -1]` its last state?"** Only the forward half is. The
+# backward half reads from the end, so at the last position it has read only *one* word. At position 0 it has read
+# everything.
 
 # %%
 both = nn.LSTM(5, 4, batch_first=True, bidirectional=True)
@@ -753,13 +814,15 @@ print("forward half:", torch.allclose(out[:, -1, :4], h[0]), "backward half:", t
 print("backward half of out[:, 0]:", torch.allclose(out[:, 0, 4:], h[1]))
 
 # %% [markdown]
-# So use `torch.cat([h[0], h[1]], dim=1)`, and pack if there is padding: the backward half would start with it.
+# So use `torch.cat([h[0], h[1]], dim=1)`. If there is padding, pack the batch, because otherwise the backward half reads the
+# padding first.
 
 # %% [markdown]
 # ## 14 Reading along
 #
-# What did our network learn? Section 3 left the question whether its forget gates learned to stay open. The trained weights have the layout of section 2, so our own cell
-# can use them and show its gates, for long reviews of the validation set.
+# What did our network learn? In section 3 we asked whether its forget gates learn to stay open. Our own cell of section 2
+# can use the trained weights, because they have the same layout, and it returns the gates. We look at long reviews of the
+# validation set.
 
 # %%
 model = model.cpu()  # the cells below look inside and draw
@@ -783,9 +846,10 @@ display(Markdown(f"After training the forget gates are **{f:.3f}** on average (0
                  f"With {f:.3f} at every word, {f**10:.1%} of the cell is left after ten."))  # fmt: skip
 
 # %% [markdown]
-# So the textbook story is not what happened here: the gates stay about half open, and the cell forgets within a few words. Training did make the
-# memory longer, but in another way: through $h$ and $U$, as in a plain network. How much of it does the model need? We make it forget
-# on purpose: after every $k$ words the LSTM starts again from an empty state. Pooling still takes the maximum over the whole review.
+# So our network did not do what the textbooks say. Its gates stay about half open, and the cell forgets within a few words.
+# Training did make the memory longer, but in another way: through $h$ and $U$, as in a plain network. How much memory does
+# the model need? To find out, we make it forget on purpose: after every $k$ words the LSTM starts again from an empty state.
+# The pooling still takes the maximum over the whole review.
 
 # %%
 held_out = batching.collate([encoded.validation[i] for i in range(0, len(encoded.validation), 2)])
@@ -809,12 +873,15 @@ one, twenty, every = (accuracy_with[k] for k in (1, 20, T))
 display(Markdown(f"Accuracy with a memory of 1 word {one:.3f}, of 20 words **{twenty:.3f}**, of all words {every:.3f}."))
 
 # %% [markdown]
-# Little is lost, although the network was never trained to forget. Max pooling is the reason. Each unit reports its strongest reaction, wherever in the review that was, so the *pooling* carries the evidence to the
-# end. The LSTM itself has to remember a phrase ("not a very good film"), and for that half-open gates will do. A network that is read at its
-# last word has to carry everything there itself; for such a network it pays to start with open gates, by a forget bias of 1 or more.
+# With twenty words of memory we lose very little, although the network was not trained to forget. The reason is max pooling.
+# Each unit reports its strongest reaction, wherever in the review it was. So it is the *pooling* that carries the evidence
+# to the end. The LSTM only has to remember a phrase ("not a very good film"), and half-open gates are enough for that. It
+# would be different if we read only the state at the last word, because that state would have to contain everything. For
+# such a network it pays to start with open gates, with a forget bias of 1 or more.
 #
-# Now watch it read one short review. If the review ended after word $t$, the pooled vector would be the maximum of the states so far. So a running maximum
-# gives exactly the model's **prediction so far**.
+# Now let us watch the network read one short review. If the review ended after word $t$, the pooled vector would be the
+# maximum of the states up to $t$. So a running maximum gives us exactly what the model would predict at that point, its
+# **prediction so far**.
 
 # %% tags=["nbval-ignore-output"]
 chosen = next(i for i in np.argsort(encoded.validation.lengths, kind="stable") if encoded.validation.lengths[i] >= 25)
@@ -832,14 +899,30 @@ label = splits.validation.class_names[splits.validation.labels[chosen]]
 display(Markdown(f"True class: {label}. The line moves most at {named}."))
 
 # %% [markdown]
-# Because of the maximum a unit matters only when it exceeds its own highest value so far. That is why repeating an opinion hardly moves the line.
-# (The jump of the first word is counted from 0, so you do not see it in the picture.)
-# Do not read too much into a single picture: a word that moves this review may do nothing in the next.
+# Because of the maximum, a unit changes the prediction only when it exceeds its own highest value so far. That is why the
+# line hardly moves when a review repeats an opinion. (The jump of the first word is counted from 0, so you do not see it in
+# the picture.) Do not read too much into a single picture: a word that moves the line in this review may do nothing in the
+# next one.
+#
+# **Read along yourself.** Move the slider, or press Play: you see the prediction so far, what each word adds to it, and how
+# far each unit opens its gates at that word. To read a sentence of yours, change the first line.
+
+# %% tags=["nbval-ignore-output"]
+read = words  # or: text.basic_english("A sentence of yours.")
+E_read = model.embedding(torch.tensor(vocabulary.encode(read)))[None].detach()  # (1, T, D)
+i_read, f_read, *_, h_read = (values[0].detach() for values in lstm_by_hand(E_read, *weights_of(model.lstm)))  # (T, H)
+so_far = model.classifier(h_read.cummax(dim=0).values).diff(dim=1)[:, 0].detach()
+explorers.reading_explorer(read, so_far, {"input gate": i_read, "forget gate": f_read})
+
+# %% [markdown]
+# Each bar is one unit. Scrub over a word with a thick line under it, and look at which input gates open there.
 
 # %% [markdown]
 # ## 15 Reading the errors
 #
-# A score says how often a model is wrong, not how. The **<abbr title="混淆矩阵">confusion matrix</abbr>** counts, for each true class (a row: negative, positive), what the model predicted (a column). We look at the errors on the validation set and leave the test set alone.
+# A score tells you how often a model is wrong, but not in which way. The **<abbr title="混淆矩阵">confusion matrix</abbr>** has
+# a row for each true class (negative, positive) and a column for each predicted class, and counts the reviews in each
+# combination. We look at the errors on the validation set, because the test set is only for the final score.
 
 # %% tags=["nbval-ignore-output"]
 truth, names = splits.validation.labels, splits.validation.class_names
@@ -848,7 +931,7 @@ wrong = validation.predictions != truth
 print(f"{wrong.sum()} of {len(wrong):,} reviews are wrong, {wrong[truth == 1].sum()} of them positive ones")
 
 # %% [markdown]
-# Next, the three mistakes of which the model was most certain, each with its last words:
+# Next we look at the three mistakes of which the model was most certain. For each of them we print the last words:
 
 # %% tags=["nbval-ignore-output"]
 probabilities = prediction.predict_proba(model, encoded.validation)[:, 1]  # (n,), of positive
@@ -857,18 +940,19 @@ for i in np.argsort(-np.abs(probabilities - 0.5) * wrong)[:3]:
     display(Markdown(f"True class **{names[truth[i]]}**, p(positive) = {probabilities[i]:.3f}: `... {ending}`"))
 
 # %% [markdown]
-# Read each of them and ask what misled the model. Usually you find one of three things: the verdict is not in the words it read; the review
-# praises one thing and criticises another, and you have to weigh them; or the words are those of the other class (irony, a quotation, a wrong label). More
-# words could help with the first. The second needs a model that relates sentences to each other.
+# Read each of them and ask yourself what misled the model. You will usually find one of three reasons. Sometimes the verdict
+# is not among the words that the model has read; then more words could help. Sometimes the review praises one thing and
+# criticises another, and you have to weigh them. That needs a model that relates sentences to each other. And sometimes the
+# words sound like the other class: irony, a quotation, or simply a wrong label.
 
 # %% [markdown]
 # ## 16 Save, load, predict
 #
-# A model is useless without its vocabulary, because nobody knows which word an id means. We save both and load them into a new model.
+# A model is useless without its vocabulary, because nobody knows which word an id stands for. So we save both, and load them
+# into a new model.
 
 # %%
-path = Path("outputs") / "03_lstm.pt"
-path.parent.mkdir(exist_ok=True)
+path = files.kernel_folder("03_lstm") / "lstm.pt"
 torch.save({"weights": model.state_dict(), "words": vocabulary.tokens}, path)
 saved = torch.load(path)
 saved_words, loaded = text.Vocabulary(saved["words"]), models.LSTMClassifier(len(saved["words"]))
@@ -885,7 +969,7 @@ def predict(sentence: str) -> np.ndarray:
 
 
 # %% [markdown]
-# Try sentences of your own. The cell after it asks about the pair of section 1.
+# Try some sentences of your own. The cell after that tests the pair of section 1.
 
 # %% tags=["nbval-ignore-output"]
 explorers.prediction_box(predict, splits.train.class_names, example="A slow start, but what a wonderful ending.")
@@ -898,21 +982,22 @@ rare = sum("not dull" in review.lower() for review in splits.train.texts)
 display(Markdown(f"*Not dull* is in {rare} of its {len(splits.train):,} training reviews."))
 
 # %% [markdown]
-# An LSTM *can* read order, but it learns only what its reviews show often enough, and they hardly ever say "not dull". Notebook 06
-# gives BERT the same pair.
+# An LSTM *can* read order, but it learns only what its reviews show often enough, and "not dull" hardly ever occurs in them.
+# In notebook 06 we give BERT the same pair.
 #
-# The model gives an answer to any text, even in a language it has never seen, and to one of unknown words only. A high probability does not
-# prove understanding.
+# Be careful with such a model. It gives an answer to any text, even to one in a language that it has never seen or one that
+# consists of unknown words. A high probability does not mean that it has understood anything.
 #
 # ## 17 Your run among others
 #
-# The course stores the results of this notebook for several seeds. Does your LSTM fit in?
+# The course has stored the results of this notebook for several seeds. How does your LSTM compare with them?
 
 # %% tags=["nbval-ignore-output"]
 print(claims.compare_run("03 LSTM on IMDB, block split", scores["LSTM"].estimate, seconds=history.seconds).sentence)
 
 # %% [markdown]
-# The stored runs differ only in the seed. So a difference inside their range can be explained by the seed alone.
+# The stored runs differ only in the seed. So if your result is inside their range, the seed alone can explain the
+# difference.
 
 # %% [markdown]
 # ## Quiz
@@ -925,12 +1010,13 @@ checks.quiz("03")
 # %% [markdown]
 # ## Summary
 #
-# * An LSTM cell is six equations. Its forget gates *can* keep a memory for many words; in our network they stayed half open, because max pooling
-#   collects the evidence and the LSTM only has to remember phrases.
-# * Every run has seven steps, and the loop of step 5 has seven lines that matter.
-# * Pool over real words. If you read the state at the padding, the network learns next to nothing, without an error message.
-# * Do cheap tests first: an untrained loss of $\log 2$, overfitting one batch, the same answer alone and in a batch.
-# * On long reviews the LSTM learns a lot and is a few points below the linear model.
+# * An LSTM cell is six equations. Its forget gates *can* keep a memory for many words. In our network they stayed half open,
+#   because max pooling collects the evidence and the LSTM only has to remember phrases.
+# * Every training run has seven steps, and the loop of step 5 has seven lines that matter.
+# * Pool over the real words only. If you read the state at the padding, the network learns next to nothing, and you get no
+#   error message.
+# * Do the cheap tests first: an untrained loss of $\log 2$, overfitting one batch, the same answer alone and in a batch.
+# * On long reviews the LSTM learns a lot, but it stays a few points below the linear model.
 #
 # **To think about.** Why does bucketing hide the padding bug during validation, and when would it show? What would
 # you change first to close the gap to the linear model, and on which part of the data would you check it?

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 03b · The published listing
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/03b_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/03b_the_published_listing.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **This notebook is optional**: no later one needs it. Take it if an old torchtext program has landed on your desk, or if
 # you want to practise reading other people's code.
@@ -30,20 +30,30 @@
 # with its saved outputs and run only the first two code cells, the exercises and the quiz: they need torch and the course alone.
 # **Time:** 45 minutes to read and play; the code takes about two minutes.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 
 # %%
@@ -171,8 +181,8 @@ print("torchtext", torchtext.__version__.split("+")[0], "on torch", torch.__vers
 #     print(f'Accuracy: {correct/total}')
 # ```
 #
-# We run it piece by piece. A piece that must fail is in a `with failing(...)` block, which prints the error and
-# complains if there is none.
+# We run it piece by piece. Where a piece must fail, we put it into a `with failing(...)` block. The block prints the error,
+# and complains if there is none.
 
 
 # %%
@@ -188,6 +198,8 @@ def failing(kind: type[Exception]):
 
 # %% [markdown]
 # ## 2 Bugs that stop it: the library has changed
+#
+# Do the imports still work? We also try `torchtext.legacy`, to which the old names moved for a while.
 
 # %%
 with failing(ImportError):
@@ -196,20 +208,20 @@ with failing(ModuleNotFoundError):
     import torchtext.legacy
 
 # %% [markdown]
-# The program stops at the fifth line. `Field` and `BucketIterator` were once the core of torchtext, and people wrote thousands of
-# such listings. This is what happened to the names:
+# The program stops at its fifth line. `Field` and `BucketIterator` were once the core of torchtext, and people wrote
+# thousands of such listings. This is what happened to the names:
 #
 # | release of torchtext | `Field`, `BucketIterator` | `datasets.IMDB` | `Vocab(counter, vectors=...)` |
 # |---|---|---|---|
 # | up to 0.6 | there | `IMDB.splits(text_field, label_field)` | there |
 # | 0.7, 0.8 | there, with a warning that they will move | the same, for the last time in 0.8.1 | there |
-# | 0.9 to 0.11 | only in `torchtext.legacy` | `IMDB(root, split)`: an iterator of (label, text) | at last only in `legacy` |
+# | 0.9 to 0.11 | only in `torchtext.legacy` | `IMDB(root, split)`: an iterator of (label, text) | in the end only in `legacy` |
 # | 0.12 | deleted | `IMDB(root, split)`; from here on it needs `torchdata` | deleted |
 # | 0.18, the last | - | the same | - |
 #
-# torchtext is archived. Release 0.18.0 needs torch 2.3, Python 3.12 at most and NumPy 1. Beside a newer torch `pip` installs
-# it without a warning, and `import torchtext` ends in `OSError: Could not load libtorchtext.so`. That is why this notebook has a
-# kernel of its own.
+# torchtext is archived. Release 0.18.0 needs torch 2.3, Python 3.12 at most and NumPy 1. If you have a newer torch, `pip`
+# installs it without a warning, but `import torchtext` fails with `OSError: Could not load libtorchtext.so`. That is why
+# this notebook has a kernel of its own.
 #
 # Would the listing run with the torchtext of its time? We continue as if the first lines had worked. Next comes the data set:
 
@@ -224,10 +236,11 @@ with failing(ModuleNotFoundError):
     IMDB(split="train")
 
 # %% [markdown]
-# Parentheses do not make a tuple, commas outside the quotes do: `split` is a single string. And the call matches **no
-# release**. Those with `Field` expect `IMDB.splits(text_field, label_field)`; those that accept `split` do not accept `fields`. We
-# also tried it with 0.8.1 (torch 1.7.1, Python 3.8): `TypeError: __init__() missing 3 required positional arguments: 'path',
-# 'text_field', and 'label_field'`. So the listing never ran, on any torchtext.
+# Parentheses alone do not make a tuple, and the comma is inside the quotes, so `split` is a single string. And the call
+# matches **no release**. The releases with `Field` expect `IMDB.splits(text_field, label_field)`, and those that accept
+# `split` do not accept `fields`. We also tried it with 0.8.1 (torch 1.7.1, Python 3.8) and got `TypeError: __init__()
+# missing 3 required positional arguments: 'path', 'text_field', and 'label_field'`. So the listing never ran, on any
+# torchtext.
 #
 # What was `:50` supposed to mean? If it means the first fifty rows, there is a problem: the reviews are sorted by label.
 
@@ -238,16 +251,17 @@ print("labels of the first 50 reviews:", {everything.class_names[label] for labe
 print(f"a model that has seen only these is right on {np.mean(everything.labels == first[0]):.0%} of all reviews")
 
 # %% [markdown]
-# All fifty belong to one class, so a model can only learn from them to always predict that class. From here on we use the
-# course's reviews and their block split (notebook 02). The last thing that the first lines need is the tokeniser:
+# All fifty belong to one class, so a model can only learn from them to predict that class every time. From here on we use
+# the course's reviews and their block split (notebook 02). The first lines of the listing need one more thing, the
+# tokeniser:
 
 # %%
 with failing(ModuleNotFoundError):
     get_tokenizer("spacy")
 
 # %% [markdown]
-# spaCy is a separate package that the listing does not mention, and its English model is another download. The rules
-# `basic_english` of notebook 02 come with torchtext and are enough here.
+# spaCy is a separate package that the listing does not mention, and its English model is another download. We do not need
+# it: the rules `basic_english` of notebook 02 come with torchtext and are enough here.
 #
 # ## 3 Bugs that stop it: inputs and outputs
 #
@@ -282,9 +296,9 @@ with failing(NameError):
 #
 # ### `'Batch' object has no attribute 'text'`
 #
-# Many people who adapted such a listing to their own data have met this error. The data set was built from a list of pairs,
+# Many people who adapted such a listing to their own data have met this error. They built the data set from a list of pairs,
 # `fields`: one (name, field) for each column. The old `Batch` set one attribute for each pair, and called it by the
-# **string** in the pair. A column whose field was `None` was skipped. That is all it did, so a few lines reproduce it:
+# **string** in the pair. It skipped a column whose field was `None`. That is all it did, so a few lines reproduce it:
 
 
 # %%
@@ -307,18 +321,19 @@ for pairs in ([("TEXT", TEXT), ("LABEL", LABEL)], [("review", TEXT), ("label", L
     print("    it has:", list(vars(Batch(table, pairs))))
 
 # %% [markdown]
-# It does not matter that your *variable* is called `TEXT`. The pair may say `"TEXT"` or `"review"` (`TabularDataset` lets you
-# choose, and so does its dictionary for JSON files, `{"review": ("q", TEXT)}`, which makes `batch.q`), or the column was switched
-# off with `None`. Versions up to 0.11, where `Batch` existed, gave exactly this message; we ran these three cases with
-# 0.6.0. The fix: print `dataset.fields.keys()`, then use the name you find there, or change the string in the pair. In the
-# listing the names come from `IMDB`, which calls its columns `text` and `label`, so this line of it is right.
+# Compare the names that each batch has. The name of your *variable*, `TEXT`, does not matter; only the string in the pair
+# does. The pair may say `"TEXT"` or `"review"` (`TabularDataset` lets you choose, and so does its dictionary for JSON files,
+# `{"review": ("q", TEXT)}`, which makes `batch.q`), or the column was switched off with `None`. Versions up to 0.11, where
+# `Batch` existed, gave exactly this message; we ran these three cases with 0.6.0. The fix: print `dataset.fields.keys()`,
+# then use the name you find there, or change the string in the pair. In the listing the names come from `IMDB`, which calls
+# its columns `text` and `label`, so this line of it is right.
 #
-# The mistake has outlived the library. Today a batch is a dictionary, the message is `KeyError: 'text'`, and the remedy is
-# the same: `print(batch.keys())`.
+# You can still make this mistake today. A batch is now a dictionary, the message is `KeyError: 'text'`, and the fix is the
+# same: `print(batch.keys())`.
 #
 # ### A tuple where ids were expected
 #
-# The listing does not say its sizes; we choose small ones, and build by hand the batch that `BucketIterator` of 0.8.1
+# The listing does not say its sizes, so we choose small ones. And we build by hand the batch that `BucketIterator` of 0.8.1
 # returned: with `include_lengths=True` its `text` is a **tuple** of ids (time first) and lengths.
 
 # %%
@@ -333,8 +348,9 @@ with failing(TypeError):
 print("ids", tuple(old_text[0].shape), "lengths", tuple(old_text[1].shape))
 
 # %% [markdown]
-# The listing requests the lengths and then forgets them: `forward` takes only ids. This will matter again below. Next come the labels. A
-# `Field` with `use_vocab=False` turns a label into a number by calling `int`; torchtext 0.18 counts the classes from 1:
+# The listing requests the lengths and then ignores them: its `forward` takes only ids. This will matter again below. Next
+# come the labels. A `Field` with `use_vocab=False` turns a label into a number by calling `int`. torchtext 0.18 counts the
+# classes from 1. Both go wrong:
 
 # %%
 criterion = nn.CrossEntropyLoss()
@@ -344,8 +360,9 @@ with failing(IndexError):
     criterion(torch.zeros(3, 2), torch.tensor([2, 1, 2]))  # since 0.14 neg is 1 and pos is 2
 
 # %% [markdown]
-# Strings are not numbers, and `LABEL.build_vocab` built a table from strings to numbers that `use_vocab=False` then
-# ignores. With labels 1 and 2, a loss over the classes 0 and 1 finds no class 2. Both end with an error, which is the lucky case.
+# `int` cannot read "pos". `LABEL.build_vocab` did build a table from strings to numbers, but `use_vocab=False` ignores it.
+# And with labels 1 and 2, a loss over the classes 0 and 1 finds no class 2. Both end with an error, which is the lucky case.
+#
 # The **unlucky** case is `output_dim`. A reader may well choose 1, as for binary classification.
 
 # %%
@@ -359,10 +376,10 @@ print("as floats:", criterion(scores.squeeze(1), labels.float()).item())
 print("loss of 64 reviews with equal scores:", round(criterion(torch.zeros(64), (torch.arange(64) % 2).float()).item(), 1))
 
 # %% [markdown]
-# Here `squeeze(1)` does harm. It turns $(B, 1)$ into $(B,)$; the obvious fix, labels as floats, silences the
-# error, but it changes the loss: now it is a softmax **over the reviews of the batch**, as if the reviews were competing classes.
-# It grows with the batch: the loss is 133 for 64 reviews, where random guessing should give 0.69. With `output_dim=2` the same `squeeze(1)` does
-# nothing at all:
+# Here `squeeze(1)` does harm. It turns $(B, 1)$ into $(B,)$, and then the loss complains about the labels. The obvious fix
+# is to make them floats. That silences the error but changes the loss: now it is a softmax **over the reviews of the
+# batch**, as if the reviews were competing classes. It grows with the batch: for 64 reviews it is 133, where random
+# guessing should give 0.69. And what does `squeeze(1)` do with `output_dim=2`?
 
 # %%
 two_outputs = tiny(old_text[0].T)  # (B, C) = (3, 2)
@@ -371,12 +388,14 @@ with failing(IndexError):
     torch.max(scores.squeeze(1), 1)  # the last part of the listing takes the larger of two outputs
 
 # %% [markdown]
-# The last part of the listing needs two outputs to choose from. So `output_dim` must be 2, and `squeeze(1)` can be removed.
+# Nothing at all: the shape stays $(B, 2)$. With one output, the last part of the listing fails, because it takes the larger
+# of two. So `output_dim` must be 2, and `squeeze(1)` can be removed.
 
 # %% [markdown]
-# **Exercise 03b.1 (debug): one output for each review.** Two outputs are one solution. The other keeps one output and uses the
-# binary cross-entropy. `one_output_loss(scores, labels)` should do that. You get scores, float $(B, 1)$, and labels, int $(B,)$, 0 or
-# 1. Return the mean cross-entropy, where a score $z$ means $p = \sigma(z)$ for label 1. The version below makes the reviews of the batch compete. Fix it.
+# **Exercise 03b.1 (debug): one output for each review.** Two outputs are one solution. The other solution keeps one output
+# and uses the binary cross-entropy. `one_output_loss(scores, labels)` should do that. You get scores, float $(B, 1)$, and
+# labels, int $(B,)$, 0 or 1. Return the mean cross-entropy, where a score $z$ means $p = \sigma(z)$ for label 1. The version
+# below makes the reviews of the batch compete. Fix it.
 
 
 # %% tags=["exercise"]
@@ -390,18 +409,18 @@ checks.check("03b.1", one_output_loss)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def one_output_loss(scores, labels):
+def one_output_loss_solution(scores, labels):
     return nn.functional.binary_cross_entropy_with_logits(scores.squeeze(1), labels.float())
 
 
 # %% tags=["check"]
-checks.check("03b.1", one_output_loss, mine=False)  # the same check, on the solution above
+checks.check("03b.1", one_output_loss_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ## 4 The same program, fixed
 #
-# Now we write the listing with torchtext 0.18's own parts: a tokeniser, a vocabulary, transforms and a collate function.
+# Now we write the listing with the parts of torchtext 0.18: a tokeniser, a vocabulary, transforms and a collate function.
 
 # %%
 sizes = {"smoke": (160, 70, 1, 200), "workshop": (8_000, 100, 2, None), "full": (None, 200, 4, None)}
@@ -416,8 +435,8 @@ words.set_default_index(words["<unk>"])  # without this line an unknown word is 
 print(f"{len(words):,} words;", words(tokenizer("A great film, truly!")), words(["unheard-of"]))
 
 # %% [markdown]
-# `build_vocab_from_iterator` counts, sorts by frequency and then alphabetically, and passes the result to `vocab`, which
-# keeps the given order. The course's `Vocabulary` does the same in twelve lines, and the ids agree:
+# `build_vocab_from_iterator` counts the words, sorts them by frequency and then alphabetically, and passes the result to
+# `vocab`, which keeps the given order. The course's `Vocabulary` does the same in twelve lines. Do the ids agree?
 
 # %%
 ours = text.Vocabulary.from_tokens(train_tokens, max_size=20_000, min_count=2)
@@ -427,9 +446,9 @@ for name, some in (("torchtext", words(train_tokens[0][:9])), ("by hand", ours.e
     print(f"{name:9} {some}", " ".join(ours.tokens[i] for i in some))
 
 # %% [markdown]
-# A test of the course does this comparison for all 33,530 reviews. **Transforms** process a single text, and a **collate
-# function** combines several texts into a batch. `BucketIterator` has no successor; we make batches of reviews of
-# similar length, as it did, in one line.
+# They do; a test of the course compares them for all 33,530 reviews. Next, **transforms** process a single text, and a
+# **collate function** combines several texts into a batch. `BucketIterator` has no successor. Like it, we make batches of
+# reviews of similar length, in one line.
 
 # %%
 to_ids = transforms.Sequential(transforms.VocabTransform(words), transforms.Truncate(max_tokens))
@@ -458,14 +477,15 @@ batch_ids, batch_lengths, batch_labels = next(iter(train_loader))
 print("ids", tuple(batch_ids.shape), "lengths", tuple(batch_lengths.shape), "labels", tuple(batch_labels.shape))
 
 # %% [markdown]
-# This time the batch dimension comes first, the labels are numbers, and we have the lengths. Before we train, look at one more line of the listing:
-# `vectors = "glove.6B.100d"`.
+# This time the batch dimension comes first, the labels are numbers, and we have the lengths. Before we train, look at one
+# more line of the listing: `vectors = "glove.6B.100d"`.
 #
 # ### Vectors that were downloaded and never used
 #
 # For this name, which even 0.18 still knows, the old library downloads 862 MB and keeps the vectors in `TEXT.vocab.vectors`.
-# But `nn.Embedding` starts from random numbers, and no line of the listing copies the vectors into it. We make vectors from the training reviews
-# (notebook 02, section 7), write them as a file in GloVe's format, and let torchtext read it.
+# But `nn.Embedding` starts from random numbers, and no line of the listing copies the vectors into it. To use vectors
+# without that download, we make our own from the training reviews (notebook 02, section 7), write them as a file in
+# GloVe's format, and let torchtext read it.
 
 # %%
 long_ids = tuple(np.array(words(tokens)[:400], dtype=np.int64) for tokens in train_tokens)
@@ -489,14 +509,15 @@ ssl._create_default_https_context = ssl.create_default_context
 print("https certificates checked before reading:", checked_before, "; after:", checked_after)
 
 # %% [markdown]
-# Both readers give the same tensor. But look at the second line: reading *any* vectors with torchtext switches off certificate
-# verification for the **whole process**, and its URL for GloVe starts with `http:`. The cell switches verification
-# on again; `text.glove_file()` of the course verifies certificate and SHA-256, and resumes an interrupted download.
+# Both readers give the same tensor. But look at the second line: reading *any* vectors with torchtext switches off
+# certificate verification for the **whole process**, and its URL for GloVe starts with `http:`. Our cell switches
+# verification on again. `text.glove_file()` of the course verifies the certificate and SHA-256, and resumes an interrupted
+# download.
 #
 # ### The model, with four changes
 #
-# Note the `clone()`: `from_pretrained` uses the tensor without copying it, so without the clone, training one model would change the
-# vectors that the next one starts from.
+# The comments number the changes. Note the `clone()`: `from_pretrained` uses the tensor without copying it. Without the
+# clone, training one model would change the vectors that the next one starts from.
 
 
 # %%
@@ -515,8 +536,8 @@ class Repaired(nn.Module):
 
 
 # %% [markdown]
-# Changes 3 and 4 must agree with what PyTorch offers for this: a packed batch (notebook 03), whose final states are those
-# after the last word of each review.
+# Are changes 3 and 4 right? PyTorch has a packed batch for this (notebook 03), whose final states are those after the last
+# word of each review. Our model must give the same logits.
 
 # %%
 torch.manual_seed(0)
@@ -528,7 +549,8 @@ torch.testing.assert_close(repaired(ids, lengths), repaired.fc(hidden[-1]))
 print(f"final states {tuple(hidden[-1].shape)} after reviews of {lengths.min()} to {lengths.max()} words")
 
 # %% [markdown]
-# The two agree. Here are the loops of the listing as functions. We add the gradient clipping of notebook 03, and collect all predictions before we average.
+# The two agree. Here are the loops of the listing as functions. We add the gradient clipping of notebook 03, and collect
+# all predictions before we average.
 
 
 # %%
@@ -565,8 +587,9 @@ for name, interval in found.items():
     print(f"{name:10} validation accuracy {interval}")
 
 # %% [markdown]
-# It runs, and it learns: after training, its interval is far above that of the untrained network. To keep the notebook short, it reads only the first hundred words of some of the reviews.
-# The majority baseline is 0.5; notebook 03 shows how far an LSTM gets with all reviews.
+# It runs, and it learns: after training, its interval is far above that of the untrained network. To keep the notebook
+# short, the model reads only the first hundred words of some of the reviews. The majority baseline is 0.5; notebook 03
+# shows how far an LSTM gets with all reviews.
 #
 # ## 5 Silent bugs that only spoil the result
 #
@@ -574,7 +597,8 @@ for name, interval in found.items():
 #
 # ### Without the vectors
 #
-# We train the same network from random vectors, as in the listing (`nn.Embedding` draws them with a standard deviation of 1):
+# What are the vectors worth? We train the same network from random vectors, as in the listing (`nn.Embedding` draws them
+# with a standard deviation of 1):
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(seed)
@@ -585,12 +609,13 @@ print(f"validation accuracy with vectors {found['repaired']}, without {found['ve
 display(Markdown(f"Using the vectors is worth **{100 * gain:.0f} points** in this run."))
 
 # %% [markdown]
-# The vectors were made without labels, and they already say which words occur in similar contexts; the labels only have to
-# teach the network which of these groups praise. From random vectors it must learn both, and with few reviews and few epochs it cannot.
+# The vectors were made without labels, but they already say which words occur in similar contexts. The labels only have to
+# teach the network which of these groups praise. From random vectors it must learn both, and with few reviews and few
+# epochs it cannot.
 #
 # ### Classic bug: swapped axes that go unnoticed
 #
-# A `Field` returns ids of shape $(T, B)$, time first. The listing's LSTM has `batch_first=True` and expects $(B, T)$. It
+# A `Field` returns ids of shape $(T, B)$, time first. The listing's LSTM has `batch_first=True` and expects $(B, T)$. So it
 # treats each *position* as a review, and reads across the reviews of the batch as if they were the words of a text.
 # Usually the shapes do not match:
 
@@ -600,8 +625,8 @@ with failing(ValueError):
     criterion(listing(batch_ids[:40].T), batch_labels[:40])  # T predictions, B labels
 
 # %% [markdown]
-# But if a batch of 64 reviews is 64 tokens long, the shapes match, and people do truncate texts to such round numbers. We take reviews of at least
-# 64 words, truncate them to 64, and train the fixed network on both layouts.
+# But if a batch of 64 reviews is 64 tokens long, the shapes match, and people do truncate texts to such round numbers. What
+# happens then? We take reviews of at least 64 words, truncate them to 64, and train the fixed network on both layouts.
 
 
 # %%
@@ -630,7 +655,7 @@ for name, layout in (("batch first", collate), ("time first", collate_time_first
 
 # %% [markdown]
 # With time first the network stays at chance level. The loss is finite, the program finishes, and no message says that the
-# network has read columns. Checking shapes does *not* catch it here; looking at one decoded review does:
+# network has read columns. Checking shapes does *not* catch this bug here, but looking at one decoded review does:
 
 # %%
 ids, _, _ = next(iter(make_loader(square_validation, to_ids=first_64, collate=collate_time_first)))
@@ -638,12 +663,12 @@ print("row 0:   ", " ".join(words.lookup_tokens(ids[0, :9].tolist())))
 print("column 0:", " ".join(words.lookup_tokens(ids[:9, 0].tolist())))
 
 # %% [markdown]
-# Row 0, which the LSTM treated as a review, contains the first words of nine reviews. **Print one decoded example from every
-# loader**, just before the model.
+# Row 0, which the LSTM treated as a review, contains the first words of nine reviews. So **print one decoded example from
+# every loader**, just before the model.
 
 # %% [markdown]
-# **Exercise 03b.2 (debug): time first, batch first.** `reviews_first(ids)` should take ids of shape $(T, B)$ and return $(B, T)$, one review in each row. This version returns the
-# right shape, but a network trained on it learns nothing. Fix it.
+# **Exercise 03b.2 (debug): time first, batch first.** `reviews_first(ids)` should take ids of shape $(T, B)$ and return
+# $(B, T)$, one review in each row. This version returns the right shape, but a network trained on it learns nothing. Fix it.
 
 
 # %% tags=["exercise"]
@@ -657,20 +682,21 @@ checks.check("03b.2", reviews_first)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def reviews_first(ids):
+def reviews_first_solution(ids):
     return ids.transpose(0, 1)
 
 
 # %% tags=["check"]
-checks.check("03b.2", reviews_first, mine=False)  # the same check, on the solution above
+checks.check("03b.2", reviews_first_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ### The state after the padding
 #
-# `hidden[-1]` is the state after the last *position*, and in a padded batch that is padding for all reviews but the longest. The
-# listing hides this bug by sorting: within a batch all reviews are of similar length. It shows when lengths differ. We let the trained network read
-# whole reviews (up to 400 words) in batches of mixed length, once with the state after the last word and once with `hidden[-1]`.
+# `hidden[-1]` is the state after the last *position*. In a padded batch that is padding for all reviews but the longest. The
+# listing hides this bug by sorting: within a batch all reviews are of similar length. You see it when lengths differ. We let
+# the trained network read whole reviews (up to 400 words) in batches of mixed length, once with the state after the last
+# word and once with `hidden[-1]`.
 
 
 # %%
@@ -693,10 +719,12 @@ display(Markdown(f"The bug changes the accuracy by **{-100 * lost:+.1f} points**
                  f"`positive` of a single review by up to {100 * (rightly - after).abs().max():.0f} points."))  # fmt: skip
 
 # %% [markdown]
-# The weights and the reviews are the same. In a batch with longer reviews the LSTM forgets the last word before its state is
-# used. How much that costs varies a lot: with the same seed we have seen about 25 points on one processor and 0.3 on
-# another, where the network happened to learn to keep its state. Nothing in its training required that: there the state
-# was always read at the last word. A classifier built this way gives a review a different answer when there is a longer one in its batch:
+# The weights and the reviews are the same. If there is a longer review in the batch, the LSTM forgets the last word before
+# its state is used. How much that costs varies a lot: with the same seed we have seen about 25 points on one processor and
+# 0.3 on another, where the network happened to learn to keep its state. Nothing in its training required that, because
+# there the state was always read at the last word.
+#
+# With this bug a review gets a different answer when there is a longer one in its batch:
 
 # %%
 alone, alone_length = torch.from_numpy(long_ids[0][None, :30]), torch.tensor([30])
@@ -709,9 +737,9 @@ with torch.no_grad():
 # %% [markdown]
 # ### Averages of averages
 #
-# The listing divides the sum of the batch losses by the number of batches. It computes accuracy correctly, review by
-# review; many listings average accuracy over batches too. An average over batches is right only if all batches have the same size. If you
-# sort by length, the last batch is smaller, and it contains the longest reviews:
+# The listing divides the sum of the batch losses by the number of batches. It computes accuracy correctly, review by review,
+# but many listings average accuracy over batches, too. An average over batches is right only if all batches have the same
+# size. If you sort by length, the last batch is smaller, and it contains the longest reviews. A made-up example:
 
 # %%
 batch_sizes = np.array([64, 64, 6])
@@ -732,8 +760,9 @@ for name, values in (("loss", losses), ("accuracy", correct)):
 # smaller, and the two means differ only a little. The fix costs nothing: collect all predictions, then take one mean.
 
 # %% [markdown]
-# **Exercise 03b.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. You get a list of pairs (predictions, labels), int tensors of shape $(B,)$, where $B$ differs
-# from batch to batch. Return the accuracy over all reviews. For example, four right answers of four in one batch and none of one in the next give 0.8.
+# **Exercise 03b.3 (complete): accuracy over unequal batches.** Write `accuracy_over(batches)`. You get a list of pairs
+# (predictions, labels), int tensors of shape $(B,)$, where $B$ differs from batch to batch. Return the accuracy over all
+# reviews. For example, four right answers of four in one batch and none of one in the next give 0.8.
 
 
 # %% tags=["exercise"]
@@ -747,20 +776,21 @@ checks.check("03b.3", accuracy_over)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def accuracy_over(batches):
+def accuracy_over_solution(batches):
     right = sum((predictions == labels).sum().item() for predictions, labels in batches)
     return right / sum(len(labels) for _, labels in batches)
 
 
 # %% tags=["check"]
-checks.check("03b.3", accuracy_over, mine=False)  # the same check, on the solution above
+checks.check("03b.3", accuracy_over_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ### Whole reviews
 #
-# The last problem costs time. The listing never truncates a review, and its network is large: listings of this kind, with `n_layers` and dropout
-# between layers, use two layers of 256. You can count the multiplications of an epoch without running it.
+# The last problem costs time. The listing never truncates a review, and its network is large: listings of this kind, with
+# `n_layers` and dropout between layers, use two layers of 256. How much more work is that? You can count the multiplications
+# of an epoch without running it.
 
 
 # %%
@@ -781,8 +811,9 @@ ratio = positions["listing"] * each_token["listing"] / (positions["course"] * ea
 print(f"the listing needs {ratio:.0f} times as many multiplications in an epoch")
 
 # %% [markdown]
-# We also measured the time on one machine: the listing in this kernel, fixed as above, and the course's LSTM in the other
-# kernel, on the same reviews and for the same number of epochs. `bench/torchtext_listing.py` wrote these results.
+# Longer reviews are the smaller part of the difference; most of it comes from the larger network. We also measured the time
+# on one machine: the listing in this kernel, fixed as above, and the course's LSTM in the other kernel, on the same reviews
+# and for the same number of epochs. `bench/torchtext_listing.py` wrote these results.
 
 # %%
 record = json.loads((cli.course_folder() / "bench" / "results" / "torchtext_listing.json").read_text())
@@ -794,8 +825,8 @@ print(f"{times['times_faster']['median']:.0f} times faster; the scores are after
       f"{tested['train_reviews']:,} reviews")  # fmt: skip
 
 # %% [markdown]
-# The larger network reads every word but is no better. Start with a small model and truncated texts, and make them larger only if
-# the validation score improves.
+# The larger network reads every word but is no better. Start with a small model and truncated texts, and make them larger
+# only if the validation score improves.
 
 # %% [markdown]
 # ## 6 What each bug costs
@@ -809,12 +840,13 @@ plots.show(fig, alt="Validation accuracy with intervals in three pairs, right ab
            "state after the last word or after the padding. In the first two the wrong one lies lower, time first at the dotted 0.5; in the last the distance depends on the run.")  # fmt: skip
 
 # %% [markdown]
-# Read the points in pairs, the correct program above the one with a bug. The dotted line is chance level. In the last pair the difference
-# varies from run to run, as we saw: this bug can cost more than 20 points or almost none, so a good score does not prove that it is absent.
+# Read the points in pairs, the correct program above the one with a bug. The dotted line is chance level. In the last pair
+# the difference varies from run to run, as we saw: this bug can cost more than 20 points or almost none, so a good score
+# does not prove that it is absent.
 
 # %% [markdown]
-# **Exercise 03b.4 (choice): worse, but above chance.** The network that read time first is at chance level. Reading after the padding may cost much or little,
-# but the network stays above chance. Why?
+# **Exercise 03b.4 (choice): worse, but above chance.** The network that read time first is at chance level. Reading after
+# the padding may cost much or little, but the network stays above chance. Why?
 # Run the check to see the answers to choose from, then write the letter in quotes.
 
 # %% tags=["exercise"]
@@ -825,10 +857,10 @@ checks.check("03b.4", my_explanation)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_explanation = "b"
+my_explanation_solution = "b"
 
 # %% tags=["check"]
-checks.check("03b.4", my_explanation, mine=False)  # the same check, on the solution above
+checks.check("03b.4", my_explanation_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
@@ -871,9 +903,11 @@ checks.quiz("03b")
 # ## Summary
 #
 # * Some published listings can never have run. Look for a line that no release accepts before you look for your own mistake.
-# * `'Batch' object has no attribute 'text'` means that the column has another name, or none: print the names before you use them.
-# * Bugs that raise an error are cheap. Silent ones are expensive: vectors that are never used, time and batch swapped, a state read after the padding.
-# * Print one decoded example and all shapes just before the model, and predict a text alone and in a batch: the answer must be the same.
+# * `'Batch' object has no attribute 'text'` means that the column has another name, or none. Print the names before you use them.
+# * Bugs that raise an error are cheap. Silent ones are expensive: vectors that are never used, time and batch swapped, a state
+#   read after the padding.
+# * Print one decoded example and all shapes just before the model. Predict a text alone and in a batch: the answer must be the
+#   same.
 # * Every part of the listing has a counterpart today, and the ideas did not change.
 #
 # **To think about.** Which of these bugs would your own tests have caught? Which would a reviewer have found?

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 04 · Attention and the Transformer
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/04_attention_and_the_transformer.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/04_attention_and_the_transformer.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** compute attention by hand, build a Transformer encoder of some 60 lines and fill it with the
 # weights of a real checkpoint, turn it into a decoder with one mask and train it to write reviews, measure what each head attends
@@ -23,20 +23,30 @@
 #
 # **Before you start:** notebooks 01 to 03. **Time:** 75 minutes to read and play; the code takes about a minute.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 # %%
 import math
@@ -52,7 +62,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import GPT2Config, GPT2LMHeadModel, get_linear_schedule_with_warmup
 
-from course_utils import batching, data, diagrams, plots, pretrained, profiles, text
+from course_utils import batching, data, diagrams, explorers, plots, pretrained, profiles, text
 from course_utils.device import autocast
 from course_utils.exercises import checks
 
@@ -62,29 +72,32 @@ profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator
 # %% [markdown]
 # ## 1 Query, key, value: three words by hand
 #
-# In the LSTM of notebook 03 information walks from word to word: what word 3 says must survive 37 steps to matter at word 40.
-# **<abbr title="注意力">Attention</abbr>** removes the walk. Every word looks at every other word directly, and takes from each as
-# much as it needs. For this, every word $j$ has three vectors:
+# In the LSTM of notebook 03, information travels from word to word: what the network read at word 3 has to survive 37 steps
+# until word 40. With **<abbr title="注意力">attention</abbr>** it does not have to travel. Every word looks at every other word
+# directly and takes as much from it as it needs. For this, every word $j$ has three vectors:
 #
-# * a **<abbr title="查询">query</abbr>** $q_j \in \mathbb{R}^d$: what am I looking for?
-# * a **<abbr title="键">key</abbr>** $k_j \in \mathbb{R}^d$: what can I be found by?
-# * a **<abbr title="值">value</abbr>** $v_j \in \mathbb{R}^d$: what do I pass on?
+# * a **<abbr title="查询">query</abbr>** $q_j \in \mathbb{R}^d$: what is this word looking for?
+# * a **<abbr title="键">key</abbr>** $k_j \in \mathbb{R}^d$: what does it offer to words that are looking?
+# * a **<abbr title="值">value</abbr>** $v_j \in \mathbb{R}^d$: what does it pass on to them?
 #
-# Stacked as rows they are the matrices $Q, K, V \in \mathbb{R}^{T \times d}$, one row for each of the $T$ tokens. Then
+# We stack these vectors as the rows of three matrices $Q, K, V \in \mathbb{R}^{T \times d}$, with one row for each of the
+# $T$ tokens. Then attention is
 #
 # $$A = \mathrm{softmax}\!\Big(\frac{Q K^\top}{\sqrt{d}}\Big) \in \mathbb{R}^{T \times T}, \qquad \text{output} = A V \in \mathbb{R}^{T \times d}.$$
 #
-# The score of words $i$ and $j$ is the dot product $q_i \cdot k_j$ of notebook 01. The softmax turns each row of scores into
-# weights that add up to 1, and the output of word $i$ is the average of all values with these weights.
+# How well does the query of word $i$ match the key of word $j$? Their score is the dot product $q_i \cdot k_j$, which you
+# know from notebook 01. The softmax turns each row of scores into weights that add up to 1. The output of word $i$ is the
+# average of all values, with these weights.
 
 # %%
 diagrams.show(diagrams.attention)
 
 # %% [markdown]
-# (In the drawing $d = D$, and the third token is padding, which section 3 comes to.) Now with numbers that you can check by hand. Take
-# the three words "not really good", with $d = 4$. A real model learns its numbers; here we choose them. The key of each word is a unit
-# vector, so the entries of a query are simply its scores. The queries are such that the scores, divided by $\sqrt{d} = 2$, are
-# logarithms of whole numbers. The query of "good" asks for a word that could turn it around, and the key of "not" answers.
+# (In the drawing $d = D$, and the third token is padding, which we explain in section 3.) Now with numbers that you can
+# check by hand. We take the three words "not really good" and $d = 4$. A real model learns its numbers, but here we choose
+# them. The key of each word is a unit vector, so the entries of a query are simply its scores. We choose the queries so that
+# the scores, divided by $\sqrt{d} = 2$, are logarithms of whole numbers. The query of "good" looks for a word that could
+# reverse its meaning, and the key of "not" matches it.
 
 # %%
 words = ["not", "really", "good"]
@@ -98,10 +111,11 @@ for word, row, out in zip(words, A, A @ V, strict=True):
     print(f"{word:6} attends with", [round(a, 2) for a in row.tolist()], "-> output", [round(o, 2) for o in out.tolist()])
 
 # %% [markdown]
-# Check the last row by hand. The scores of "good" are $\log 2, 0, 0$; their exponentials are $2, 1, 1$, which add up to $4$; so
-# the weights are $\tfrac12, \tfrac14, \tfrac14$. Its output is
-# $\tfrac12 v_\text{not} + \tfrac14 v_\text{really} + \tfrac14 v_\text{good} = (2, 1, 1, 0)$: half of what "good" now represents
-# comes from "not". In the other direction nothing is the same: "not" attends to "good" with $0.8$, since $8 / (8 + 1 + 1) = 0.8$.
+# Check the last row by hand. The scores of "good" are $\log 2, 0, 0$. Their exponentials are $2, 1, 1$, which add up to $4$,
+# so the weights are $\tfrac12, \tfrac14, \tfrac14$. The output is
+# $\tfrac12 v_\text{not} + \tfrac14 v_\text{really} + \tfrac14 v_\text{good} = (2, 1, 1, 0)$: half of what "good" now
+# represents comes from "not". Attention is not symmetric: "not" attends to "good" with $0.8$, because
+# $8 / (8 + 1 + 1) = 0.8$. Now as a function, compared with the one in torch:
 
 
 # %%
@@ -118,12 +132,12 @@ torch.testing.assert_close(attention(Q, K, V), F.scaled_dot_product_attention(Q,
 print("by hand = torch:", F.scaled_dot_product_attention(Q, K, V)[2].tolist())
 
 # %% [markdown]
-# Four lines of code are torch's `scaled_dot_product_attention`, the function inside nearly every language model that you will
-# meet. The argument `may_attend` is for the masks of sections 3 and 8.
+# These few lines compute the same as torch's `scaled_dot_product_attention`, the function inside nearly every language
+# model. We will use the argument `may_attend` for the masks of sections 3 and 8.
 
 # %% [markdown]
-# **Exercise 04.1 (predict): three weights.** A query has the scores $\log 3$, $0$, $0$, already divided by $\sqrt{d}$. With which
-# three weights does it attend? Write them down as a tuple of three numbers.
+# **Exercise 04.1 (predict): three weights.** A query has the scores $\log 3$, $0$, $0$, already divided by $\sqrt{d}$. What
+# are its three attention weights? Write them down as a tuple of three numbers.
 
 # %% tags=["exercise"]
 my_weights = ...
@@ -133,17 +147,17 @@ checks.check("04.1", my_weights)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_weights = (0.6, 0.2, 0.2)
+my_weights_solution = (0.6, 0.2, 0.2)
 
 # %% tags=["check"]
-checks.check("04.1", my_weights, mine=False)  # the same check, on the solution above
+checks.check("04.1", my_weights_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 2 Why divide by the root of d?
 #
-# If the entries of $q$ and $k$ are independent with mean 0 and variance 1, then $q \cdot k$ is a sum of $d$ such products, with
-# variance $d$. So its typical size is $\sqrt{d}$: the wider the vectors, the larger the scores. What does the softmax make of large
-# scores? We draw queries and keys for ten words and look at the largest of the ten weights.
+# Suppose that the entries of $q$ and $k$ are independent, with mean 0 and variance 1. Then $q \cdot k$ is a sum of $d$
+# products and has variance $d$. So its typical size is $\sqrt{d}$: the wider the vectors, the larger the scores. What does
+# the softmax do with large scores? We draw queries and keys for ten words and look at the largest of the ten weights.
 
 # %%
 torch.manual_seed(0)
@@ -160,16 +174,17 @@ ax.set_title("Without the root, one word takes nearly all of the weight")
 plots.show(fig, alt="Largest of ten weights against width d: level near a third if divided, otherwise rising to 1.")
 
 # %% [markdown]
-# Undivided, the scores grow with $d$, and one word takes nearly all of the weight before anything has been learned. There the
-# softmax is flat: a small change of a score hardly changes a weight, so its gradient is close to zero and training cannot correct the
-# choice. Divided by $\sqrt{d}$, the largest weight is about the same at every width.
+# If we do not divide, the scores grow with $d$, and one word gets nearly all of the weight before the model has learned
+# anything. The softmax is then almost flat: a small change of a score hardly changes a weight. So the gradient is close to
+# zero, and training cannot correct the choice. If we divide by $\sqrt{d}$, the largest weight is about the same for every
+# width.
 
 # %% [markdown]
 # ## 3 The padding mask
 #
-# A batch contains padding (notebook 02), and padding has keys and values too. It must not get any attention: where the attention
-# mask is 0 we set the score to $-\infty$, *before* the softmax, so that the weight is exactly 0 and the others still add up to 1.
-# The test is the one of notebook 03: a text must get the same answer alone and in a batch.
+# A batch contains padding (notebook 02), and the padding has keys and values too. It must not get any attention. So where
+# the attention mask is 0, we set the score to $-\infty$ *before* the softmax. Then the weight is exactly 0, and the other
+# weights still add up to 1. We test it as in notebook 03: a text must get the same answer alone and in a batch.
 
 # %%
 torch.manual_seed(0)
@@ -182,8 +197,8 @@ for name, mask in (("without the mask", None), ("with the mask", may_attend)):
     print(f"{name:16}: padding changes the five real outputs by up to {change:.2f}")
 
 # %% [markdown]
-# Note the shape $(B, 1, T)$: the mask switches off *columns* of $A$, the keys. A row that belongs to padding still computes
-# something, which nobody reads.
+# Note the shape $(B, 1, T)$: the mask switches off *columns* of $A$, that is, keys. The rows of the padding are still
+# computed, but nobody uses them.
 
 # %% [markdown]
 # **Exercise 04.2 (complete): weights that skip the padding.** Write `masked_weights(scores, attention_mask)`. You get scores,
@@ -202,22 +217,23 @@ checks.check("04.2", masked_weights)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def masked_weights(scores, attention_mask):
+def masked_weights_solution(scores, attention_mask):
     padding = attention_mask[:, None, :] == 0  # (B, 1, T)
     return scores.masked_fill(padding, -torch.inf).softmax(dim=-1)
 
 
 # %% tags=["check"]
-checks.check("04.2", masked_weights, mine=False)  # the same check, on the solution above
+checks.check("04.2", masked_weights_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 4 Several heads
 #
-# Where do $q$, $k$ and $v$ come from? From the word's state $x_j \in \mathbb{R}^D$, by three learned matrices: $q_j = W_Q x_j$,
-# $k_j = W_K x_j$, $v_j = W_V x_j$. But one weighted average for each word is not enough: "good" may have to look at "not" *and* at the
-# noun it describes. So a layer attends several times side by side. Each **<abbr title="注意力头">attention head</abbr>** gets its own
-# $d = D / \text{heads}$ of the $D$ numbers of every query, key and value; their outputs are put back beside each other, and a
-# fourth matrix $W_O$ mixes them. (In this course $H$ is the size of an LSTM's state, so here we write `heads` for their number.)
+# Where do $q$, $k$ and $v$ come from? They are computed from the word's state $x_j \in \mathbb{R}^D$ with three learned
+# matrices: $q_j = W_Q x_j$, $k_j = W_K x_j$, $v_j = W_V x_j$. But a single weighted average for each word is not enough:
+# "good" may have to look at "not" *and* at the noun that it describes. So a layer computes attention several times in
+# parallel. Each **<abbr title="注意力头">attention head</abbr>** gets its own $d = D / \text{heads}$ of the $D$ numbers of every
+# query, key and value. The outputs of the heads are concatenated, and a fourth matrix $W_O$ mixes them. (In this course $H$
+# is the size of an LSTM's state, so we write `heads` for the number of heads.)
 
 # %%
 diagrams.show(diagrams.heads)
@@ -245,8 +261,8 @@ class SelfAttention(nn.Module):
 
 
 # %% [markdown]
-# torch's own layer is `nn.MultiheadAttention`. We give it the same weights. It keeps $W_Q, W_K, W_V$ in one matrix $(3D, D)$, and
-# its mask means the opposite of ours: `True` is padding.
+# torch has this layer as `nn.MultiheadAttention`. We give it the same weights. It stores $W_Q, W_K, W_V$ in one matrix
+# $(3D, D)$, and its mask means the opposite of ours: `True` is padding.
 
 # %%
 torch.manual_seed(0)
@@ -263,14 +279,14 @@ same = torch.allclose(out, out_torch, atol=1e-5)
 print("x", tuple(x.shape), "-> A", tuple(A.shape), "-> out", tuple(out.shape), "equal to nn.MultiheadAttention:", same)
 
 # %% [markdown]
-# $A$ contains one $T \times T$ matrix for each text and each head. Heads cost nothing extra: three heads of width 8 need as many
-# weights and as many multiplications as one of width 24.
+# Both layers give the same output. $A$ contains one $T \times T$ matrix for each text and each head. More heads cost nothing
+# extra: three heads of width 8 need as many weights and as many multiplications as one head of width 24.
 
 # %% [markdown]
-# **Exercise 04.3 (debug): heads that mix up the words.** `to_heads(x, heads)` should return $(B, \text{heads}, T, d)$ from states
-# $(B, T, D)$. The version below returns the right shape, and raises no error. But row $t$ of a head must come from word $t$
-# alone: with $T = 3$ words, $D = 2$, two heads and the states (1, 2), (3, 4), (5, 6), head 0 is 1, 3, 5 and head 1 is 2, 4, 6.
-# Fix it.
+# **Exercise 04.3 (debug): heads that mix up the words.** `to_heads(x, heads)` should return $(B, \text{heads}, T, d)$ from
+# states $(B, T, D)$. The version below returns the right shape and raises no error. But row $t$ of a head must come from
+# word $t$ alone: with $T = 3$ words, $D = 2$, two heads and the states (1, 2), (3, 4), (5, 6), head 0 is 1, 3, 5 and head 1
+# is 2, 4, 6. Fix it.
 
 
 # %% tags=["exercise"]
@@ -285,23 +301,23 @@ checks.check("04.3", to_heads)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def to_heads(x, heads):
+def to_heads_solution(x, heads):
     B, T, D = x.shape
     return x.reshape(B, T, heads, D // heads).transpose(1, 2)
 
 
 # %% tags=["check"]
-checks.check("04.3", to_heads, mine=False)  # the same check, on the solution above
+checks.check("04.3", to_heads_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 5 The block: residual, LayerNorm, feed-forward
 #
-# A **<abbr title="Transformer 模型">Transformer</abbr>** is a stack of blocks, all built alike. Attention moves information *between* words;
-# each block also has three parts that work on one word at a time.
+# A **<abbr title="Transformer 模型">Transformer</abbr>** is a stack of blocks that all have the same form. In each block,
+# attention moves information *between* words. Three other parts work on each word separately.
 #
 # The **<abbr title="前馈网络">feed-forward</abbr>** network is two linear layers with an activation function between them,
-# $W_2\,\mathrm{GELU}(W_1 x)$ with $W_1 \in \mathbb{R}^{4D \times D}$ and $W_2 \in \mathbb{R}^{D \times 4D}$. It is applied to
-# every position with the same weights, and contains two thirds of a block's weights.
+# $W_2\,\mathrm{GELU}(W_1 x)$ with $W_1 \in \mathbb{R}^{4D \times D}$ and $W_2 \in \mathbb{R}^{D \times 4D}$. The same
+# weights are used at every position. Two thirds of the weights of a block are in this part.
 #
 # **<abbr title="层归一化">LayerNorm</abbr>** shifts and scales the $D$ numbers of each word to mean 0 and variance 1, and then
 # applies a learned scale $\gamma$ and shift $\beta$, both in $\mathbb{R}^D$ ($\epsilon$ only prevents a division by zero):
@@ -314,10 +330,10 @@ by_hand = (x - x.mean(dim=-1, keepdim=True)) / (x.var(dim=-1, correction=0, keep
 print("by hand:", by_hand.round(decimals=3).tolist(), " nn.LayerNorm:", nn.LayerNorm(4)(x).round(decimals=3).tolist())
 
 # %% [markdown]
-# Mean 3 and standard deviation 2: so 1 becomes $-1$ and 5 becomes $1$.
+# The mean is 3 and the standard deviation is 2, so 1 becomes $-1$ and 5 becomes $1$.
 #
-# The **<abbr title="残差连接">residual connection</abbr>** adds what a part computes to what entered it, $x + f(x)$, so that a layer
-# only has to learn a *change*. Together, in the order of BERT:
+# The **<abbr title="残差连接">residual connection</abbr>** adds the input of a part to its output, $x + f(x)$. So the part only
+# has to learn how to *change* $x$. In BERT, all this comes together in the following order:
 #
 # $$x \leftarrow \mathrm{LayerNorm}(x + \mathrm{Attention}(x)), \qquad x \leftarrow \mathrm{LayerNorm}(x + \mathrm{FeedForward}(x))$$
 
@@ -325,9 +341,9 @@ print("by hand:", by_hand.round(decimals=3).tolist(), " nn.LayerNorm:", nn.Layer
 diagrams.show(diagrams.transformer_block)
 
 # %% [markdown]
-# What are LayerNorm and residual connection for? We stack 24 layers with random weights, with and without each of the two, and
-# send texts of 32 words through. How large are the states above each layer, and how similar are the words of one text to each
-# other?
+# Why do we need LayerNorm and the residual connection? To find out, we stack 24 layers with random weights, with and without
+# each of the two, and send texts of 32 words through. Above each layer we measure how large the states are, and how similar
+# the words of a text are to each other.
 
 
 # %%
@@ -358,10 +374,11 @@ axes[1].set(ylim=(-0.05, 1.05), xlabel="layer", ylabel="mean cosine of two words
 plots.show(fig, alt="Over 24 layers: LayerNorm keeps the size level; without a residual all cosines are 1.")
 
 # %% [markdown]
-# Attention is an average, and averages make things equal: without the residual connection all 32 words have nearly the same state
-# after one or two layers, and what they said is lost. With it each word keeps its own state and adds to it; the words still grow more similar, but slowly. The sums grow from layer to
-# layer, and LayerNorm keeps them at one size. There is a second reason that you know from the LSTM's cell: the gradient
-# comes back through the sum $x + f(x)$ undiminished, however many layers there are.
+# Attention takes averages, and averages make things equal. So without the residual connection all 32 words have nearly the
+# same state after one or two layers, and what they said is lost. With it, each word keeps its own state and adds to it. The
+# words still become more similar, but slowly. The sums grow from layer to layer, and LayerNorm keeps them at the same size.
+# There is a second reason for the residual connection, which you know from the LSTM's cell: through the sum $x + f(x)$ the
+# gradient comes back undiminished, however many layers there are.
 
 
 # %%
@@ -382,13 +399,13 @@ class Block(nn.Module):
 
 
 # %% [markdown]
-# Both orders are in use. With `norm_first` the sum runs through the whole stack untouched, which makes deep models easier to
-# train; nearly all newer models do it.
+# Both orders are in use. With `norm_first`, nothing changes the sum itself on its way through the stack. This makes deep
+# models easier to train, and nearly all newer models do it.
 
 # %% [markdown]
-# **Exercise 04.4 (predict): the weights of a block.** Without biases and LayerNorm, a block consists of the matrices
-# $W_Q, W_K, W_V, W_O$, each $(D, D)$, and $W_1$, $(4D, D)$, and $W_2$, $(D, 4D)$. How many times $D^2$ weights are that? It has
-# 12 heads, if you need to know.
+# **Exercise 04.4 (predict): the weights of a block.** If we leave out the biases and LayerNorm, a block consists of the
+# matrices $W_Q, W_K, W_V, W_O$, each $(D, D)$, and $W_1$, $(4D, D)$, and $W_2$, $(D, 4D)$. It has 12 heads, if you need to
+# know. How many weights are these, as a multiple of $D^2$?
 
 # %% tags=["exercise"]
 my_multiple = ...
@@ -398,16 +415,16 @@ checks.check("04.4", my_multiple)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_multiple = 12
+my_multiple_solution = 12
 
 # %% tags=["check"]
-checks.check("04.4", my_multiple, mine=False)  # the same check, on the solution above
+checks.check("04.4", my_multiple_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 6 Positions
 #
-# In all of this nothing says which word comes first. If you shuffle the words, the same outputs come out, shuffled: attention on
-# its own is as blind to order as the bag of words. Remember the two sentences of notebook 03:
+# So far nothing tells the model which word comes first. If you shuffle the words, you get the same outputs, only shuffled.
+# Attention alone is as blind to the order of the words as a bag of words. Remember the two sentences of notebook 03:
 
 # %%
 torch.manual_seed(0)
@@ -420,16 +437,17 @@ for name, P in (("without positions", torch.zeros(4, 16)), ("with positions", po
     print(f"{name:17}: the mean states of the two sentences differ by {(praise - blame).abs().max():.2f}")
 
 # %% [markdown]
-# The fix is simple: every position $t$ has a vector of its own, which is added to the word's vector,
-# $x_t = E[\text{word}_t] + P[t]$. In BERT the table $P \in \mathbb{R}^{512 \times D}$ of **<abbr title="位置嵌入">position
-# embeddings</abbr>** is learned like the word vectors. This is also why BERT has a longest text: there is no row 513. GPT-2 does the same
-# with 1,024 rows.
+# Without positions, the model cannot distinguish the two sentences. The solution is simple. Every position $t$ has its own
+# vector, which we add to the vector of the word: $x_t = E[\text{word}_t] + P[t]$. In BERT the table
+# $P \in \mathbb{R}^{512 \times D}$ of **<abbr title="位置嵌入">position embeddings</abbr>** is learned, like the word vectors.
+# This is also why a text for BERT can have at most 512 tokens: there is no vector for position 513. GPT-2 does the same with
+# 1,024 positions.
 
 # %% [markdown]
 # ## 7 The encoder, and the weights of a real one
 #
-# That is all. An **<abbr title="编码器">encoder</abbr>** is word vectors plus position vectors, a LayerNorm, and a stack of blocks.
-# With the classes above it has about 60 lines.
+# Now we have all the parts. An **<abbr title="编码器">encoder</abbr>** adds up word vectors and position vectors, applies a
+# LayerNorm, and sends the result through a stack of blocks. With the classes above it has about 60 lines.
 
 
 # %%
@@ -451,8 +469,8 @@ class Encoder(nn.Module):
 
 
 # %% [markdown]
-# Is this toy a real model? Here is the checkpoint that comes with the course, MiniLM. It has BERT's architecture: 6 layers,
-# $D = 384$, 12 heads. We load it with `transformers` and look at the names of its weights.
+# It looks like a toy, but it is a real model. The checkpoint that comes with the course, MiniLM, has BERT's architecture,
+# with 6 layers, $D = 384$ and 12 heads. We load it and look at the names of its weights.
 
 # %%
 tokenizer, checkpoint = pretrained.load_tokenizer(), pretrained.load_encoder().to(device)
@@ -461,9 +479,9 @@ print(type(checkpoint).__name__, len(weights), "tensors, for example:")
 print(*(f"   {name:52} {tuple(weights[name].shape)}" for name in list(weights)[:8]), sep="\n")
 
 # %% [markdown]
-# Every tensor has a counterpart in our class; only the names differ. One thing is new: BERT adds a third vector that says whether
-# a token belongs to the first or the second of two texts. With one text it is the same everywhere, so we add it to the positions
-# once.
+# Every tensor has a counterpart in our class, only the names differ. One thing is new: BERT adds a third vector that says
+# whether a token belongs to the first or the second of two texts. With one text it is the same everywhere, so we add it to
+# the positions once.
 
 # %%
 our_names = {"embeddings.word_embeddings": "words", "embeddings.position_embeddings": "positions", "embeddings.LayerNorm": "norm",
@@ -480,8 +498,8 @@ encoder = Encoder(V=30_522, D=384, heads=12, num_layers=6, max_positions=512).to
 encoder.load_state_dict(renamed)
 
 # %% [markdown]
-# `load_state_dict` would refuse a tensor that is missing, left over or of another shape. Now the same padded batch goes through
-# both:
+# All keys match, so no tensor is missing, left over or of the wrong shape. Now the same padded batch goes through both
+# models:
 
 # %%
 pair = ["guy gets girl , guy loses girl , audience falls asleep .", "bad company . bad movie ."]
@@ -494,13 +512,13 @@ count = sum(parameter.numel() for parameter in encoder.parameters())
 print(f"{count:,} weights; states {tuple(states.shape)}, equal to those of transformers' BertModel")
 
 # %% [markdown]
-# Sixty lines of plain torch compute what `BertModel` computes. There is no other secret in a BERT: what makes it good are the
-# values of these weights, and notebook 05 is about where they come from.
+# So sixty lines of plain torch compute the same as `BertModel`. What makes a BERT good are the values of its weights, and
+# notebook 05 shows where they come from.
 #
 # ### What it costs
 #
-# $A$ has $T^2$ entries for every head. The other parts treat words one by one, so their cost grows with $T$. We count the entries
-# of $A$ in one layer of MiniLM, and time both parts for one text.
+# $A$ has $T^2$ entries for every head. The other parts work on each word separately, so their cost grows only with $T$. We
+# count the entries of $A$ in one layer of MiniLM, and time both parts for one text.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -521,27 +539,29 @@ for T in (128, 512, 2048):
 display(Markdown(rows))
 
 # %% [markdown]
-# Each row has four times the words of the one above and **sixteen times** the entries of $A$. For short texts that is little. For long
-# ones it is most of the cost. `F.scaled_dot_product_attention` helps: it computes $A$ block by block and keeps none of them. That saves
-# the memory, and much of the time on a GPU, but the number of multiplications still grows with $T^2$.
+# Each row has four times the words of the row above and **sixteen times** the entries of $A$. For short texts this matters
+# little. For long texts it is most of the cost. `F.scaled_dot_product_attention` helps, because it computes $A$ block by
+# block and does not store it. This saves memory, and on a GPU much of the time, but the number of multiplications still
+# grows with $T^2$.
 #
-# The cost of an LSTM grows only with $T$, but it must take its steps one after the other. Attention computes all words at once, and
-# this is why it won.
+# The cost of an LSTM grows only with $T$, but it must take its steps one after the other. Attention computes all words at
+# the same time. This is one reason why Transformers have replaced LSTMs.
 
 # %% [markdown]
 # ## 8 The causal mask makes a decoder
 #
-# A **<abbr title="解码器">decoder</abbr>** such as GPT predicts the next word at every position. For that, position $t$ must not see
-# the words to its right: they are the answer. One more mask does it, the **<abbr title="因果掩码">causal mask</abbr>**: query $i$ may
-# attend to key $j$ only if $j \le i$.
+# A **<abbr title="解码器">decoder</abbr>** such as GPT predicts the next word at every position. So position $t$ must not see
+# the words to its right, because they are the answer. We prevent this with another mask, the
+# **<abbr title="因果掩码">causal mask</abbr>**: query $i$ may attend to key $j$ only if $j \le i$.
 
 # %%
 diagrams.show(diagrams.masked_and_causal)
 
 # %% [markdown]
-# On the left is the encoder of section 7, which reads both sides (what its `[MASK]` is for, notebook 05 shows); on the right the
-# decoder. Compare its code with the encoder's: the mask is another one, the blocks normalise first, a LayerNorm comes at the end
-# instead of the beginning, and there are logits for every word of the vocabulary.
+# On the left is the encoder of section 7, which reads in both directions (notebook 05 shows what `[MASK]` is for). On the
+# right is the decoder. Its code below differs from the encoder's in four main points: it has the causal mask, the blocks
+# normalise first, the LayerNorm comes at the end instead of the beginning, and it returns logits for every word of the
+# vocabulary.
 
 
 # %%
@@ -565,8 +585,8 @@ class Decoder(nn.Module):
 
 
 # %% [markdown]
-# We train it on reviews, without their labels: the words of 5,000 reviews in one long stream, split into windows of $T + 1 = 65$
-# words. Words 1 to 64 are the input, words 2 to 65 the labels.
+# We train it on reviews, without their labels. We join the words of 5,000 reviews into one long stream and split it into
+# windows of $T + 1 = 65$ words. In each window, words 1 to 64 are the input and words 2 to 65 are the labels.
 
 # %%
 reviews = data.load_splits("imdb", train_size=profile.reviews_train)
@@ -587,8 +607,8 @@ unseen = windows_of(map(text.basic_english, reviews.validation.texts[:200]))[:25
 print(f"V = {V:,}; corpus {tuple(corpus.shape)}, {corpus.numel():,} words; unseen {tuple(unseen.shape)}")
 
 # %% [markdown]
-# Two baselines: uniform guessing has the loss $\log V$, and guessing by word frequency, without reading anything, has the
-# **unigram** loss.
+# First we need baselines. If you guess uniformly, the loss is $\log V$. If you guess by word frequency, without reading
+# anything, you get the **unigram** loss.
 
 # %% tags=["approx"]
 frequency = np.bincount(corpus.flatten(), minlength=V) + 1
@@ -620,7 +640,7 @@ def train_decoder(model, num_steps: int) -> list[float]:
 
 
 # %% [markdown]
-# It is the loop of notebook 03. The next cell trains for about half a minute on two cores.
+# You know this loop from notebook 03. The next cell trains for about half a minute on two cores.
 
 # %% tags=["nbval-ignore-output"]
 num_steps = 400 if profile.name != "smoke" else 5
@@ -643,14 +663,14 @@ ax.legend()
 plots.show(fig, alt="Training loss: from log V, dotted, it falls fast to guessing by frequency, then slowly below.")
 
 # %% [markdown]
-# An untrained decoder starts near $\log V$, like every classifier with $V$ classes. How often each word occurs is learned first, and
-# fast; everything below the dashed line comes from the words before.
+# An untrained decoder starts near $\log V$, like every classifier with $V$ classes. It quickly learns how often each word
+# occurs. Whatever it gains below the dashed line, it gains by reading the words before.
 #
 # ### Writing
 #
-# A decoder writes by predicting the next word, drawing one from the probabilities, adding it to the text, and repeating. The
-# logits are first divided by the **<abbr title="温度">temperature</abbr>** $\tau$: below 1 the likeliest words become likelier,
-# above 1 the draw comes closer to uniform.
+# How does a decoder write a text? It predicts the next word, draws one from the probabilities, adds it to the text, and
+# repeats. Before the softmax we divide the logits by the **<abbr title="温度">temperature</abbr>** $\tau$. If it is below 1,
+# likely words become even more likely. If it is above 1, all words become more equally likely.
 
 
 # %%
@@ -671,9 +691,9 @@ for temperature in (0.3, 0.8, 2.0):
     print(f"temperature {temperature}: {write('this movie is', temperature)}\n")
 
 # %% [markdown]
-# At a low temperature it repeats the safest phrases, at a high one it draws words nearly at random, and in between it writes what
-# looks like a review from a distance: for a few words the kind of word fits, but no thought follows. Our model has read four hundred
-# thousand words in half a minute. The model of notebook 14 has read millions of times as many.
+# At a low temperature the model repeats the safest phrases. At a high one it draws words nearly at random. In between, a few
+# words in a row may sound like a review, but the text makes no sense. This is not surprising: our model has read four
+# hundred thousand words in half a minute. The model of notebook 14 has read millions of times as many.
 
 # %% [markdown]
 # **Exercise 04.5 (complete): temperature.** Write `with_temperature(logits, temperature)`: from the logits, float $(V,)$, return
@@ -692,18 +712,19 @@ checks.check("04.5", with_temperature)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def with_temperature(logits, temperature):
+def with_temperature_solution(logits, temperature):
     return (logits / temperature).softmax(dim=0)
 
 
 # %% tags=["check"]
-checks.check("04.5", with_temperature, mine=False)  # the same check, on the solution above
+checks.check("04.5", with_temperature_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ### It is a GPT-2
 #
-# `transformers` has this model as `GPT2LMHeadModel`. We make one of the same size and copy our weights into it. Its `Conv1D` is a
-# linear layer that keeps the transposed matrix, and `c_attn` contains $W_Q$, $W_K$ and $W_V$ side by side.
+# `transformers` has this model as `GPT2LMHeadModel`. We make one of the same size and copy our weights into it. Two names
+# need an explanation. GPT-2's `Conv1D` is a linear layer that stores the transposed matrix, and `c_attn` contains $W_Q$,
+# $W_K$ and $W_V$ side by side.
 
 # %%
 config = GPT2Config(vocab_size=V, n_embd=128, n_layer=2, n_head=4, n_positions=window, activation_function="gelu",
@@ -734,7 +755,8 @@ torch.testing.assert_close(logits, expected, atol=1e-3, rtol=1e-3)
 print("logits", tuple(logits.shape), "equal to GPT2LMHeadModel's")
 
 # %% [markdown]
-# So the library's `generate` works for our model. It takes the same temperature, and more ways to choose the next word.
+# So the library's `generate` works with our model. It takes the same temperature and has more ways to choose the next word.
+# Here, `top_k=50` draws only from the 50 likeliest words.
 
 # %% tags=["nbval-ignore-output"]
 prompt = torch.tensor([vocabulary.encode(["i", "would", "recommend"])], device=device)
@@ -746,23 +768,25 @@ print(" ".join(vocabulary.decode(written[0].tolist())))
 # %% [markdown]
 # ### What is new in today's decoders
 #
-# Notebook 14 fine-tunes a real one, SmolLM2, of the family of Llama. You now know nearly all of its parts. Three differ:
+# Notebook 14, which is still to come, will fine-tune a real decoder, SmolLM2, from the family of Llama. You now know nearly
+# all of its parts. Three of them are different:
 #
-# * **Rotary positions.** No vector is added to the words. Instead each query and each key is turned by an angle that grows with
-#   its position. The dot product of two turned vectors depends on the difference of their angles only, so the score knows how far
-#   apart two words are, and no table limits the length of a text.
-# * **RMSNorm.** LayerNorm without the mean and without the shift $\beta$: the $D$ numbers are divided by the root of their mean
-#   square, then scaled by $\gamma$. It is a little faster and does as well.
-# * **Shared keys and values.** Several query heads use the same keys and values: SmolLM2 has 9 heads for queries and 3 for keys
-#   and values. While a model writes, it keeps the keys and values of all earlier words in memory; sharing them makes this memory
-#   three times smaller.
+# * **Rotary positions.** No vector is added to the words. Instead, each query and each key is rotated by an angle that grows
+#   with its position. The dot product of two rotated vectors depends only on the difference of their angles, so the score
+#   knows how far apart two words are. There is no table that limits the length of a text.
+# * **RMSNorm.** This is LayerNorm without the mean and without the shift $\beta$: the $D$ numbers are divided by the root of
+#   their mean square and then scaled by $\gamma$. It is a little faster and works as well.
+# * **Shared keys and values.** Several query heads use the same keys and values: SmolLM2 has 9 query heads, but only 3 heads
+#   for keys and values. While a model writes, it keeps the keys and values of all earlier words in memory. Sharing makes
+#   this memory three times smaller.
 
 # %% [markdown]
 # ## 9 What do the heads attend to?
 #
-# Back to the trained encoder. It has $6 \times 12$ heads. Nobody decided what each should look for. Do they have recognisable jobs? We
-# put 32 reviews through it and measure, for every head, how much of its attention goes to each of five kinds of targets. `transformers`
-# returns $A$ if we ask for its slower implementation of attention.
+# Let us go back to the trained encoder. It has $6 \times 12$ heads, and nobody decided what each of them should look for. Do
+# they have jobs that we can recognise? We send 32 reviews through the encoder. For every head, we measure how much of its
+# attention goes to each of five kinds of targets. `transformers` returns $A$ if we ask for its slower implementation of
+# attention.
 
 # %%
 checkpoint.set_attn_implementation("eager")
@@ -792,8 +816,8 @@ def share_of(target, queries):
 
 
 # %% [markdown]
-# One map for each kind of target, a row for each layer and a column for each head. For "same token elsewhere" only words that
-# occur again are counted.
+# We draw one map for each kind of target, with a row for each layer and a column for each head. For "same token elsewhere"
+# we count only words that occur again in the text.
 
 # %%
 shares = {name: share_of(target, has_twin if name == "same token elsewhere" else word) for name, target in targets.items()}
@@ -813,17 +837,33 @@ for name, share in shares.items():
 print(f"[CLS] and [SEP] are {special.sum() / mask.sum():.0%} of the tokens")
 
 # %% [markdown]
-# One head of the first layer reads nothing but the token before, another one in the second layer mostly the token after: so these
-# two pass on to each word what its neighbours say. And the special tokens, a few per cent of all, receive a large
-# share of the attention. Why?
+# One head of the first layer (layer 0) looks at nothing but the token before. Another one in the second layer mostly looks
+# at the token after. So these two pass the content of its neighbours on to each word. And the special tokens get a large
+# share of the attention, although they are only a few per cent of all tokens. Why?
+#
+# **See all heads for a sentence of yours.** Change the sentence and run the cell. Pick a head in the grid, a row for each
+# layer, and point at a token: the darker a token gets, the more attention it receives. We start with the head that looks at
+# the token before.
+
+# %%
+sentence = "The film was not good, but its music was wonderful."
+own = tokenizer(sentence, return_tensors="pt").to(device)
+with torch.no_grad():
+    own_A = torch.stack(checkpoint(**own, output_attentions=True).attentions)[:, 0]  # (layers, heads, T, T)
+own_tokens = tokenizer.convert_ids_to_tokens(own["input_ids"][0].tolist())
+explorers.attention_explorer(own_tokens, own_A.cpu().numpy(), layer=0, head=2)
+
+# %% [markdown]
+# Look for maps with one dark column, the first or the last. For this sentence 35 of the 72 heads give more than half of their
+# attention to `[CLS]` and `[SEP]`, whatever the token is.
 
 # %% [markdown]
 # ### A head that looks for the same word, and parks
 #
-# The softmax has no way to say "nothing here": the weights of a row always add up to 1. A head that looks for something rare
-# has to put its attention somewhere when it finds nothing. Is there such a head? We measure two things: for words that occur again, how
-# much attention goes to the other occurrence, and for words that occur once, how much goes to `[CLS]`. We take the head for which
-# the product of the two is largest.
+# The weights of a row always add up to 1, so a head cannot say "there is nothing for me here". If it looks for something
+# rare and does not find it, its attention has to go somewhere else. Is there such a head? We measure two things. If a word
+# occurs again, how much attention goes to the other occurrence? If it occurs only once, how much goes to `[CLS]`? We take
+# the head for which the product of the two is largest.
 
 # %% tags=["approx-0.05"]
 to_cls = (ids == tokenizer.cls_token_id)[:, None, :]  # (B, 1, T)
@@ -844,20 +884,22 @@ ax.set(xlabel="attends to", ylabel="token", title='"film" finds "film"; most wor
 plots.show(fig, alt="Heat map of a head: nearly all rows are dark at [CLS], the two rows of film at the other film.")
 
 # %% [markdown]
-# The story of this head is easy to tell. Each "film" attends mostly to the *other* "film", not to itself. The two "is" do the
-# same less strongly. The words that occur once find nothing, and most of their attention goes to `[CLS]`. That token is always at the same
-# position, so the model can learn a value for it that adds next to nothing. Researchers saw the same in BERT, mostly on `[SEP]` (Clark and others, 2019), and in today's decoders,
-# on the first token: it is called an *attention sink*.
+# We can see what this head does. Each "film" attends mostly to the *other* "film" and not to itself. The two "is" do the
+# same, but less strongly. A word that occurs only once has nothing to find, and most of its attention goes to `[CLS]`. This
+# token is always at the same position, so the model can learn a value for it that adds next to nothing. Researchers have
+# found the same in BERT, mostly with `[SEP]` (Clark and others, 2019), and in today's decoders with the first token. It is
+# called an *attention sink*.
 #
-# **Attention is not an explanation.** It is tempting to read such a picture as "the model says this because of *film*". Do not.
-# Above the first layer a "token" is already a mixture of the whole sentence; the picture does not show the values that are passed
-# on; the residual connection carries the rest around the head; and there are 71 other heads. Very different attention can lead to
-# the same prediction (Jain and Wallace, 2019), and many heads can be removed without much loss (Michel and others, 2019). If you
-# want to know what a word does to a prediction, change the word and look at the prediction.
+# **Attention is not an explanation.** When you look at such a picture, it is tempting to say: "the model decides this
+# because of *film*". There are several reasons why you should not. Above the first layer, a "token" is already a mixture of
+# the whole sentence. The picture does not show the values that are passed on. The residual connection carries other
+# information around the head, and there are 71 other heads. Very different attention can lead to the same prediction (Jain
+# and Wallace, 2019), and many heads can be removed without much loss (Michel and others, 2019). If you want to know what a
+# word does to a prediction, change the word and see how the prediction changes.
 
 # %% [markdown]
-# **Exercise 04.6 (choice): what the map shows.** The map of section 9 has one cell that is fully dark: a head of layer 0 that
-# attends to the token before. Run the check to see the answers to choose from, then write the letter in quotes.
+# **Exercise 04.6 (choice): what the map shows.** One cell in the maps of section 9 is fully dark: a head of layer 0 that
+# attends to the token before. Run the check to see the possible answers, then write the letter of yours, in quotes.
 
 # %% tags=["exercise"]
 my_reading = ...
@@ -867,16 +909,17 @@ checks.check("04.6", my_reading)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_reading = "b"
+my_reading_solution = "b"
 
 # %% tags=["check"]
-checks.check("04.6", my_reading, mine=False)  # the same check, on the solution above
+checks.check("04.6", my_reading_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 10 Classic bug: the mask that lets the model read the answer
 #
-# One letter: `triu` for `tril`. Every position now attends to itself and to its *right*, where the answer is. The shapes are the
-# same, and nothing crashes. It happens easily, because libraries disagree about what `True` means in a mask:
+# This bug is a single letter: `triu` instead of `tril`. Now every position attends to itself and to the words on its
+# *right*, where the answer is. The shapes are the same, and nothing crashes. The mistake is easy to make, because libraries
+# disagree about what `True` means in a mask:
 #
 # | function | a 1 or `True` means |
 # |---|---|
@@ -885,8 +928,8 @@ checks.check("04.6", my_reading, mine=False)  # the same check, on the solution 
 # | `nn.MultiheadAttention(attn_mask=...)` | this key is **blocked** |
 # | `nn.MultiheadAttention(key_padding_mask=...)` | this token is **padding** |
 #
-# We train the decoder of section 8 once more, from the same initial weights and on the same batches, with the bug. Then we ask for
-# the loss that counts when a model writes: it gets only the first words of a window and has to predict the next one.
+# We train the decoder of section 8 again with this bug, from the same initial weights and on the same batches. Then we
+# measure the loss that counts when a model writes: it gets only the first words of a window and has to predict the next one.
 
 
 # %%
@@ -904,7 +947,7 @@ bug_curves = {"tril: correct": losses, "triu: the bug": train_decoder(buggy, num
 bug_losses = {"tril: correct": writing_loss(decoder), "triu: the bug": writing_loss(buggy.eval())}
 
 # %% [markdown]
-# A line is the training loss, and the mark at its end is the loss when the same model writes:
+# Each line is a training loss. The mark at its end is the loss of the same model when it writes:
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.2))
@@ -922,15 +965,16 @@ display(Markdown("\n".join(f"* {name}: training loss **{np.mean(bug_curves[name]
                  + f"\n\nGuessing by frequency gives {unigram_loss:.2f}."))  # fmt: skip
 
 # %% [markdown]
-# With the bug the training loss falls far faster, because the model learns to copy the next word from its right. When it writes,
-# there is nothing to its right, and it is worse than guessing by frequency. The correct model is as good when it writes as in
-# training. Two tests find this bug. Before any training, change the *last* word of a text: no logits before it may change. And
-# while it trains, distrust a loss that looks too good: the model has probably seen the answer. Notebook 05 shows a related bug.
+# With the bug, the training loss falls much further, because the model learns to copy the next word from its right. But when
+# it writes, there is nothing on its right, and it is worse than guessing by frequency. The correct model is as good at
+# writing as in training. Two tests find this bug. Before you train, change the *last* word of a text: the logits at earlier
+# positions must not change. And while you train, be suspicious of a loss that is too good, because the model has probably
+# seen the answer. Notebook 05 shows a related bug.
 
 # %% [markdown]
 # ## Quiz
 #
-# Three questions on the whole notebook. Nothing is sent anywhere.
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("04")
@@ -940,13 +984,15 @@ checks.quiz("04")
 #
 # * Attention is $\mathrm{softmax}(QK^\top/\sqrt{d})\,V$: each word averages the values of all words, weighted by how well its
 #   query matches their keys.
-# * Heads do this several times in parallel. The residual connection keeps words distinct, LayerNorm keeps their size, the
-#   feed-forward network works on each word, and position vectors bring in order.
-# * Sixty lines with the weights of a checkpoint *are* that checkpoint. A causal mask, and the same block is GPT-2.
+# * Heads do this several times in parallel. The residual connection keeps the words distinct, LayerNorm keeps the states at
+#   the same size, the feed-forward network works on each word, and position vectors tell the model the order.
+# * Sixty lines with the weights of a checkpoint compute the same as that checkpoint. With a causal mask, the same parts
+#   become a GPT-2.
 # * Memory and time of attention grow with $T^2$.
-# * Some heads have jobs that you can measure, and park where there is nothing to do. That does not explain a prediction.
+# * Some heads have jobs that you can measure, and they look at `[CLS]` when there is nothing for them to do. This does not
+#   explain a prediction.
 #
-# **To think about.** A softmax cannot answer "nothing". How would you change attention so that a head may pay no attention at
-# all? And why can an encoder not be used to write a text, word by word, though it knows the language well?
+# **To think about.** With a softmax, a head cannot answer "nothing". How would you change attention so that it can? And why
+# can you not use an encoder to write a text word by word, although it knows the language well?
 #
 # **Next:** [05 What pretraining buys](05_what_pretraining_buys.ipynb) asks where good weights come from.

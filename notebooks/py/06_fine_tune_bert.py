@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 06 · Fine-tune BERT
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/06_fine_tune_bert.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/06_fine_tune_bert.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** fine-tune a pretrained BERT with nothing but `transformers`, `datasets` and PyTorch: load,
 # tokenise, freeze, train in a loop of your own or with `Trainer`; read the curves and the errors, say with an interval how
@@ -24,25 +24,33 @@
 # **Before you start:** notebooks 02 (splits, baselines), 03 (the training loop) and, for the background, 04 and 05.
 # **Time:** 90 minutes to read and play; the code takes about five minutes.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 # %%
 import copy
-import shutil
-from pathlib import Path
 
 import datasets
 import matplotlib.pyplot as plt
@@ -60,7 +68,7 @@ from transformers import Trainer, TrainingArguments, get_linear_schedule_with_wa
 from transformers.utils import logging
 
 # %%
-from course_utils import batching, claims, data, diagrams, evaluation, explorers, models, plots, prediction
+from course_utils import batching, claims, data, diagrams, evaluation, explorers, files, models, plots, prediction
 from course_utils import pretrained, profiles, text, training
 from course_utils.device import autocast, prepare_for_bfloat16
 from course_utils.exercises import checks
@@ -74,14 +82,16 @@ profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator
 # %% [markdown]
 # ## 1 Load the pretrained model
 #
-# Fine-tuning starts from parameters that somebody else has trained. Ours is **MiniLM**, a `BertModel` of 6 layers and
-# width $D = 384$: a small BERT that was distilled from larger ones and then tuned to give similar sentences similar vectors.
-# We use it in place of `bert-base` (12 layers, $D = 768$), which has the same architecture and needs about eight times the computation for each token.
+# Fine-tuning starts from parameters that somebody else has trained. We use **MiniLM**, a `BertModel` with 6 layers and width
+# $D = 384$. It is a small BERT that was distilled from larger ones, then trained to give similar vectors to similar
+# sentences. The better-known `bert-base` (12 layers, $D = 768$) has the same architecture, but needs about eight times the
+# computation for each token.
 #
-# Two classes of `transformers` load everything: `AutoTokenizer` and `AutoModelForSequenceClassification`. `from_pretrained` takes a **folder** or
-# the name of a model on the **hub**. The course brings MiniLM along, and `checkpoint_path` checks its files and returns
-# their folder. With a network, for example on Colab, you can write `"sentence-transformers/all-MiniLM-L6-v2"` instead, or
-# `"google-bert/bert-base-uncased"`; nothing else changes. (You do not need `trust_remote_code=True`, which some pages ask for: it runs code from the hub.)
+# We need two classes of `transformers`: `AutoTokenizer` and `AutoModelForSequenceClassification`. Their method
+# `from_pretrained` takes a **folder** or the name of a model on the **hub**. The course comes with MiniLM; `checkpoint_path`
+# checks its files and returns their folder. If you have a network, for example on Colab, you can write
+# `"sentence-transformers/all-MiniLM-L6-v2"` instead, or `"google-bert/bert-base-uncased"`. (You do not need
+# `trust_remote_code=True`, which some pages ask for. It runs code from the hub on your machine.)
 
 # %%
 checkpoint = pretrained.checkpoint_path()  # a folder; or: checkpoint = "sentence-transformers/all-MiniLM-L6-v2"
@@ -89,8 +99,8 @@ tokenizer = AutoTokenizer.from_pretrained(checkpoint)
 model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=2)
 
 # %% [markdown]
-# `Auto` means that the configuration in the folder says which class to make: here `BertForSequenceClassification`.
-# Which parameters does it have, and which of them are pretrained?
+# `Auto` means that the configuration in the folder decides which class is created. Here it is
+# `BertForSequenceClassification`. How many parameters does it have, and which of them are pretrained?
 
 
 # %%
@@ -105,16 +115,17 @@ for name, part in parts.items():
     print(f"{name:24}{count(part):>12,} parameters{count(part) / count(model):>8.1%}")
 
 # %% [markdown]
-# Half of the parameters are word embeddings, one row for each of the 30,522 subword tokens; the other embeddings are those of 512 positions and two
-# segments. Everything is pretrained except the <abbr title="任务头">head</abbr> in the last line: it has one row for each class and starts with random numbers.
+# Half of the parameters are word embeddings, with one row for each of the 30,522 subword tokens. The embeddings also contain
+# vectors for 512 positions and two segments. All of them are pretrained, except the <abbr title="任务头">head</abbr> in the
+# last line. The head has one row for each class and starts with random numbers.
 
 # %%
 diagrams.show(diagrams.new_head)
 
 # %% [markdown]
-# **Dropout.** In notebook 03 we saw it in the LSTM, and the checkpoint's configuration asks for it too. During training it sets a random tenth of the numbers in
-# every layer to zero, and divides the others by 0.9 so that their mean stays. No single number can be relied on, which helps
-# against overfitting in long runs.
+# **Dropout.** You know dropout from the LSTM in notebook 03, and the configuration of this checkpoint asks for it too.
+# During training, it sets a random tenth of the numbers in every layer to zero and divides the others by 0.9, so that the
+# mean stays the same. The model cannot rely on any single number then, which helps against overfitting in long runs.
 
 # %% tags=["approx-0.05"]
 print("dropout in the checkpoint's configuration:", model.config.hidden_dropout_prob)
@@ -123,9 +134,9 @@ ones = torch.nn.functional.dropout(torch.ones(10_000), p=0.1)
 print(f"10,000 ones after dropout: {(ones == 0).sum()} zeros, the others {ones.max():.3f}, mean {ones.mean():.2f}")
 
 # %% [markdown]
-# We switch it off, for two reasons. On a CPU the random numbers take time: a training step is noticeably longer with dropout. And our runs are
-# short, so it does not pay: after an epoch the accuracy was no better with it ([measured](../bench/RESULTS.md)). If you train for many
-# epochs, leave it on. Options of the configuration are passed to `from_pretrained`:
+# We switch dropout off, for two reasons. First, drawing random numbers takes time on a CPU, so each training step is slower.
+# Second, our runs are short: after one epoch the accuracy was no better with dropout ([measured](../bench/RESULTS.md)). If
+# you train for many epochs, leave it on. You can pass such options to `from_pretrained`:
 
 
 # %%
@@ -140,8 +151,8 @@ model = fresh_model()
 # %% [markdown]
 # ## 2 Prepare the data
 #
-# We use the same sentences and the same split as in notebook 02, so that all results are comparable. `datasets.Dataset` is a table with
-# named columns. `map` applies a function to all rows, a batch of rows at a time, and adds the columns that it returns.
+# We use the same sentences and split as in notebook 02, so that we can compare results. A `datasets.Dataset` is a table with
+# named columns. `map` calls a function for all rows, a batch at a time, and adds the columns that it returns.
 
 # %%
 splits = data.load_splits("rotten_tomatoes", train_size=profile.sentences_train, test_size=profile.test_size)
@@ -157,8 +168,10 @@ print(train_data)
 print(tokenizer.convert_ids_to_tokens(train_data[0]["input_ids"]))
 
 # %% [markdown]
-# Each sentence has become `[CLS]`, its subword tokens, `[SEP]`. (If your table is a file, `datasets.load_dataset("csv", data_files="my.csv", split="train")` reads it.)
-# The rows have different lengths. `DataCollatorWithPadding` pads each batch to its longest row and renames `label` to `labels`; give it to a `DataLoader` as `collate_fn`. `shuffle=True` draws the rows in random order:
+# Each sentence has become `[CLS]`, its subword tokens and `[SEP]`. (If your table is in a file,
+# `datasets.load_dataset("csv", data_files="my.csv", split="train")` reads it.) The rows still have different lengths.
+# `DataCollatorWithPadding` pads each batch to its longest row and renames `label` to `labels`. We pass it to a `DataLoader`
+# as `collate_fn`. With `shuffle=True` the loader draws the rows in random order:
 
 # %%
 collator = DataCollatorWithPadding(tokenizer)
@@ -169,8 +182,9 @@ for name, tensor in first.items():
 print("first row of the mask:", first["attention_mask"][0].tolist())
 
 # %% [markdown]
-# This is a batch of $B = 4$ sentences. `attention_mask` is 1 at real tokens and 0 at padding; `token_type_ids` is the segment (all 0: we
-# have one text in each row). How many sentences reach our limit and are truncated, and how much padding do we compute?
+# This is a batch of $B = 4$ sentences. `attention_mask` is 1 at real tokens and 0 at padding, so a row without zeros belongs
+# to the longest sentence of the batch. `token_type_ids` is the segment, always 0 because we have one text in each row. How
+# many sentences are truncated at our limit, and how much padding do we compute?
 
 # %%
 encoded = data.Splits(*(text.encode_wordpieces(part, tokenizer, max_length=profile.sentences_max_length) for part in splits))
@@ -181,12 +195,13 @@ for name, bucketed in (("random batches", False), ("batches of similar length", 
     print(f"padding in {name}: {batching.padding_waste(lengths, batches):.1%} of all positions")
 
 # %% [markdown]
-# We lose almost no text. Random batches compute a lot of padding and batches of similar length (notebook 02) hardly any, so the long runs below
-# use those. `encoded` has the same ids as `train_data`, in the simple form that the course's functions take.
+# We lose almost no text. Random batches contain a lot of padding and batches of similar length hardly any (notebook 02), so
+# we use the latter for the long runs below. `encoded` contains the same ids as `train_data`, in the form that the course's
+# functions take.
 #
-# Now follow one batch through the model. The encoder turns ids
-# into states $S \in \mathbb{R}^{B \times T \times D}$. A classifier of the BERT family uses only the state of the first
-# token, and computes
+# Now follow one batch through the model. The encoder turns ids into states $S \in \mathbb{R}^{B \times T \times D}$. A
+# classifier of the BERT family uses only the state of the first token, `[CLS]`. With the pooler's weights $W_p, b_p$ and the
+# head's weights $W_c, b_c$ it computes
 #
 # $$p = \tanh(W_p\, S_{:,0} + b_p) \in \mathbb{R}^{B \times D}, \qquad \text{logits} = W_c\, p + b_c \in \mathbb{R}^{B \times C}.$$
 
@@ -204,7 +219,8 @@ with torch.no_grad():
 print("states", tuple(states.shape), " p", tuple(p.shape), " logits", tuple(logits.shape))
 
 # %% [markdown]
-# Our two lines and the library's classifier give the same logits. What does this model predict before training? Evaluation takes one short function:
+# Our two lines give the same logits as the library's classifier. What does this model predict before training? One short
+# function evaluates it:
 
 
 # %%
@@ -222,12 +238,12 @@ untrained_loss = torch.nn.functional.cross_entropy(untrained_logits, truth).item
 print(f"untrained: accuracy {untrained_accuracy:.3f}, loss {untrained_loss:.3f} (log 2 = {np.log(2):.3f})")
 
 # %% [markdown]
-# It is at chance level, as it should be: the encoder may know a lot, but the head has random weights. If your untrained loss is far
-# from $\log C$, look for a bug now, before training hides it.
+# The model is at chance level, as it should be: the encoder may know a lot, but the head has random weights. If your
+# untrained loss is far from $\log C$, look for the bug now, before you train.
 
 # %% [markdown]
-# **Exercise 06.1 (predict): the untrained loss.** You want to fine-tune the same model to give one to five stars, so its head has
-# $C = 5$ rows. About which loss should the untrained model have? Give it to two decimals.
+# **Exercise 06.1 (predict): the untrained loss.** You want to fine-tune the same model to give one to five stars, so its
+# head has $C = 5$ rows. What loss do you expect from the untrained model? Give it to two decimals.
 
 # %% tags=["exercise"]
 my_untrained_loss = ...
@@ -237,10 +253,10 @@ checks.check("06.1", my_untrained_loss)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_untrained_loss = np.log(5)
+my_untrained_loss_solution = np.log(5)
 
 # %% tags=["check"]
-checks.check("06.1", my_untrained_loss, mine=False)  # the same check, on the solution above
+checks.check("06.1", my_untrained_loss_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
@@ -260,8 +276,9 @@ with torch.no_grad():
     print("transformers:", model(**first).loss.item())
 
 # %% [markdown]
-# Three times the same number. The loss expects **logits**, not probabilities: it applies the softmax itself. If you pass probabilities it still runs,
-# but training is slower, since a softmax of a softmax can never be confident.
+# We get the same number three times. Note that the loss expects **logits**, not probabilities, because it applies the
+# softmax itself. If you pass probabilities, the code still runs, but the model learns more slowly: after two softmaxes the
+# predictions can never be confident.
 
 # %% [markdown]
 # **Exercise 06.2 (debug): the softmax before the loss.** `loss_of(logits, labels)` should return the mean cross-entropy of a batch. You get logits,
@@ -280,24 +297,26 @@ checks.check("06.2", loss_of)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def loss_of(logits, labels):
+def loss_of_solution(logits, labels):
     return torch.nn.functional.cross_entropy(logits, labels)
 
 
 # %% tags=["check"]
-checks.check("06.2", loss_of, mine=False)  # the same check, on the solution above
+checks.check("06.2", loss_of_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ## 4 The optimiser
 #
-# **AdamW** is Adam of notebook 01 with one change: **<abbr title="权重衰减">weight decay</abbr>** shrinks the parameters directly instead of going
-# through the running means. With $\hat m$ and $\hat s$ as there and decay $\lambda$:
+# **AdamW** is the Adam of notebook 01 with one change: **<abbr title="权重衰减">weight decay</abbr>** makes the parameters
+# smaller directly, and not through the running means. Let $\hat m$ and $\hat s$ be Adam's corrected running means, as in
+# notebook 01, and $\lambda$ the decay. Then a step is
 #
 # $$w \leftarrow w - \eta \lambda w - \eta \frac{\hat m}{\sqrt{\hat s} + \epsilon}$$
 #
-# Weight decay is meant for matrices. It is customary to spare biases and LayerNorms, which have one dimension, so we make two groups. A parameter
-# without `requires_grad` is **<abbr title="冻结">frozen</abbr>** and is in neither.
+# Weight decay is meant for matrices. Biases and the parameters of LayerNorm have only one dimension and usually get no
+# weight decay, so we make two groups. Parameters with `requires_grad=False` are **<abbr title="冻结">frozen</abbr>** and are
+# in neither group.
 
 
 # %%
@@ -311,9 +330,10 @@ def make_adamw(model):
 
 
 # %% [markdown]
-# The learning rate is small, 1e-4, because the parameters are good already and long steps would destroy them. It follows
-# a **learning-rate schedule**: it grows over the first tenth of the steps (**<abbr title="预热">warm-up</abbr>**), while Adam's running means are still inaccurate, and
-# then decays linearly to zero, so that the last steps are small. Here is its factor for a run of 20 steps:
+# The learning rate is small, 1e-4, because the parameters are already good and long steps would destroy them. It also
+# changes during the run, according to a **learning-rate schedule**. In the first tenth of the steps it increases from zero
+# (**<abbr title="预热">warm-up</abbr>**), while Adam's running means are still inaccurate. Then it decays linearly to zero, so
+# that the last steps are small. For a run of 20 steps it looks like this:
 
 # %%
 schedule = get_linear_schedule_with_warmup(make_adamw(model), num_warmup_steps=2, num_training_steps=20)
@@ -321,10 +341,10 @@ factor = schedule.lr_lambdas[0]
 print("learning rate in units of 1e-4, steps 0 to 20:", [round(factor(step), 2) for step in range(21)])
 
 # %% [markdown]
-# **Exercise 06.3 (complete): the learning rate at a step.** Write `rate_at(step, num_steps, warmup_steps, peak)`, the learning rate in this figure. Steps count
-# from 0. During the first `warmup_steps` steps it rises linearly, as `step / warmup_steps` of the peak. At step
-# `warmup_steps` it is at the peak, and from there it decays linearly to zero at step `num_steps`. For example,
-# `rate_at(3, 20, 4, 1.0)` is 0.75.
+# **Exercise 06.3 (complete): the learning rate at a step.** Write `rate_at(step, num_steps, warmup_steps, peak)`, which
+# returns the learning rate of such a schedule. Steps count from 0. During the first `warmup_steps` steps the learning rate
+# rises linearly, as `step / warmup_steps` of the peak. At step `warmup_steps` it is at the peak, and from there it decays
+# linearly to zero at step `num_steps`. For example, `rate_at(3, 20, 4, 1.0)` is 0.75.
 
 
 # %% tags=["exercise"]
@@ -338,22 +358,23 @@ checks.check("06.3", rate_at)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def rate_at(step, num_steps, warmup_steps, peak):
+def rate_at_solution(step, num_steps, warmup_steps, peak):
     if step < warmup_steps:
         return peak * step / warmup_steps
     return peak * (num_steps - step) / (num_steps - warmup_steps)
 
 
 # %% tags=["check"]
-checks.check("06.3", rate_at, mine=False)  # the same check, on the solution above
+checks.check("06.3", rate_at_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ## 5 Train
 #
-# **We freeze the embeddings**: they are half of the parameters, most of their rows never occur in our sentences, and without
-# them a step is faster. `requires_grad_(False)` tells PyTorch to compute no gradient for them. (`model.bert` is the encoder; under any architecture you
-# can call it `model.base_model`.) What is left are the <abbr title="可训练参数">trained parameters</abbr>.
+# **We freeze the embeddings.** They are half of the parameters, most of their rows never occur in our sentences, and without
+# them a step is faster. `requires_grad_(False)` tells PyTorch not to compute a gradient for them. (`model.bert` is the
+# encoder. For other architectures, write `model.base_model`.) The rest are the
+# <abbr title="可训练参数">trained parameters</abbr>.
 
 # %%
 model.bert.embeddings.requires_grad_(False)
@@ -363,9 +384,10 @@ print(f"frozen {count(model) - trained:,}, trained {trained:,} of {count(model):
 # %% [markdown]
 # ### The loop by hand
 #
-# It is the loop of notebook 03, line by line: the model gets the **mask** with each batch, gradients are scaled down to a norm of at most 1
-# (**<abbr title="梯度裁剪">gradient clipping</abbr>**) so that one odd batch cannot ruin the parameters, and the **schedule** changes the learning rate.
-# Only the model is new. First a few steps on 320 sentences, in batches of similar length.
+# This is the loop of notebook 03 again; only the model is new. With each batch the model gets the **mask**.
+# **<abbr title="梯度裁剪">Gradient clipping</abbr>** scales the gradients down to a norm of at most 1, so that one odd batch
+# cannot ruin the parameters. The **schedule** changes the learning rate. We start with a few steps on 320 sentences, in
+# batches of similar length.
 
 # %%
 few = train_data.shuffle(seed=0).select(range(min(320, len(train_data))))
@@ -392,8 +414,9 @@ print([round(value, 3) for value in losses])
 # %% [markdown]
 # ### The same by `training.fit`, and by `Trainer`
 #
-# `training.fit` of notebook 03 is this loop with a live panel, with validation, and with the best weights kept. Given the same model
-# and the same sentences, does it do the same? We compare in float32, so that only rounding can differ.
+# Ten steps are too few to learn much. `training.fit` of notebook 03 is the same loop with a live panel and validation, and
+# it keeps the best weights. Does it give the same losses for the same model and sentences? We compare in float32, so that
+# only rounding can differ.
 
 # %%
 config = training.TrainingConfig(num_epochs=1, learning_rate=1e-4, batch_size=32, weight_decay=0.01, max_grad_norm=1.0,
@@ -403,8 +426,9 @@ torch.testing.assert_close(fitted.step_losses, losses, rtol=1e-3, atol=1e-4)
 print(f"our loop and training.fit: the same loss in all {len(losses)} steps")
 
 # %% [markdown]
-# Elsewhere you will most often meet **`Trainer`**, the loop of `transformers`. You describe the run in `TrainingArguments` and hand over model, rows and
-# collator. By default it shuffles the rows; we put them in the order of our batches and ask for that order.
+# Elsewhere you will most often see **`Trainer`**, the training loop of `transformers`. You describe the run in
+# `TrainingArguments` and pass the model, the rows and the collator. `Trainer` shuffles the rows by default. For our
+# comparison we put them in the order of our batches and ask it to keep this order.
 
 # %% tags=["nbval-ignore-output"]
 order = [index for indices in sampler for index in indices]
@@ -417,11 +441,13 @@ trainer = Trainer(by_trainer, arguments, train_dataset=few.select(order), data_c
 trainer.train()
 trainer_losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 torch.testing.assert_close(trainer_losses, losses, rtol=1e-3, atol=1e-4)
+del by_hand, by_fit, by_trainer, trainer, optimizer, schedule, loss  # three models with gradients and moments: 1 GB
 
 # %% [markdown]
-# The losses that it logs are ours: AdamW, weight decay for matrices only, clipping at 1 and the linear schedule are `Trainer`'s defaults or one
-# argument away. So there is one loop, and you know what it does. For a whole run with `Trainer` you would leave out `train_sampling_strategy`, and add
-# `eval_strategy="epoch"` and an `eval_dataset`; `trainer.predict(test_data)` returns the logits.
+# `Trainer` logs the same losses as our loop. By default it uses AdamW without weight decay for biases and LayerNorms, clips
+# at 1, and decays linearly after the warm-up. So there is only one loop, and you know it. For a whole run with `Trainer`,
+# leave out `train_sampling_strategy` and add `eval_strategy="epoch"` and an `eval_dataset`. Afterwards
+# `trainer.predict(test_data)` returns the logits.
 
 # %% [markdown]
 # **Exercise 06.4 (complete): gradient clipping.** Write `clipped(gradients, max_norm)`. You get a list of float tensors, the gradients of all parameters, and a number. Return a list of
@@ -440,42 +466,54 @@ checks.check("06.4", clipped)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def clipped(gradients, max_norm):
+def clipped_solution(gradients, max_norm):
     length = torch.cat([gradient.flatten() for gradient in gradients]).norm()
     factor = 1.0 if length <= max_norm else max_norm / length
     return [factor * gradient for gradient in gradients]
 
 
 # %% tags=["check"]
-checks.check("06.4", clipped, mine=False)  # the same check, on the solution above
+checks.check("06.4", clipped_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ### The real run
 #
-# Two epochs over all training sentences, with `training.fit`. On two processor cores this takes one to four minutes. One optional line first:
-# `prepare_for_bfloat16` makes the model of `transformers` faster on CPUs that multiply in bfloat16 (half the bytes for each number; notebook 08). In float32 it
-# changes nothing.
+# Now we train for two epochs on all training sentences, with `training.fit`. On two cores this takes one to four minutes.
+# The line before it is optional: `prepare_for_bfloat16` makes the model faster on CPUs that can multiply in bfloat16 (half
+# the bytes for each number; see notebook 08).
 #
-# **The panel is live:** watch the curves, or press its stop button (if it does not answer, press ■ in the toolbar). After a stop you have the best
-# weights so far, or the present ones if no epoch is complete.
+# **The panel is live.** Watch the curves, or press its stop button (if it does not react, press ■ in the toolbar). If you
+# stop, you get the best weights so far, or the current ones if no epoch is complete.
 
 # %% tags=["nbval-ignore-output"]
 model = prepare_for_bfloat16(model)  # optional: only for speed
 config = training.TrainingConfig(num_epochs=profile.bert_epochs, learning_rate=1e-4, batch_size=32, seed=seed)
-panel = explorers.TrainingPanel()
-display(panel.view)
-history = training.fit(model, encoded.train, encoded.validation, config, on_step=panel)
+history = training.fit(model, encoded.train, encoded.validation, config, on_step=explorers.TrainingPanel())
 print("validation accuracy after each epoch:", [round(record.validation_accuracy, 3) for record in history.records])
 
 # %% [markdown]
-# The model learns most of this task in the first epoch. At the end `fit` restores the weights of the epoch with the
-# highest validation accuracy, which need not be the last.
+# The model learns most of this task in the first epoch. At the end `fit` restores the weights of the epoch with the highest
+# validation accuracy, not always the last one.
+#
+# What happens in that epoch? Here is a **film** of it, recorded by `python -m bench.film`: each point is a validation
+# sentence, namely its vector before the head, drawn in the two directions in which the vectors differ most at the end. Press
+# Play, or drag in the curve.
+
+# %%
+film_run = explorers.recorded_run()
+explorers.film_explorer(**film_run["film"])
+
+# %% [markdown]
+# For the first ten steps the accuracy on these 100 sentences stays at chance level. Then the cloud pulls apart, and after 50
+# steps, with 1,600 sentences and the first two layers frozen, it is 0.74. The two clouds still overlap: the sentences in
+# between are those about which the model is unsure.
 
 # %% [markdown]
 # ## 6 Validate
 #
-# Here are the curves from the history that `fit` returned, for readers without a live panel.
+# The history that `fit` returned contains the curves. We draw them here, so that you can also see them without the live
+# panel.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.2))
@@ -491,15 +529,19 @@ print("losses, training and validation:", [f"{r.train_loss:.2f}, {r.validation_l
 claims.check_claim("06 validation accuracy of the fine-tuned encoder", max(r.validation_accuracy for r in history.records))
 
 # %% [markdown]
-# If the training loss is far below the validation loss, the model memorises its training sentences, which is
-# called **<abbr title="过拟合">overfitting</abbr>**. Here the two separate when the second epoch begins and the model sees its sentences again. A little of it need not hurt the accuracy, and
-# `fit` keeps the best weights in any case. If both losses stay flat at $\log 2$, nothing is learned: the learning rate is ten times too large, `optimizer.step()` is
-# missing, or *every* parameter is frozen. (A frozen head alone would not do that: the layers below it would adapt to it.)
-# Make all choices on the validation set. The number of epochs and the learning rate above were chosen there, not on the test set.
+# If the training loss is far below the validation loss, the model memorises its training sentences. This is called
+# **<abbr title="过拟合">overfitting</abbr>**. Here the two losses separate at the beginning of the second epoch, when the model
+# sees its sentences again. A little overfitting need not reduce the accuracy, and `fit` keeps the best weights in any case.
+#
+# There is a second pattern to look for. If both losses stay flat at $\log 2$, the model learns nothing. Perhaps the learning
+# rate is ten times too large, `optimizer.step()` is missing, or *every* parameter is frozen. (If only the head is frozen,
+# the model still learns, because the layers below adapt to it.) Make all your decisions on the validation set. We chose the
+# number of epochs and the learning rate there, and not on the test set.
 
 # %% [markdown]
-# **Exercise 06.5 (choice): reading the curves.** In another run the training loss falls to 0.05; the validation loss falls to 0.42 and then climbs
-# to 0.70; the validation accuracy stays at 0.81. What is going on? Run the check to see the answers to choose from, then write the letter in quotes.
+# **Exercise 06.5 (choice): reading the curves.** In another run the training loss falls to 0.05. The validation loss falls
+# to 0.42 and then climbs to 0.70, while the validation accuracy stays at 0.81. What is happening? Run the check to see the
+# possible answers, then write the letter of yours, in quotes.
 
 # %% tags=["exercise"]
 my_diagnosis = ...
@@ -509,14 +551,15 @@ checks.check("06.5", my_diagnosis)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_diagnosis = "b"
+my_diagnosis_solution = "b"
 
 # %% tags=["check"]
-checks.check("06.5", my_diagnosis, mine=False)  # the same check, on the solution above
+checks.check("06.5", my_diagnosis_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
-# **Exercise 06.6 (debug): the epoch chosen on the test set.** After each epoch of a run somebody noted two accuracies. `accuracy_to_report(validation, test)`
-# takes these two lists of equal length and should return the number that you may publish: the test accuracy of the model that you would keep. Fix it.
+# **Exercise 06.6 (debug): the epoch chosen on the test set.** After each epoch of a run somebody wrote down two accuracies.
+# `accuracy_to_report(validation, test)` takes these two lists of equal length. It should return the number that you may
+# publish: the test accuracy of the model that you would keep. Fix it.
 
 
 # %% tags=["exercise"]
@@ -530,19 +573,20 @@ checks.check("06.6", accuracy_to_report)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def accuracy_to_report(validation, test):
+def accuracy_to_report_solution(validation, test):
     best_epoch = int(np.argmax(validation))
     return test[best_epoch]
 
 
 # %% tags=["check"]
-checks.check("06.6", accuracy_to_report, mine=False)  # the same check, on the solution above
+checks.check("06.6", accuracy_to_report_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 7 How far did each layer move?
 #
-# Fine-tuning changed all layers that were not frozen. By how much? For each part we compare its weights $w$ with those of the checkpoint $w_0$, and compute
-# $\lVert w - w_0 \rVert / \lVert w_0 \rVert$, with all weights of the part in one long vector. The head has no checkpoint to compare with.
+# Fine-tuning has changed all layers that were not frozen. By how much? We compare the weights $w$ of each part with those of
+# the checkpoint, $w_0$, and compute $\lVert w - w_0 \rVert / \lVert w_0 \rVert$, with all weights of the part in one long
+# vector. We leave out the head, because the checkpoint has none.
 
 
 # %%
@@ -570,16 +614,19 @@ _, *of_layers, of_pooler = changes.values()
 display(Markdown(f"The six layers moved by {min(of_layers):.1%} to {max(of_layers):.1%}, the pooler by {of_pooler:.1%}."))
 
 # %% [markdown]
-# A few percent in each layer are enough to turn an encoder of topics into a reader of opinions: the model stays close to where pretraining ended. This is why a low
-# learning rate matters, and why methods that train only a small *change* of the weights work (notebook 08). Why the pooler more? One likely reason: MiniLM
-# was tuned with the mean of the states and without its pooler, so the pooler had most to learn.
+# The encoder was trained to compare the meaning of sentences. A change of a few percent in each layer is enough to make it a
+# classifier of opinions, so the model stays close to its pretrained weights. This is why a low learning rate matters, and
+# why methods that train only a small *change* of the weights work (notebook 08). Why did the pooler move more? A likely
+# reason is that MiniLM was trained with the mean of its states and without its pooler.
 
 # %% [markdown]
 # ## 8 Test, against fair baselines
 #
-# A result alone says little. We compare with four baselines on the same training and test sentences, and each gets what the course has
-# taught so far: the most frequent class; TF-IDF of words and pairs of words with logistic regression (notebook 02); the LSTM that starts from word
-# vectors made from the IMDB reviews (notebook 03); and the **frozen** encoder with a probe on its best layer, chosen on the validation set (notebook 05).
+# An accuracy alone says little, so we compare it with four baselines on the same training and test sentences. Each baseline
+# gets what the course has taught so far. The first is the most frequent class. The second is TF-IDF of words and pairs of
+# words with logistic regression (notebook 02). The third is the LSTM of notebook 03, which starts from word vectors made
+# from the IMDB reviews. The fourth is the **frozen** encoder of notebook 05, with a probe on the layer that is best on the
+# validation set.
 
 
 # %%
@@ -610,7 +657,8 @@ training.fit(lstm, words.train, words.validation, lstm_config, on_step=lambda hi
 correct["LSTM"] = prediction.evaluate(lstm, words.test).predictions == test.labels
 
 # %% [markdown]
-# For the frozen encoder we need the mean state of each sentence after each layer. `output_hidden_states=True` asks the model for all layers at once.
+# For the frozen encoder we need the mean state of each sentence after each layer. With `output_hidden_states=True` the model
+# returns the states of all layers at once.
 
 
 # %%
@@ -642,7 +690,8 @@ correct["frozen encoder"] = answers == test.labels
 print(f"best layer on the validation set: {best_layer} of {start.config.num_hidden_layers}")
 
 # %% [markdown]
-# Now we evaluate the fine-tuned model on the test set, once. `prediction.predict_proba` does what `logits_of` does, in batches of similar length.
+# Now we evaluate the fine-tuned model on the test set, and we do it only once. `prediction.predict_proba` does the same as
+# `logits_of`, in batches of similar length, and returns probabilities.
 
 # %%
 probabilities = prediction.predict_proba(model, encoded.test)  # (n, C)
@@ -664,8 +713,8 @@ plots.show(fig, alt="Test accuracy with 95 percent intervals of five models on t
            "the frozen encoder close together at about three quarters, and the fine-tuned encoder highest, above eighty percent.")  # fmt: skip
 
 # %% [markdown]
-# All models predicted *the same* sentences, so a paired comparison is more precise than comparing two intervals: sentence by
-# sentence, how often is one model right where the other is wrong?
+# All models predicted *the same* sentences. So we can compare them sentence by sentence: how often is one model right where
+# the other is wrong? Such a paired comparison is more precise than comparing two intervals.
 
 # %% tags=["nbval-ignore-output"]
 *baselines, best = correct  # the last one is the fine-tuned encoder
@@ -684,16 +733,19 @@ for name, interval in measured.items():
     print(claims.check_claim(f"06 {name}", interval.estimate))
 
 # %% [markdown]
-# **Does <abbr title="微调">fine-tuning</abbr> help?** On these sentences, yes, and the table above shows
-# what it costs in seconds. The gain would look larger against weaker baselines: start the LSTM from random vectors (leave out `vectors=vectors`), or
-# take the encoder's last layer without scaling, and both lose some points. A weak baseline measures itself, not your model.
+# **Does <abbr title="微调">fine-tuning</abbr> help?** On these sentences it does, and the table above shows what it costs in
+# seconds. It is easy to make the gain look larger. If you start the LSTM from random vectors (leave out `vectors=vectors`),
+# or take the last layer of the frozen encoder without scaling, both lose some points. So always check that the baselines
+# have been treated as well as your own model.
 
 # %% [markdown]
 # ## 9 Whole reviews, where word counts are strong
 #
-# It is not always so. An IMDB review has some 230 words, and a single "waste of time" gives its verdict away: good for word counts, which read
-# everything in seconds. BERT reads at most 512 tokens, and attention makes long texts expensive. We take what a CPU can do in a few minutes: fewer reviews, and of
-# each only the **last** tokens, since the verdict tends to come at the end (`truncation_side="left"` drops the beginning).
+# The result is not the same for every kind of text. An IMDB review has about 230 words on average, and a single "waste of
+# time" gives its verdict away. That is ideal for word counts, which read everything in seconds. BERT reads at most 512
+# tokens, and attention makes long texts expensive. We do what a CPU can do in a few minutes: we train on fewer reviews, and
+# of each review we keep only the **last** tokens, because the verdict often comes at the end (`truncation_side="left"` drops
+# the beginning).
 
 # %%
 sizes = (profile.bert_reviews_train, 300, 1_000)  # to train on, to validate, to test
@@ -704,15 +756,13 @@ encoded_reviews = [text.encode_wordpieces(part, keeps_the_end, max_length=limit)
 print("reviews:", [len(part) for part in review_parts], "of at most", limit, "tokens")
 
 # %% [markdown]
-# This is the longest cell: two to four minutes on two cores.
+# The next cell is the longest of this notebook. It takes two to four minutes on two cores.
 
 # %% tags=["nbval-ignore-output"]
 review_model = prepare_for_bfloat16(fresh_model())
 review_model.bert.embeddings.requires_grad_(False)
 review_config = training.TrainingConfig(num_epochs=1, learning_rate=1e-4, batch_size=32, seed=seed)
-panel = explorers.TrainingPanel()
-display(panel.view)
-review_history = training.fit(review_model, *encoded_reviews[:2], review_config, on_step=panel)
+review_history = training.fit(review_model, *encoded_reviews[:2], review_config, on_step=explorers.TrainingPanel())
 print("validation accuracy:", round(review_history.records[-1].validation_accuracy, 3))
 
 # %%
@@ -727,8 +777,9 @@ review_correct = {name: said == review_test.labels for name, said in review_answ
 review_scores = {name: evaluation.block_interval(right, review_test.blocks) for name, right in review_correct.items()}
 
 # %% [markdown]
-# All models in one table. **Live** numbers come from this run. The LSTM's number for reviews was recorded when notebook 03 was measured with several seeds. `bert-base` was
-# **not run here**, since it needs a GPU; its numbers are published ones, from other splits and more training data, so read them as a direction only.
+# Now we put all models into one table. The LSTM's number for reviews was recorded when notebook 03 was measured with several
+# seeds. `bert-base` was **not run here**, because it needs a GPU. Its numbers are published ones, from other splits and with
+# more training data, so you can only compare them roughly. All other numbers come from this run.
 
 # %% tags=["nbval-ignore-output"]
 recorded, whole = np.mean(claims.stored_values("03 LSTM on IMDB, block split")), review_scores
@@ -756,14 +807,15 @@ for name in ("TF-IDF, fewer reviews", "TF-IDF"):
 claims.check_claim("06 fine-tuned encoder minus TF-IDF, whole reviews", gain.estimate)
 
 # %% [markdown]
-# So the answer depends on the data. On single sentences, where one negation or a turn of phrase decides, the pretrained model wins clearly. On long reviews a linear model that reads every word of
-# every review is very strong, and a small BERT that sees the end of some of them is not a safe improvement. The published `bert-base`, with a GPU and more reviews, is above both. Run
-# the cheap baseline first.
+# So the answer depends on the data. On single sentences, where a negation or a turn of phrase can decide, the pretrained
+# model wins clearly. On long reviews, a linear model that reads every word of every review is very strong. A small BERT that
+# sees only the end of some reviews does not reliably improve on it. The published `bert-base` was trained on a GPU with more
+# reviews, and its number is above both. Run the cheap baseline first.
 
 # %% [markdown]
 # ## 10 Read the errors
 #
-# The most instructive sentences are those where the model is confident and wrong.
+# You learn most from the sentences where the model is confident and wrong.
 
 # %% tags=["nbval-ignore-output"]
 confidence = probabilities.max(axis=1)
@@ -773,12 +825,13 @@ for index in wrong[np.argsort(-confidence[wrong])][:5]:
     print(f"says {says} ({confidence[index]:.0%}), labelled {test.class_names[test.labels[index]]}:\n   {test.texts[index]}")
 
 # %% [markdown]
-# Read each of them yourself: is it irony, a quotation, a mixed verdict, or a wrong label? Such a list is worth more than
-# another decimal of accuracy, because it tells you what to do next.
+# Read each of them yourself. Is it irony, a quotation, a mixed verdict, or a wrong label? Such a list is worth more than
+# another decimal of accuracy, because it shows you what to work on next.
 #
 # ### "Not dull, just funny"
 #
-# Notebook 03 began with two sentences of the same words in another order, and with the claim that order matters. Now we have models that can be asked.
+# Notebook 03 began with two sentences that have the same words in a different order, and its LSTM could not distinguish
+# them. What do the models of this notebook say?
 
 
 # %%
@@ -798,21 +851,39 @@ for name, p in said.items():
     print(f"        right about both, with a comma: {p[0] > 0.5 > p[1]}; without: {p[2] > 0.5 > p[3]}")
 
 # %% [markdown]
-# The numbers are probabilities of "positive". A model that uses the order gives "not dull, just funny" more than one half and its mirror image less. (TF-IDF sees a little
-# order too, in pairs of words.) Watch the comma: newspapers write it, and a model that was right with it can be wrong without. Four sentences prove little, so try your own below. What does the model say to a sentence that is not a review? It has two classes and cannot answer "neither": a model can only predict the classes that it was trained on.
+# The numbers are probabilities of "positive". A model that uses the order gives more than one half to "not dull, just funny"
+# and less to "not funny, just dull". (TF-IDF sees a little of the order too, in pairs of words.) Watch the comma. A
+# newspaper would write it, and a model that is right with the comma can be wrong without it. Four sentences prove little, so
+# try your own below. Try also a sentence that is not a review. The model cannot answer "neither", because it can only
+# predict the two classes that it was trained on.
 
 # %% tags=["nbval-ignore-output"]
 explorers.prediction_box(predict, test.class_names, example="Not bad at all, and funnier than it has any right to be.")
 
 # %% [markdown]
-# ## 11 Save, load, use
-#
-# `save_pretrained` writes the model as `safetensors` (numbers only, nothing that could run) with its configuration; the tokenizer goes into the same folder. `from_pretrained` reads
-# this folder as it read the checkpoint, and `pipeline` makes a function of text out of it.
+# **Which words mattered?** Leave out one word, and see by how much the logit of "positive" minus "negative" changes. This is
+# called **occlusion**. The effects below were recorded too: those on word counts and an LSTM, trained on all training
+# sentences, and on the BERT of the film. A solid line and + speak for positive, a dashed line and − for negative.
 
 # %%
-folder = Path("outputs") / "06_fine_tuned"
-shutil.rmtree(folder, ignore_errors=True)  # an earlier run of this notebook
+explorers.words_explorer(film_run["words"])
+
+# %% [markdown]
+# In "not dull, just funny" the word counts give "dull" −3.29, far more than anything else. BERT gives it only −0.18, and takes
+# "not" as a good sign (+0.27); in "not funny, just dull" the same "not" is at −0.02. So BERT reads "not" together with what
+# it denies. **Integrated gradients** are another way to ask which words matter: they follow the gradient from `[PAD]` to each
+# word. Over all words of these five sentences the two ways agree with a correlation of 0.76. Do not take either of them for
+# the reason of a prediction: they say what the model reacts to, not why.
+
+# %% [markdown]
+# ## 11 Save, load, use
+#
+# `save_pretrained` writes the model to a folder, as `safetensors` (a file that contains only numbers and no code) and with
+# its configuration. We save the tokenizer to the same folder. Then `from_pretrained` can read this folder, as it read the
+# checkpoint, and `pipeline` turns it into a function that takes a text.
+
+# %%
+folder = files.kernel_folder("06_fine_tuned")  # outputs/06_fine_tuned, without what an earlier run has left
 model.config.id2label = dict(enumerate(test.class_names))
 tokenizer.model_max_length = profile.sentences_max_length  # the folder stores where texts are truncated
 model.save_pretrained(folder)
@@ -825,12 +896,13 @@ print("pipeline: ", [f"{said['label']} {said['score']:.3f}" for said in classify
 print("our model:", [f"{test.class_names[row.argmax()]} {row.max():.3f}" for row in probabilities[:4]])
 
 # %% [markdown]
-# Any program with `transformers` gives the same answers as our model, up to rounding. Try it from another notebook: you need only the folder.
+# The two agree up to rounding, and so will any program that uses `transformers`. Try it in another notebook: you need only
+# this folder.
 #
 # ## 12 Classic bug: the mask that was not passed
 #
-# A frequent mistake in published fine-tuning code is to leave out `attention_mask`. The model then reads the
-# padding as words. We take the trained model and predict the test set in random batches, with and without the mask.
+# In published fine-tuning code, a frequent mistake is to leave out `attention_mask`. Then the model reads the padding as if
+# it were words. We take the trained model and predict the test set in random batches, with and without the mask.
 
 
 # %%
@@ -851,14 +923,14 @@ print(f"with the mask, {np.mean(with_mask == tuned):.1%} of the predictions equa
 print(f"without it {np.mean(with_mask != without_mask):.1%} change; accuracy lost: {damage}")
 
 # %% [markdown]
-# With the mask it does not matter, up to rounding, which sentences share a batch; without it the prediction for *your* sentence depends on how
-# long the others are. Nothing crashes. A one-line test protects you: predict a sentence alone and in a batch,
-# and check that the answer is the same.
+# With the mask it does not matter which sentences are in the same batch, apart from rounding. Without it, the prediction for
+# *your* sentence depends on how long the other sentences are. Nothing crashes, so you need a test. One line is enough:
+# predict a sentence alone and in a batch, and check that the answer is the same.
 
 # %% [markdown]
-# **Exercise 06.7 (debug): the mask that was not passed.** `answers_of(model, batch)` should return the predicted class of each sentence, int $(B,)$. You get a classifier and
-# a batch with `input_ids` and `attention_mask`, each $(B, T)$. The check uses a small model in which each token that the mask does not hide
-# has a vote. Fix the function.
+# **Exercise 06.7 (debug): the mask that was not passed.** `answers_of(model, batch)` should return the predicted class of
+# each sentence, int $(B,)$. You get a classifier and a batch with `input_ids` and `attention_mask`, each $(B, T)$. The check
+# uses a small model in which every token has a vote, unless the mask hides it. Fix the function.
 
 
 # %% tags=["exercise"]
@@ -872,18 +944,19 @@ checks.check("06.7", answers_of)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def answers_of(model, batch):
+def answers_of_solution(model, batch):
     return model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.argmax(dim=1)
 
 
 # %% tags=["check"]
-checks.check("06.7", answers_of, mine=False)  # the same check, on the solution above
+checks.check("06.7", answers_of_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ## 13 Your run among others
 #
-# The course stores the results of this notebook for several seeds. How does your run compare, and is the difference meaningful?
+# The course has stored the results of this notebook for several seeds. How does your run compare with them, and does the
+# difference mean anything?
 
 # %% tags=["nbval-ignore-output"]
 claim = "06 fine-tuned encoder on Rotten Tomatoes, block split"
@@ -896,13 +969,13 @@ plots.show(fig, alt="Test accuracy of this run, a diamond, above a circle for ea
 print(run.sentence)
 
 # %% [markdown]
-# The circles differ only in the seed. If you compare two settings with one run of each, and the difference is smaller than the width of the
-# band, the seed alone can explain it.
+# The stored runs, drawn as circles, differ only in the seed. Suppose that you compare two settings with one run each. If the
+# difference is smaller than the width of the band, the seed alone can explain it.
 
 # %% [markdown]
 # ## Quiz
 #
-# Three questions on the whole notebook. Nothing is sent anywhere.
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("06")
@@ -911,15 +984,18 @@ checks.quiz("06")
 # %% [markdown]
 # ## Summary
 #
-# * Seven steps: load the model, prepare the data, loss, optimiser, train, validate, test. They are those of the LSTM in notebook 03. What differs follows from
-#   the pretrained parameters: its tokenizer, a new head, and small steps with a warm-up.
-# * In `transformers`: `from_pretrained`, `Dataset.map`, `DataCollatorWithPadding`, `requires_grad_(False)`, a loop of ten lines or `Trainer`, `save_pretrained`.
+# * Fine-tuning has the same seven steps as the LSTM in notebook 03: load the model, prepare the data, loss, optimiser,
+#   train, validate, test. Because the parameters are pretrained, three things are different: we use the model's own
+#   tokenizer, add a new head, and take small steps after a warm-up.
+# * In `transformers` you need `from_pretrained`, `DataCollatorWithPadding`, `requires_grad_(False)`, a loop of ten lines or
+#   `Trainer`, and `save_pretrained`. `Dataset.map` of `datasets` tokenises the texts.
 # * Clip the gradients, pass the mask, and watch the validation scores during training.
-# * To say that fine-tuning helps, measure the difference to baselines that got the same care, on the same texts, with an interval. On long
-#   reviews word counts are hard to beat.
-# * Read the model's most confident errors.
+# * If you want to say that fine-tuning helps, measure the difference to baselines that got the same care, on the same texts
+#   and with an interval. On long reviews word counts are hard to beat.
+# * Read the errors of which the model is most confident.
 #
-# **To think about.** The linear model trains in seconds. For which product would you still choose it? What would you
-# need to measure to decide?
+# **To think about.** The linear model trains in seconds. For which product would you still choose it? What would you have to
+# measure before you decide?
 #
-# **Next:** notebook 07 turns the three knobs of fine-tuning: <abbr title="超参数">hyperparameters</abbr>, parameters and structure.
+# **Next:** [07 Three kinds of tuning](07_three_kinds_of_tuning.ipynb) asks what is worth tuning:
+# <abbr title="超参数">hyperparameters</abbr>, parameters or structure.

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 09 · Little data
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/09_little_data.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/09_little_data.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** draw a learning curve and say which model to use with how many labels, test whether an
 # augmentation helps by more than luck, continue pretraining on unlabelled text, and find wrong labels.
@@ -24,20 +24,30 @@
 # layers.
 # **Time:** one hour to read and play; the code takes about two minutes.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 # %%
 import copy
@@ -63,9 +73,9 @@ plots.use_style()
 profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator().device
 
 # %% [markdown]
-# Labels are the expensive part of a data set: somebody has to read every sentence. This notebook shows what to do when
-# you have few labels. We pretend that we only have a **pool** of labelled sentences. A second set of sentences is
-# **unlabelled**: sections 3 and 4 use their words, but not their labels.
+# Labels are the expensive part of a data set, because somebody has to read every sentence. What can you do when you have
+# only a few? To find out, we pretend that only some of our sentences are labelled; we call them the **pool**. A second
+# set is **unlabelled**: sections 3 and 4 use its words, but not its labels.
 
 # %%
 sizes = {"smoke": (64, 40, 60), "workshop": (1100, 800, 480)}  # else: for a GPU
@@ -79,13 +89,15 @@ print(f"pool {len(pool):,}, unlabelled {len(unlabelled):,}, test {len(test):,} s
 # %% [markdown]
 # ## 1 One point of a learning curve
 #
-# A **<abbr title="学习曲线">learning curve</abbr>** shows the test accuracy against the number $n$ of training sentences. With $S_n$ a random set of $n$ of them
-# and $w(S_n)$ the parameters that training finds, a point is the mean over draws:
+# A **<abbr title="学习曲线">learning curve</abbr>** shows how the test accuracy depends on the number $n$ of training sentences. But which $n$ sentences?
+# Let $S_n$ be $n$ sentences drawn at random and $w(S_n)$ the parameters that training on them finds. One point of the curve
+# is the mean over draws:
 #
 # $$A(n) = \mathbb{E}_{S_n}\big[\,\text{accuracy of } f(\cdot\,; w(S_n)) \text{ on the test part}\,\big].$$
 #
-# Each draw takes half of its sentences from each class. We use the same permutation for all sizes of a draw, so a larger
-# training set always contains the smaller ones.
+# Each draw takes half of its sentences from each class. Within a draw we use the same permutation for all sizes, so a
+# larger training set always contains the smaller ones. How much does the draw matter? We train one model, word counts with
+# logistic regression, on four draws.
 
 
 # %%
@@ -109,12 +121,11 @@ for number in range(4):
     print(f"draw {number}, 16 sentences: accuracy {fitted.score(test.texts, test.labels):.3f}")
 
 # %% [markdown]
-# In our run these four accuracies, of the same model and for the same $n$, are up to five points apart: the choice of
-# training sentences matters. So one draw is not enough: average over several draws for each point, and show their range
-# in the figure.
+# In our run the four accuracies are up to five points apart, for the same model and the same $n$: only the training
+# sentences differ. So one draw is not enough. Average over several draws for each point, and show their range in the figure.
 #
-# scikit-learn computes whole learning curves. If we give it our order of the sentences, it must give the same
-# accuracies as our own loop.
+# scikit-learn computes whole learning curves. If we give it the sentences in our order, it must find the same accuracies
+# as our own loop.
 
 # %%
 num_labels = (8, 16, 32) if profile.name == "smoke" else (16, 64, 256, 1024)
@@ -131,8 +142,9 @@ print("by hand = scikit-learn for", num_labels, "sentences")
 
 # %% [markdown]
 # **Exercise 09.1 (predict): sixteen sentences to choose with.** You have 16 labelled sentences to *validate* on, and a
-# model that is correct on three quarters of all sentences. The accuracy measured on the 16 is the mean of 16 independent
-# predictions, each correct with probability 0.75. What is its standard deviation? Write it as a number between 0 and 1.
+# model that is correct on three quarters of all sentences. The accuracy that you measure on the 16 is the mean of 16
+# independent predictions, each correct with probability 0.75. What is its standard deviation? Write it as a number
+# between 0 and 1.
 
 # %% tags=["exercise"]
 spread_of_sixteen = ...
@@ -142,21 +154,21 @@ checks.check("09.1", spread_of_sixteen)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-spread_of_sixteen = (0.75 * 0.25 / 16) ** 0.5
+spread_of_sixteen_solution = (0.75 * 0.25 / 16) ** 0.5
 
 # %% tags=["check"]
-checks.check("09.1", spread_of_sixteen, mine=False)  # the same check, on the solution
+checks.check("09.1", spread_of_sixteen_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
-# So we choose nothing on a handful of sentences below. All hyperparameters, and the number of training steps for each
-# $n$, were fixed beforehand. There is no validation part and no early stopping.
+# With sixteen sentences you cannot choose between two settings, so we do not try: all hyperparameters, and the number of
+# training steps for each $n$, were fixed beforehand. There is no validation part and no early stopping.
 #
 # ## 2 Four models
 #
-# From simple to complex: word counts, the LSTM of notebook 03, the **frozen** encoder with a linear head, and the
-# **fine-tuned** encoder. For the last two, we freeze the lower four of MiniLM's six layers and compute their states
-# once, as in notebook 07: the frozen model takes the mean of these states, and the fine-tuned one trains the upper two
-# layers and the head on top of them.
+# We compare four models, from simple to complex: word counts; the LSTM of notebook 03; the **frozen** encoder with a
+# linear head; and the **fine-tuned** encoder. For the last two we freeze the lower four of MiniLM's six layers and
+# compute their states once, as in notebook 07. The frozen model takes the mean of these states. The fine-tuned model
+# trains the upper two layers and a head on top of them.
 
 # %%
 tokenizer, model = pretrained.load_tokenizer(), pretrained.load_classifier(seed=seed).to(device)
@@ -178,8 +190,8 @@ pool_means, test_means = means(pool_states), means(test_states)
 print("features of the pool:", pool_means.shape)
 
 # %% [markdown]
-# Fitting the linear models takes seconds. For each model we store *which* test predictions are correct, bool (draws,
-# test sentences): we need this for the comparisons below.
+# The linear models are fitted in seconds. For each draw we store *which* test predictions are correct, as bool (draws,
+# test sentences): the comparisons below need them one by one.
 
 
 # %%
@@ -203,9 +215,9 @@ right = {
 }
 
 # %% [markdown]
-# The LSTM and the fine-tuned encoder need a training loop, and this time a short one of our own. `RandomSampler`
-# shuffles the sentences as often as necessary, so that we can set the number of *steps*: with 16 sentences an epoch is
-# a single step, so with a fixed number of epochs the models with few sentences would hardly be trained.
+# The LSTM and the fine-tuned encoder need a training loop. We write a short one of our own, so that we can set the number
+# of *steps*. With 16 sentences an epoch is a single step, so a fixed number of epochs would leave the models with few
+# sentences almost untrained. `RandomSampler` shuffles the sentences again as often as necessary.
 
 
 # %%
@@ -241,8 +253,8 @@ for n in drawn:
     right["LSTM"][n] = np.array([lstm_right(pool.take(rows)) for rows in drawn[n][:2]])
 
 # %% [markdown]
-# The pool is small, but the two models without pretraining are cheap, so we also train them once on all training
-# sentences.
+# How do the curves go on beyond the pool? The two models without pretraining are cheap, so we also train them once on all
+# training sentences.
 
 # %%
 everything = whole.train if profile.name != "smoke" else data.evenly(whole.train, 96)
@@ -252,8 +264,8 @@ right["LSTM"][len(everything)] = lstm_right(everything)[None]
 print(f"trained once more on {len(everything):,} sentences")
 
 # %% [markdown]
-# Fine-tuning is the most expensive: we run it for the two largest sizes of the pool. Like the LSTM, it gets two draws
-# each; the other two models get eight.
+# Fine-tuning is the most expensive, so we run it only for the two largest sizes of the pool. Like the LSTM, it gets two
+# draws for each size; the other two models get eight.
 
 
 # %%
@@ -284,21 +296,21 @@ plots.show(fig, alt="Test accuracy against the number of labelled sentences on a
            "encoder are above word counts and the LSTM from 64 to a thousand sentences; word counts and the LSTM climb steeply up to all sentences.")  # fmt: skip
 
 # %% [markdown]
-# First read it horizontally: take the accuracy of the frozen encoder at 64 labels, and find how many labels word counts
-# need for the same accuracy. In our run it is 0.63, and word counts get there at about 600 labels: here pretraining
-# saves nine of ten labels. Then look at the right end: with all 5,600 sentences word counts reach 0.74, more than the
-# 0.71 of the frozen encoder with 1,024. And look at the LSTM: it has to learn the meaning of every word from these few
-# sentences, and stays near chance level (the dotted line) longest. Do not use a network without pretraining if you have
-# <abbr title="数据不足">little data</abbr>.
+# Read the figure horizontally first: take the accuracy of the frozen encoder at 64 labels, and go to the right until word
+# counts reach it. In our run it is 0.63, and word counts get there at about 600 labels. Here pretraining saves nine of ten
+# labels. Now look at the right end: with all 5,600 sentences word counts reach 0.74, more than the 0.71 of the frozen
+# encoder with 1,024. Last, look at the LSTM. It has to learn the meaning of every word from these few sentences, so it
+# stays near chance level (the dotted line) longest. If you have <abbr title="数据不足">little data</abbr>, do not use a
+# network without pretraining.
 #
 # The shaded ranges show how much a draw matters: with 16 labels the accuracy of the frozen encoder varies by more than
 # ten points. (Do not compare their widths between models: two draws have a smaller range than eight.)
 #
 # ### Which differences are real?
 #
-# Two things are random: the training sentences and the test sentences. So for an interval we resample both, draws and
-# test blocks, 2,000 times (Owen, 2007, calls this the pigeonhole bootstrap). With a single draw it is the interval of
-# notebook 06.
+# Two things are random here: which sentences we drew for training, and which are in the test part. So for an interval we
+# resample both, draws and test blocks, 2,000 times (Owen, 2007, calls this the pigeonhole bootstrap). With a single draw
+# it is the interval of notebook 06.
 
 
 # %%
@@ -338,13 +350,15 @@ for n in num_labels:
         print(f"  fine-tuned minus frozen encoder  {in_points(lead)}")
 
 # %% [markdown]
-# In our run the frozen encoder is better than word counts by more than the noise at every size, but its lead is smaller
-# at 1,024 labels than at 256. Do not expect it to last: in notebook 06, with 5,600 sentences, a frozen encoder did not
-# beat TF-IDF.
+# In our run the frozen encoder is better than word counts at every size, by more than the noise. But its lead is smaller
+# at 1,024 labels than at 256, so do not expect it to last: in notebook 06, with 5,600 sentences, a frozen encoder and
+# TF-IDF were about equally good.
 #
-# In the same run fine-tuning is two points above the frozen head at both sizes, and both intervals contain zero. As
-# long as this is so, use the frozen head, which you can fit in a second. Fine-tuning wins clearly with more training
-# data, as in notebook 06. And with 16 labels *no* model is good. Then the best investment is an afternoon of labelling.
+# Fine-tuning is two points better than the frozen encoder at both sizes, but both intervals contain zero. As long as this
+# is so, use the frozen encoder: you fit its head in a second. Fine-tuning wins clearly with more training data, as in
+# notebook 06. With 16 labels *no* model is good. Then the best investment is an afternoon of labelling.
+#
+# Is the lead at 256 labels special to our seed? We compare it with five stored seeds:
 
 # %%
 n = 256 if 256 in num_labels else max(num_labels)
@@ -354,12 +368,13 @@ print(claims.check_claim("09 frozen encoder minus word counts at 256 labels", le
 # %% [markdown]
 # ## 3 Augmentation
 #
-# **<abbr title="数据增强">Augmentation</abbr>** makes new training sentences from existing ones by changes that should not
-# change the label (Wei and Zou, 2019, try several). We try three, one line of code each: delete words; shuffle them;
-# replace words by neighbours. We use the cheapest model, word counts, so that we can afford many draws.
+# **<abbr title="数据增强">Augmentation</abbr>** makes new training sentences from those you have, by changes that should not
+# change the label (Wei and Zou, 2019, try several). We try three, one line of code each: leave words out, shuffle them, or
+# replace them by similar words, their *neighbours*. We use the cheapest model, word counts, so that we can afford many
+# draws.
 #
-# For the neighbours we need to know which words are similar. The pretrained word-piece embeddings tell us: they were
-# trained on far more text than we have. We search among the words of our sentences.
+# Which words are similar? The pretrained word-piece embeddings can tell us, because they were trained on far more text
+# than we have. We search among the words of our sentences.
 
 # %%
 pool_words = [text.basic_english(sentence) for sentence in pool.texts]
@@ -378,9 +393,10 @@ for word in ("funny", "boring", "movie", "good"):
     print(f"{word:8}", ", ".join(neighbours.get(word, [])))
 
 # %% [markdown]
-# Many of them are synonyms, but check the list: "good" has the neighbour "bad", and "boring" has "exciting" and
-# "entertaining". Words that occur in similar contexts need not have the same meaning, and opposites occur in very
-# similar contexts.
+# Many neighbours are synonyms, but check the list: "good" has the neighbour "bad", and "boring" has "exciting" and
+# "entertaining". Words get similar embeddings if they occur in similar contexts, and opposites do.
+#
+# Now the three changes, and a function that adds three altered copies of each sentence:
 
 
 # %%
@@ -403,10 +419,12 @@ def augment(sentences, labels, way, rng, copies=3):
 
 
 # %% [markdown]
-# What can a model that counts words and pairs of words learn from this? Shuffling keeps the words and creates pairs that
-# nobody would write. Does it help or hurt? We measure it, and the **control** is three unchanged copies. Copies affect
-# the fit like more data (the penalty of logistic regression counts less), so if you compared with the original sentences
-# alone, the augmentation would get the credit for an effect of the copies.
+# What can a model that counts words and pairs of words learn from this? Shuffling, for example, keeps the words and makes
+# pairs that nobody would write. Does it help or hurt? We measure it.
+#
+# The comparison needs care. Copies affect the fit even if they are identical, because the penalty of logistic regression
+# then counts less. If you compared with the original sentences alone, the augmentation would get the credit for that. So
+# our **control** is three unchanged copies.
 
 # %%
 ways = {"copies": lambda words, rng: words, "leave words out": leave_out, "shuffle": shuffle, "neighbours": replace}
@@ -424,9 +442,9 @@ for name, way in ways.items():
 
 # %% [markdown]
 # The fourth method uses real text: **new sentences with predicted labels** (<abbr title="伪标签">pseudo-labels</abbr>; Lee,
-# 2013). The frozen encoder, fitted to the same few labels, predicts labels for the unlabelled sentences, and the word
-# counts are trained on both. Many of the pseudo-labels are wrong, but the sentences contain words that no labelled
-# sentence contains.
+# 2013). We fit the frozen encoder to the same few labels and let it predict the labels of the unlabelled sentences. Then
+# we train word counts on both sets. Many of the pseudo-labels are wrong, but the new sentences contain words that no
+# labelled sentence contains.
 
 # %%
 unlabelled_means = means(layers.hidden_states(model, encode(unlabelled), layer=border))
@@ -436,7 +454,7 @@ for rows in drawn[n_few]:
     guesses = linear_head().fit(pool_means[rows], labels).predict(unlabelled_means)
     fitted = word_counts().fit([*pool_texts[rows], *unlabelled.texts], [*labels, *guesses])
     guessed.append(fitted.predict(test.texts) == test.labels)
-few_right["new sentences, guessed"] = np.array(guessed)
+few_right["new, pseudo-labelled"] = np.array(guessed)
 
 # %%
 gains = {name: paired(each, few_right["copies"]) for name, each in few_right.items()}
@@ -444,7 +462,7 @@ del gains["copies"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 plots.bars_with_intervals(ax, gains, unit="gain in accuracy over plain copies")
 ax.axvline(0, color="black", linestyle=":", linewidth=1)
-ax.set_title("New sentences help, altered ones hardly do")
+ax.set_title("New sentences help; altered ones have no clear effect")
 plots.show(fig, alt="Gain in test accuracy over plain copies, with 95 percent intervals, of three alterations of sentences and of new sentences with guessed labels, for word "
            "counts. The alterations are around the dotted line of no gain; the new sentences are to the right of it.")  # fmt: skip
 
@@ -453,19 +471,20 @@ print(f"{n_few} labels, plain copies: accuracy {few_right['copies'].mean():.3f}"
 for name, gain in gains.items():
     verdict = "helps" if gain.low > 0 else "hurts" if gain.high < 0 else "no clear effect"
     print(f"{name:22} {in_points(gain)}: {verdict}")
-lead = paired(right["frozen encoder"][n_few], few_right["new sentences, guessed"])
+lead = paired(right["frozen encoder"][n_few], few_right["new, pseudo-labelled"])
 print(f"the frozen encoder itself minus its student: {in_points(lead)}")
 
 # %% [markdown]
-# The three alterations leave words out, reorder them, or replace them by neighbours. If an interval contains zero, that
-# alteration has **no clear effect**: in our run this is true for all three. New information helps: in our run sentences
-# with new words gain four points, even though many of their labels are wrong. But look at the last line: the teacher is
-# still five points better than its student, so if you can afford the frozen encoder, simply use it. For pretrained
-# models augmentation promises even less: Longpre and others (2020) tried two popular ways, and neither helped
-# consistently.
+# If an interval contains zero, that method has **no clear effect**. In our run this is true for all three ways to alter
+# sentences. New information helps: the new sentences gain four points, even though many of their labels are wrong. But
+# look at the last line. Their teacher, the frozen encoder, is still five points better than its student, so if you can
+# afford the frozen encoder, simply use it. For pretrained models augmentation promises even less: Longpre and others
+# (2020) tried two popular ways, and neither helped consistently.
+#
+# The gain from new sentences depends on the seed. The stored seeds show by how much:
 
 # %%
-print(claims.check_claim("09 new sentences minus plain copies", gains["new sentences, guessed"].estimate))
+print(claims.check_claim("09 new sentences minus plain copies", gains["new, pseudo-labelled"].estimate))
 
 # %% [markdown]
 # ## 4 Continued pretraining
@@ -475,12 +494,13 @@ print(claims.check_claim("09 new sentences minus plain copies", gains["new sente
 # task. Then we train with labels as before.
 #
 # Our checkpoint no longer has a masked-LM head, so we add a new one. For a state $s \in \mathbb{R}^D$ at a masked position
+# it computes
 #
 # $$h = \mathrm{LayerNorm}(\mathrm{gelu}(W s + b)), \qquad \text{logits} = E\, h + c \in \mathbb{R}^V .$$
 #
-# $E \in \mathbb{R}^{V \times D}$ is the embedding table of the word pieces: the head is **tied** to it, so only $W$,
-# $b$, the norm and $c$ are new. Of the 30,522 word pieces we keep those that occur in our text. The library's head has
-# the same parts.
+# $E \in \mathbb{R}^{V \times D}$ is the embedding table of the word pieces. The head is **tied** to it, so only
+# $W \in \mathbb{R}^{D \times D}$, $b \in \mathbb{R}^D$, the norm and $c \in \mathbb{R}^V$ are new. Of the 30,522 word
+# pieces we keep the $V$ that occur in our text. With the same weights, the library's head must give the same logits.
 
 # %%
 encoded = encode(unlabelled)
@@ -510,10 +530,9 @@ with torch.no_grad():
 print(f"by hand = transformers, for the V = {V:,} word pieces that we keep of {len(tokenizer):,}")
 
 # %% [markdown]
-# Now we mask a quarter of the tokens. To save time we use static masking like BERT, not dynamic masking like RoBERTa:
-# the masked positions are chosen **once** (notebook 05). So we can cache the states of the lower four layers for the
-# masked sentences, and train only the upper two. We hold out some sentences to measure the loss on text that the model
-# was not trained on.
+# Now we mask a quarter of the tokens. We choose the masked positions **once**, not again in every epoch: static masking,
+# not dynamic (notebook 05). So we can cache the states of the lower four layers for the masked sentences, and train only
+# the upper two. We hold out every tenth sentence, to measure the loss on text that the model was not trained on.
 
 # %%
 rng, masked, target = np.random.default_rng(seed), [], []
@@ -529,8 +548,8 @@ trained_on = np.setdiff1d(np.arange(len(target_ids)), held_out)
 print(" ".join(tokenizer.convert_ids_to_tokens(masked[1])))
 
 # %% [markdown]
-# As in notebook 05, the head starts close to the loss of the frequency baseline, which predicts each word piece with
-# its frequency: $c$ is the logarithm of the frequencies, and the norm weight starts small.
+# The head should start at about the loss of the frequency baseline, which predicts each word piece with its frequency (in
+# notebook 05, the unigram baseline). So we set $c$ to the logarithm of the frequencies, and give the norm a small weight.
 
 # %%
 answers = np.concatenate([target[i] for i in trained_on])
@@ -581,10 +600,10 @@ print(f"masked-LM loss on held-out sentences: {baseline_loss:.2f} for the freque
 print(f"and after adapting: {adapted_loss:.2f}")
 
 # %% [markdown]
-# The loss hardly fell: from a few hundred sentences a new head learns little more than the frequency of each word
-# piece, which it knew at the start. (In notebook 05 it took 8,000 whole reviews to bring the loss about one below the
-# frequency baseline.) Does it help with the *task* all the same? We compare frozen features again, this time from the
-# top layer, since the upper layers were adapted: before and after, on the same draws. A third set of features costs
+# The loss hardly fell. From a few hundred sentences the new head learns little more than the frequency of each word
+# piece, which it knew at the start. (The small BERT of notebook 05 needed millions of tokens to get well below the
+# frequency baseline.) Does it help with the *task* all the same? We compare frozen features again, on the same draws. The
+# upper layers were adapted, so the features come from the top layer, before and after. A third set of features costs
 # nothing: those from layer 4 that we already have, below all adapted layers.
 
 # %%
@@ -607,14 +626,14 @@ for n in num_labels[1:]:
         print(f"  adapted minus {baseline:18} {in_points(gap)}")
 
 # %% [markdown]
-# Two questions, one line each for every size. *Did adapting improve the features?* See the line against "before". *Was
-# it worth it?* See the line against layer 4, whose features cost nothing. In our run all six intervals contain zero, so
-# neither effect is clear, and at every size layer 4 has the highest mean accuracy.
+# For each size two lines answer two questions. *Did adapting improve the features?* Look at the line against "before".
+# *Was it worth it?* Look at the line against layer 4, whose features cost nothing. In our run all six intervals contain
+# zero, so neither effect is clear, and at every size layer 4 has the highest mean accuracy.
 #
-# In the paper, adapting helped with millions of documents of the domain on large machines, and also with many epochs on
-# the unlabelled texts of the task itself, which is closer to what we do. We had a few hundred sentences and two epochs,
-# which tests the code more than the method. If you have a lot of text from your domain, and it differs from the
-# checkpoint's pretraining text, a night of continued pretraining is worth trying.
+# In the paper adapting helped, with millions of documents of the domain on large machines. It also helped with many
+# epochs on the unlabelled texts of the task itself, which is closer to what we do. We had a few hundred sentences and two
+# epochs. That tests the code more than the method. If you have a lot of text from your domain, and it differs from the
+# text of the checkpoint's pretraining, then try a night of continued pretraining.
 
 # %%
 change = paired(*(top_right[f"top layer, {when}", max(drawn)] for when in ("adapted", "before")))
@@ -625,15 +644,17 @@ print("adapting moved the accuracy by less than six points" if profile.name != "
 # ## 5 Wrong labels
 #
 # With few labels, each wrong label matters more. **<abbr title="置信学习">Confident learning</abbr>** (Northcutt and
-# others, 2021) finds likely label errors without any clean data. A model that was *not* trained on a sentence predicts
-# its label (cross-validation): split the sentences into five folds, train on four, predict the fifth, and so on. That
-# gives out-of-fold probabilities $p_{ij}$, float $(n, C)$. For each class $j$ the threshold
+# others, 2021) finds likely label errors without any clean data. A model that was *not* trained on a sentence predicts its
+# label, by cross-validation: split the $n$ sentences into five folds, train on four, predict the fifth, and so on. This
+# gives out-of-fold probabilities, float $(n, C)$: $p_{ij}$ is the probability of class $j$ for sentence $i$.
 #
-# $$t_j = \frac{1}{|\{i : \tilde y_i = j\}|} \sum_{i : \tilde y_i = j} p_{ij}$$
+# When is the model confident? With $\tilde y_i$ the given label of sentence $i$, each class $j$ has its own threshold
 #
-# is the mean confidence in $j$ of the sentences labelled $j$, with $\tilde y$ the given labels. A sentence *reaches*
-# class $j$ if $p_{ij} \ge t_j$: the model is as confident in $j$ as it is on average for sentences labelled $j$. A
-# sentence is **suspected** if the most probable of the classes that it reaches is not its label $\tilde y_i$.
+# $$t_j = \frac{1}{|\{i : \tilde y_i = j\}|} \sum_{i : \tilde y_i = j} p_{ij},$$
+#
+# the mean confidence in $j$ of the sentences labelled $j$. A sentence *reaches* class $j$ if $p_{ij} \ge t_j$: the model is
+# as confident in $j$ as it is on average for sentences labelled $j$. A sentence is **suspected** if the most probable of
+# the classes that it reaches is not its label. We try it on four sentences and two classes.
 
 
 # %%
@@ -648,11 +669,11 @@ p_small = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.45, 0.55]])
 print("suspected:", suspected(p_small, np.array([0, 0, 0, 1])))
 
 # %% [markdown]
-# By hand: $t_0 = (0.9 + 0.7 + 0.2) / 3 = 0.6$ and $t_1 = 0.55$. The third sentence is labelled 0, but its probability
-# 0.8 for class 1 is above 0.55, so it is suspected. No other sentence is.
+# By hand: $t_0 = (0.9 + 0.7 + 0.2) / 3 = 0.6$ and $t_1 = 0.55$. The third sentence is labelled 0, but its probability for
+# class 1 is 0.8, which is above 0.55, so it is suspected. No other sentence is.
 #
-# Now with real sentences. We flip 5 % of the labels ourselves, so we know which are wrong, and count how many of them
-# are found. We repeat this several times; the model is the frozen encoder with its linear head.
+# Now we use real sentences. We flip 5 % of the labels ourselves, so we know which ones are wrong, and count how many of
+# them are found. We repeat this several times. The model is the frozen encoder with its linear head.
 
 
 # %%
@@ -671,35 +692,35 @@ def plant_and_find(number):
 rounds = [plant_and_find(number) for number in range(num_draws)]
 
 # %% [markdown]
-# **<abbr title="精确率">Precision</abbr>** is the share of wrong (planted) labels among the suspected sentences,
-# **<abbr title="召回率">recall</abbr>** the share of the planted labels that are suspected. The baseline is random
-# guessing: if you suspect the same number of sentences at random, your precision is the planted share, and your recall
-# the suspected share.
+# How good is the list of suspects? **<abbr title="精确率">Precision</abbr>** is the share of wrong (planted) labels among
+# the suspected sentences, and **<abbr title="召回率">recall</abbr>** is the share of the planted labels that are suspected.
+# The baseline is random guessing: if you suspect the same number of sentences at random, your precision is the share of
+# planted labels, and your recall is the share of suspected sentences.
 
 # %%
 shares = {
     "precision": [planted[found].mean() for *_, planted, found in rounds],
     "recall": [found[planted].mean() for *_, planted, found in rounds],
-    "recall of chance": [found.mean() for *_, found in rounds],
+    "recall of random guessing": [found.mean() for *_, found in rounds],
 }
 rates = {name: evaluation.block_interval(v, np.arange(num_draws)) for name, v in shares.items()}
 fig, ax = plt.subplots(figsize=(7, 2.3))
 plots.bars_with_intervals(ax, rates, unit="share")
 ax.axvline(0.05, color="black", linestyle=":", linewidth=1)
-ax.set_title("Half of the planted label errors are found, with many false positives")
+ax.set_title("Half of the planted errors are found, with many false positives")
 plots.show(fig, alt="Precision and recall of finding planted wrong labels, with intervals over plantings: recall is well above the recall of chance, and "
            "precision is low but several times the five percent of chance, a dotted line.")  # fmt: skip
 
 # %%
-better = rates["recall"].estimate - rates["recall of chance"].estimate
+better = rates["recall"].estimate - rates["recall of random guessing"].estimate
 assert rates["precision"].estimate > 0.08 or profile.name == "smoke"  # 0.05 is chance
 print(claims.check_claim("09 share of planted labels found, minus that of chance", better))
 
 # %% [markdown]
-# So you should *read* the suspected sentences: in our run 18 % of them have a planted wrong label, against 5 % of a
-# random sample. That is more than three times as many wrong labels for each sentence you read. But most suspected
-# labels are correct: they belong to sentences that are hard for the model, and a model that predicts only seven
-# sentences in ten correctly suspects many. (Some of the false positives may be real label errors of the data set.)
+# In our run the suspects contain half of the planted errors. So you should *read* them: 18 % have a planted wrong label,
+# against 5 % of a random sample. For each sentence you read, you find more than three times as many wrong labels. But most
+# suspects have a correct label. They are hard for the model, and a model that predicts only seven sentences in ten
+# correctly suspects many. (Some of them may be real label errors of the data set.)
 #
 # What happens if we simply remove the suspects without reading them, and train again? We train without the suspects;
 # without the same number of random sentences; and without the planted errors, which only we know. A fourth model gets
@@ -729,21 +750,22 @@ for name, answers in noise_right.items():
     print(f"{name:13} minus 5 % wrong {in_points(paired(answers, noisy_right))}")
 
 # %% [markdown]
-# First look at the damage, the line with the clean labels: in our run they are no better than the noisy ones (-0.2
-# points), and the interval contains zero. Random errors partly cancel out, and a strongly regularised linear model
-# hardly changes: 5 % of wrong labels cost too little for our test part to show. So there is little to gain, and all
-# four intervals contain zero.
+# Look at the damage first. How much do wrong labels cost? In our run the model with clean labels is no better than the
+# noisy one (-0.2 points), and the interval contains zero. Random errors partly cancel out, and a strongly regularised
+# linear model hardly changes, so 5 % of wrong labels cost too little for our test part to show. So there is little to
+# gain, and all four intervals contain zero.
 #
-# Then compare "suspects out" with "random out": only their difference is due to *finding* the errors. In our run it is
+# Then compare "suspects out" with "random out". Only their difference is due to *finding* the errors. In our run it is
 # half a point, far less than the width of the intervals. Removing the suspects also removes correct labels of hard
-# sentences, so with other data it can hurt. If you read them and correct the wrong ones, you lose nothing. It costs one
-# look at each suspect, in our run about one sentence in seven.
+# sentences, so with other data it can hurt. If you read the suspects and correct the wrong labels, you lose nothing. It
+# costs one look at each suspect, in our run about one sentence in seven.
 
 # %% [markdown]
-# **Exercise 09.2 (complete): the confident joint.** Write `joint_counts(p, labels)`: an int array $(C, C)$ whose entry
-# $(i, j)$ counts the sentences labelled $i$ that are confidently $j$. A sentence is confidently $j$ if $p_j \ge t_j$; if
-# there are several such classes, take the most probable one, and do not count a sentence that reaches no threshold. For
-# the four sentences above the result is `[[2, 1], [0, 1]]`.
+# **Exercise 09.2 (complete): the confident joint.** Write `joint_counts(p, labels)`. You get $p$, float $(n, C)$, and the
+# given labels, int $(n,)$. Return an int array $(C, C)$ whose entry $(i, j)$ counts the sentences labelled $i$ that are
+# confidently $j$. A sentence is confidently $j$ if $p_j \ge t_j$. If there are several such classes, take the most
+# probable one. Do not count a sentence that reaches no threshold. For the four sentences above the result is
+# `[[2, 1], [0, 1]]`.
 
 
 # %% tags=["exercise"]
@@ -757,7 +779,7 @@ checks.check("09.2", joint_counts)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def joint_counts(p, labels):
+def joint_counts_solution(p, labels):
     C = p.shape[1]
     t = np.array([p[labels == j, j].mean() for j in range(C)])
     counted = np.zeros((C, C), dtype=int)
@@ -769,14 +791,14 @@ def joint_counts(p, labels):
 
 
 # %% tags=["check"]
-checks.check("09.2", joint_counts, mine=False)  # the same check, on the solution
+checks.check("09.2", joint_counts_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## 6 Classic bug: augment first, split later
 #
-# You have little data, so you augment it, and then split the table at random into training and validation. Now altered
-# copies of one sentence are in both parts: data leakage. We do this with word counts, once splitting all texts at
-# random, and once keeping all copies of a sentence in the same part. In both cases the test part shows the real accuracy.
+# You have little data, so you augment it. Then you split the table at random into training and validation. Now altered
+# copies of one sentence are in both parts: data leakage. We do this with word counts, once splitting all texts at random,
+# and once keeping all copies of a sentence in the same part. In both cases the test part shows the real accuracy.
 
 
 # %%
@@ -800,8 +822,8 @@ for name, together in (("copies in both parts", False), ("copies kept together",
     print(f"    too optimistic by {in_points(promised[name])}")
 
 # %% [markdown]
-# With copies in both parts, validation promised 40 points too much in our run. Does that depend on the seed? The stored
-# seeds are close together:
+# With copies in both parts, validation promised 40 points too much in our run. With copies kept together, the
+# difference is within the noise. Does the damage depend on the seed? The stored seeds are close together:
 
 # %%
 if profile.name != "smoke":
@@ -810,17 +832,17 @@ if profile.name != "smoke":
 print(claims.check_claim("09 points promised too much by torn copies", promised["copies in both parts"].estimate))
 
 # %% [markdown]
-# The model itself is about equally good in both cases: in our run its test accuracy is 0.60 and 0.58. But with copies
-# in both parts the *measurement* is wrong, and so is every choice based on it: the best validation score goes to models
-# that memorise sentences. The fix is simple: split first, then augment the training part only. Duplicates in a data set
-# cause the same leakage without any augmentation, so look for them before you split (`data.load_splits` removes
+# The model itself is about equally good in both cases: in our run its test accuracy is 0.60 and 0.58. But with copies in
+# both parts the *measurement* is wrong, and so is every choice that you base on it: the best validation score goes to
+# models that memorise sentences. The fix is simple: split first, then augment only the training part. Duplicates in a data
+# set cause the same leakage without any augmentation, so look for them before you split (`data.load_splits` removes
 # repeated texts).
 
 # %% [markdown]
 # **Exercise 09.3 (debug): copies on both sides.** `make_parts(sentences, alter, num_validation)` should return the
-# training part and the validation part: the first `num_validation` sentences, unaltered, are for validation; the
-# training part consists of the others, followed by an altered copy of each of them. The version below puts altered
-# copies of the validation sentences into the training part. Fix it.
+# training part and the validation part. The first `num_validation` sentences, unaltered, are for validation. The training
+# part consists of the other sentences, followed by an altered copy of each of them. The version below puts altered copies
+# of the validation sentences into the training part. Fix it.
 
 
 # %% tags=["exercise"]
@@ -835,13 +857,13 @@ checks.check("09.3", make_parts)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def make_parts(sentences, alter, num_validation):
+def make_parts_solution(sentences, alter, num_validation):
     validation, train = sentences[:num_validation], sentences[num_validation:]  # split first
     return [*train, *(alter(sentence) for sentence in train)], validation
 
 
 # %% tags=["check"]
-checks.check("09.3", make_parts, mine=False)  # the same check, on the solution
+checks.check("09.3", make_parts_solution, mine=False)  # the same check, on the solution
 
 # %% [markdown]
 # ## Quiz
@@ -854,20 +876,20 @@ checks.quiz("09")
 # %% [markdown]
 # ## Summary
 #
-# * A point of a learning curve is a mean over draws; a single draw tells little. For an interval, resample both the
-#   training and the test sentences.
-# * With few labels a pretrained encoder is best, and frozen features with a linear head are hard to beat. With many
-#   labels, word counts catch up with the frozen encoder, and you need fine-tuning to be better (notebook 06). An LSTM
-#   from scratch needs the most labels of all.
-# * Compare augmentation with plain copies, with an interval. Altered sentences had no clear effect here; new sentences
-#   with pseudo-labels helped the word counts.
+# * A point of a learning curve is a mean over draws, because a single draw can mislead you. For an interval, resample
+#   both the training and the test sentences.
+# * With few labels use a pretrained encoder; frozen features with a linear head are hard to beat. With many labels word
+#   counts catch up with the frozen encoder, and you need fine-tuning to be better (notebook 06). An LSTM from scratch needs
+#   the most labels of all.
+# * Compare augmentation with plain copies, and look at the interval. Altered sentences had no clear effect here; new
+#   sentences with pseudo-labels helped the word counts.
 # * Continued pretraining needs text and time. Two epochs on a few hundred sentences changed neither the masked-LM loss
 #   nor the accuracy by much, and the original layer 4 was just as good.
-# * Confident learning gives you a list of sentences to read, not to delete; it contains several times as many wrong
+# * Confident learning gives you a list of sentences to read, not to delete. It contains several times as many wrong
 #   labels as a random sample of the same size.
 # * Split first, then augment.
 #
 # **To think about.** You may label 200 more sentences. Would you draw them at random, or take those on which the model
 # is least confident? What would that do to your test part if it came from the same pool?
 #
-# **Next:** in notebook 10 training adapts itself, and several models work together.
+# **Next:** in notebook 10 training changes its own settings, and several models work together.

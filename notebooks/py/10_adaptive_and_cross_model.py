@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 10 · Adaptive and cross-model
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/main/notebooks/10_adaptive_and_cross_model.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/fine-tuning-course/fine-tuning-course/blob/v0.2.0/notebooks/10_adaptive_and_cross_model.ipynb) · [words and terms 术语表](../docs/GLOSSARY.md)
 #
 # **What you will be able to do:** write learning-rate schedules, gradual unfreezing and early stopping in a few lines each, and judge
 # them at equal budget over several seeds; combine many models into one, by averaging predictions or by averaging
@@ -23,20 +23,30 @@
 #
 # **Before you start:** notebooks 06 and 07. **Time:** one hour to read and play; the code takes about two and a half minutes.
 
-# %% tags=["nbval-skip"]
-# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+# %% tags=["nbval-skip"] cellView="form"
+# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+https://github.com/fine-tuning-course/fine-tuning-course"
+keep_progress_in_drive = False  # @param {type:"boolean"}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "https://github.com/fine-tuning-course/fine-tuning-course/releases/download/v0.2.0/fine_tuning_course-0.2.0-py3-none-any.whl"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\n")
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()
 
 # %%
 import copy
@@ -64,13 +74,14 @@ profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator
 # This notebook has two topics. **<abbr title="自适应微调">Adaptive fine-tuning</abbr>** changes its own settings during
 # training: the learning rate, the trained layers, the moment to stop.
 # **<abbr title="跨模型微调">Cross-model fine-tuning</abbr>** combines several models into one. Both are easy to write, and it
-# is easy to believe that they help. So we compare all methods in the same way where possible: the same number of
-# training sentences, three seeds, and an interval. If a method gets more sentences or fewer seeds, we say so.
+# is easy to believe that they help. So we compare all methods in the same way where we can: with the same number of
+# training sentences, three seeds, and an interval. Where a method gets more sentences or fewer seeds, we say so.
 #
 # ## 1 Many runs have to be cheap
 #
-# We take few and short sentences (at most 24 word pieces, no truncation) and train the **top two layers** and the head.
-# The four layers below are frozen, so we compute their states once (notebook 07).
+# We need several runs of every method, so each run has to be fast. We take few and short sentences (at most 24 word pieces,
+# no truncation) and train the **top two layers** and the head. The four layers below are frozen, so we compute their states
+# once (notebook 07).
 
 # %%
 sizes = {"smoke": (32, 24, 32, 24), "workshop": (256, 128, 420, 1200)}.get(profile.name, (1600, None, None, None))
@@ -97,8 +108,10 @@ print(f"states (T, D) of the first sentence: {states.train.hidden_states[0].shap
 
 
 # %% [markdown]
-# Each run starts with a new head, initialised from its seed; everything else starts from the pretrained weights. The
-# seed also fixes the order of the batches, so two methods with the same seed see the same sentences in the same order.
+# Each run starts with a new head, initialised from its seed. Everything else starts from the pretrained weights. The seed
+# also fixes the order of the batches, so two methods with the same seed see the same sentences in the same order.
+#
+# Before any training, we compute the baselines: always class 0, word counts, and the model with an untrained head.
 
 
 # %%
@@ -133,18 +146,20 @@ print(f"always class 0 {np.mean(test.labels == 0):.3f}, before training {untrain
 print(f"TF-IDF + logistic regression {evaluation.block_interval(words_right, test.blocks)}")
 
 # %% [markdown]
-# These are the baselines. In our run the model before training has an accuracy of 0.66 (on the validation sentences),
-# no worse than TF-IDF with logistic regression (on the test sentences). That is luck: the pretrained states already
-# separate the two classes to some extent, so a random head can be many points above or below one half. With so few
-# sentences the intervals are wide; keep that in mind for everything below.
+# In our run the model before training has an accuracy of 0.66 (on the validation sentences), no worse than TF-IDF with
+# logistic regression (on the test sentences). That is luck: the pretrained states already separate the two classes to some
+# extent, so a random head can be many points above or below one half. With so few sentences the intervals are wide. Keep
+# that in mind for everything below.
 #
 # ## 2 Adaptive: the learning rate as a function of the step
 #
 # A **<abbr title="学习率调度">schedule</abbr>** multiplies the learning rate $\eta$ by a factor $f(t)$ that depends on the
-# step $t = 0, \dots, S - 1$. Warm-up takes $w$ steps; then the learning rate falls linearly or along half a cosine
-# (Loshchilov and Hutter, 2017):
+# step $t = 0, \dots, S - 1$, where $S$ is the number of steps. During the first $w$ steps, the warm-up, the factor rises
+# from zero to one. Then it falls linearly or along half a cosine (Loshchilov and Hutter, 2017):
 #
 # $$f(t) = \frac{t}{w} \;\text{ if } t < w, \qquad \text{then}\quad f(t) = 1 - u \quad\text{or}\quad f(t) = \tfrac12 (1 + \cos \pi u), \quad u = \frac{t - w}{S - w}.$$
+#
+# Each schedule is a function of the step. We compare the last two with those of `transformers`.
 
 # %%
 warmup = num_steps // 10  # w
@@ -185,16 +200,15 @@ plots.show(fig, alt="Factor on the learning rate over the steps of a run: consta
            "steps and then fall to zero, one in a straight line and one along half a cosine that starts flat.")  # fmt: skip
 
 # %% [markdown]
-# With both decays, the learning rates of all steps add up to half of the sum with a constant rate, but with the cosine
-# more of it comes early. So "decay helps" may only mean that the constant learning rate was too high. We chose our
-# learning rate for the **constant** schedule, on validation sentences before writing this notebook, so that the baseline
-# is as strong as possible.
+# With both decays, the learning rates of all steps add up to half of the sum with a constant rate; the cosine only has more
+# of it early. So if "decay helps", the reason may simply be that the constant learning rate was too high. To be fair to the
+# baseline, we chose our learning rate for the **constant** schedule, on validation sentences before writing this notebook.
 #
 # ## 3 Adaptive: what depends on the layer
 #
-# **<abbr title="逐层学习率">Layer-wise rates</abbr>** are those of notebook 07: with a decay $\xi < 1$ each layer has a
-# smaller learning rate than the one above. Here they take one line, since a parameter's name contains its layer. `base`
-# is the learning rate before the schedule; `set_rates` applies the schedule.
+# **<abbr title="逐层学习率">Layer-wise rates</abbr>** are those of notebook 07: with a decay $\xi < 1$, each layer has a
+# smaller learning rate than the one above. A parameter's name contains its layer, so this takes one line. `base` is the
+# learning rate before the schedule, and `set_rates` applies the schedule.
 
 # %%
 eta = 2e-4
@@ -212,9 +226,9 @@ def set_rates(optimizer, factor):
 
 
 # %% [markdown]
-# **<abbr title="逐层解冻">Gradual unfreezing</abbr>** (Howard and Ruder, 2018) trains only the head at first, because a
-# randomly initialised head sends random gradients into the layers below. Then it unfreezes one layer after the other,
-# from the top.
+# **<abbr title="逐层解冻">Gradual unfreezing</abbr>** (Howard and Ruder, 2018) changes which layers are trained. A randomly
+# initialised head sends random gradients into the layers below, so at first only the head is trained. Then one layer after
+# the other is unfrozen, from the top.
 
 
 # %%
@@ -227,15 +241,15 @@ def gradual(top, step):
 
 
 # %% [markdown]
-# The head is trained from the first step, the top layer after a quarter of the steps, the layer below it after half of
-# the steps. The budget is the same in sentences, but the early steps are cheaper, since there is no backward pass
-# through frozen layers.
+# The head is trained from the first step, the top layer after a quarter of the steps, and the layer below it after half of
+# the steps. The budget in sentences is the same, but the early steps are cheaper, because there is no backward pass through
+# frozen layers.
 #
 # ## 4 Adaptive: what depends on the validation curve
 #
-# A schedule like those above is fixed before the first step. The next two methods use the validation loss instead. They
-# measure it every few steps; each measurement is a **check**. **<abbr title="早停">Early stopping</abbr>** keeps the
-# weights of the best check and stops after more than `patience` checks without improvement.
+# A schedule like those above is fixed before the first step. The next two methods react to the validation loss instead.
+# They measure it every few steps; we call each measurement a **check**. **<abbr title="早停">Early stopping</abbr>** keeps
+# the weights of the best check, and stops after more than `patience` checks without improvement.
 
 
 # %%
@@ -252,8 +266,8 @@ class EarlyStopping:
 
 
 # %% [markdown]
-# **Reduce on plateau** continues with half the learning rate each time more than `patience` checks have passed without
-# improvement. You can call it with a step, like the schedules above.
+# **Reduce on plateau** does not stop. Each time more than `patience` checks have passed without improvement, it halves the
+# learning rate and continues. You can call it with a step, like the schedules above.
 
 
 # %%
@@ -272,7 +286,7 @@ class Plateau:
 
 
 # %% [markdown]
-# A made-up curve of twelve checks shows what both do, and that torch's `ReduceLROnPlateau` does the same as ours.
+# What do the two methods do on a made-up curve of twelve checks? And does our class agree with torch's `ReduceLROnPlateau`?
 
 # %%
 curve = [0.70, 0.60, 0.55, 0.56, 0.54, 0.55, 0.56, 0.50, 0.52, 0.53, 0.54, 0.55]
@@ -290,14 +304,14 @@ print("by hand = torch.optim.lr_scheduler.ReduceLROnPlateau:", factors)
 print(f"early stopping ends at check {stopped.index(True) + 1} and keeps {stopping.best}; it misses {min(curve)}")
 
 # %% [markdown]
-# Early stopping ends one check before the best loss of the curve: after check 5 it sees two checks without improvement,
-# and check 8 comes too late. Both methods react to the noise of the validation loss as well as to the signal. With few
-# validation sentences, a check can be worse than the last one by chance.
+# After check 5 early stopping sees two checks without improvement, so it ends at check 7, one check before the best loss of
+# the curve. That is the weakness of both methods: they react to the noise of the validation loss as well as to the signal.
+# With few validation sentences, a check can be worse than the last one by chance.
 
 # %% [markdown]
-# **Exercise 10.1 (complete): the check that is kept.** `kept_check(losses, patience)` takes the validation losses of a
-# run, a list of numbers, and should return the number of the check whose weights early stopping keeps; the first check
-# is number 1. For the curve above and a patience of 1 it is 5.
+# **Exercise 10.1 (complete): the check that is kept.** Write `kept_check(losses, patience)`. You get the validation losses
+# of a run, a list of numbers. Return the number of the check whose weights early stopping keeps; the first check is
+# number 1. For the curve above and a patience of 1 it is 5.
 
 
 # %% tags=["exercise"]
@@ -311,7 +325,7 @@ checks.check("10.1", kept_check)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def kept_check(losses, patience):
+def kept_check_solution(losses, patience):
     best, where, stale = float("inf"), 0, 0
     for number, loss in enumerate(losses, start=1):
         stale = stale + 1
@@ -323,14 +337,14 @@ def kept_check(losses, patience):
 
 
 # %% tags=["check"]
-checks.check("10.1", kept_check, mine=False)  # the same check, on the solution above
+checks.check("10.1", kept_check_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ## 5 All of them at equal budget
 #
-# One function trains with every method. It is the loop of `training.fit` with two hooks: before each step, to set
-# learning rates and layers, and at each check, to use the validation loss.
+# Now we compare the methods. One function trains with all of them: the loop of `training.fit` with two hooks. One
+# sets learning rates and layers before each step; the other gets the validation loss at each check.
 
 # %%
 check_every = max(1, num_steps // 8)
@@ -358,7 +372,7 @@ def train_top(head_seed, *, factor=constant, decay=1.0, unfreeze=lambda top, ste
 
 # %% [markdown]
 # For each run we keep the weights, because sections 6 to 10 need them, and the probabilities on the validation and the
-# test part. We use the test part in tables and in the figure of this section, and choose nothing on it.
+# test part. The test part is for the tables and the figure of this section; we choose nothing on it.
 
 # %%
 Run = namedtuple("Run", ["weights", "validation", "test"])  # name to tensor; probabilities float32 (n, C), twice
@@ -371,8 +385,8 @@ def record(weights):
 
 
 # %% [markdown]
-# First the two that use the validation loss. Early stopping needs no run of its own: it takes its weights from the run
-# with the constant learning rate. So it uses at most the budget of the others.
+# We start with the two methods that use the validation loss. Early stopping needs no run of its own: it takes its weights
+# from the run with the constant learning rate. So it uses at most the budget of the others.
 
 # %%
 runs = {"constant rate": [], "early stopping": [], "halved on a plateau": []}
@@ -385,7 +399,7 @@ for head_seed in seeds:
     runs["halved on a plateau"].append(record(top.state_dict()))
 
 # %% [markdown]
-# Then those with a fixed schedule.
+# Then we run the methods that are fixed before the first step.
 
 # %%
 plans = {
@@ -403,7 +417,7 @@ for name, plan in plans.items():
 print(f"{len(runs)} methods, {len(seeds)} seeds each")
 
 # %% [markdown]
-# Is this really the loop of the course? `training.fit` uses warm-up and linear decay. Its first losses must equal those
+# Is this really the loop of the course? `training.fit` uses warm-up and linear decay, so its first losses must equal those
 # of our run with the linear schedule.
 
 # %%
@@ -414,9 +428,10 @@ torch.testing.assert_close(history.step_losses[:3], ours[:3], rtol=0, atol=1e-3 
 print("our loop = training.fit, step by step")
 
 # %% [markdown]
-# There are two sources of noise: the sentences in the test part, and the seed of a run. For the first we average each
-# sentence over the seeds and compute a paired interval over blocks, as in notebook 06. For the second we require the
-# same sign with every seed. We call a method better or worse only if both conditions are met.
+# Which differences are real? There are two sources of noise: the sentences in the test part, and the seed of a run. For the
+# sentences, we average the result of each one over the seeds and compute a paired interval over blocks, as in notebook 06. For the seeds,
+# we look at the sign of the difference with each of them. We call a method better or worse only if the interval excludes
+# zero and every seed has the same sign.
 
 
 # %%
@@ -462,26 +477,27 @@ plots.show(fig, alt="Six methods with the difference of their test accuracy from
 # %% [markdown]
 # **Read the verdicts, not the estimates.** In our run no method is better or worse: all six intervals contain zero, and
 # with five of the six methods the sign changes with the seed. (Layer-wise rates are behind with every seed, but by less
-# than the noise of the sentences.) If an interval contains zero, this experiment is too small to decide, and if the
-# sign of a difference changes with the seed, it may be noise. If you find a "better", remember the number of
-# comparisons: with six independent intervals at 95 %, the probability is about one in four that at least one of them
-# excludes zero by chance. Published gains of such methods are often of the same size as these intervals. They may be
-# real, but you need more sentences and more seeds to see them.
+# than the noise of the sentences.) An interval that contains zero means that this experiment is too small to decide. A sign
+# that changes with the seed means that the difference may be noise. And if you do find a "better", remember how often you
+# looked: with six independent intervals at 95 %, the probability is about one in four that at least one of them excludes
+# zero by chance. Published gains of such methods are often as small as these intervals are wide. They may be real, but you
+# need more sentences and more seeds to see them.
 #
 # Some effects are well established. Warm-up avoids divergence at the start when the learning rate is high, decay lets
-# the last steps converge, and early stopping saves steps. None of them replaces a good learning rate: if it is wrong by
-# a factor of ten, it costs several points (notebook 07). Tune it first.
+# the last steps converge, and early stopping saves steps. None of them replaces a good learning rate: if yours is wrong by
+# a factor of ten, that costs several points (notebook 07). Tune it first.
 #
 # ## 6 Cross-model: ensembles
 #
 # Most people keep the best of their runs and throw the others away. The rest of this notebook uses them all. An
-# **<abbr title="集成">ensemble</abbr>** of $M$ models predicts the mean of their probabilities:
+# **<abbr title="集成">ensemble</abbr>** of $M$ models predicts the mean of their probabilities. With $p_m(x)$ those of
+# model $m$, one for each of the $C$ classes:
 #
 # $$\bar p(x) = \frac1M \sum_{m=1}^{M} p_m(x) .$$
 #
-# One thing is certain: the function $-\log$ is convex, so the loss of the mean is never above the mean of the losses, on
-# any data (Jensen's inequality). For accuracy there is no such guarantee; it only improves if the members make errors on
-# different sentences.
+# The loss of the ensemble is never above the mean loss of its members, on any data, because the function $-\log$ is convex
+# (Jensen's inequality). For accuracy there is no such guarantee. It improves only if the members make errors on different
+# sentences.
 
 # %%
 methods = [name for name in runs if name != "early stopping"]  # it shares its run with the constant rate
@@ -495,8 +511,8 @@ print(f"M = {len(methods)}: the ensemble's loss is at most the mean loss of its 
 # %% [markdown]
 # The drawback: you run $M$ models, so every prediction costs $M$ times as much.
 #
-# An ensemble only needs the predictions of its members, so they can be quite different models. This is how you combine
-# models whose weights do not fit together: in section 7 we pair the encoder with word counts.
+# An ensemble only needs the predictions of its members, so they can be quite different models. You can even combine models
+# whose weights do not fit together: in section 7 we pair the encoder with word counts.
 
 # %% [markdown]
 # **Exercise 10.2 (predict): one voice against two.** Three models give class 1 the probabilities 0.9, 0.45 and 0.45.
@@ -510,22 +526,23 @@ checks.check("10.2", my_answer)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-my_answer = ((0.9 + 0.45 + 0.45) / 3, 1)
+my_answer_solution = ((0.9 + 0.45 + 0.45) / 3, 1)
 
 # %% tags=["check"]
-checks.check("10.2", my_answer, mine=False)  # the same check, on the solution above
+checks.check("10.2", my_answer_solution, mine=False)  # the same check, on the solution above
 
 # %% [markdown]
 # ## 7 Cross-model: soups
 #
-# A **<abbr title="模型汤">model soup</abbr>** (Wortsman and others, 2022) averages the **weights**, not the predictions:
-# you get one model, with the cost of one.
+# A **<abbr title="模型汤">model soup</abbr>** (Wortsman and others, 2022) averages the **weights**, not the predictions. You
+# get one model, at the cost of one. With $\theta_m$ all weights of model $m$:
 #
 # $$\bar\theta = \frac1M \sum_{m=1}^{M} \theta_m$$
 #
-# There is no reason why this should work for networks in general. It often works for runs that start from the **same**
-# weights, head included, because fine-tuning stays close to its start: between two such runs there is usually no loss
-# barrier. We interpolate between the two, and a little beyond.
+# For networks in general there is no reason why this should work. It often works for runs that start from the **same**
+# weights, head included, because fine-tuning stays close to its start: between two such runs the loss usually has no
+# barrier. We test this. We go along the straight line from one run to another, and a little beyond, and measure the
+# validation loss.
 
 
 # %%
@@ -560,8 +577,8 @@ if profile.name != "smoke":
 # Between the dotted lines there is no barrier: in our run the loss falls all the way from the first run to the second,
 # so no average of the two is worse than the worse of them.
 #
-# The **uniform soup** averages all runs. The **greedy soup** tries the runs in the order of their validation accuracy
-# and keeps each one that does not lower the validation accuracy of the soup.
+# There are two kinds of soup. The **uniform soup** averages all runs. The **greedy soup** tries the runs in the order of
+# their validation accuracy and keeps each one that does not lower the validation accuracy of the soup.
 
 
 # %%
@@ -589,12 +606,12 @@ same = [np.mean(a.argmax(axis=1) == b.test.argmax(axis=1)) for a, b in zip(ensem
 print("sentences with the same prediction from uniform soup and ensemble:", *(f"{share:.1%}" for share in same))
 
 # %% [markdown]
-# The uniform soup and the ensemble nearly agree. There is a reason: if the runs are close together, the model is nearly
-# linear in its weights there, and then the prediction of the mean is the mean of the predictions. The greedy soup
-# leaves out two to four of the six runs.
+# The uniform soup and the ensemble predict the same for nearly every sentence. There is a reason: if the runs are close
+# together, the model is nearly linear in its weights there, and then the prediction of the mean is the mean of the
+# predictions. The greedy soup leaves out two to four of the six runs.
 #
-# Now the comparison. The baseline is the **mean member**: what you get on average if you train once. Picking the best
-# member *on the test part* would be cheating; picking it on validation is a fair baseline.
+# Now the comparison. The baseline is the **mean member**: what you get on average if you train once. Choosing the best
+# member *on the test part* would be cheating. Choosing it on validation is a fair baseline, so it is in the table, too.
 
 
 # %%
@@ -626,21 +643,21 @@ for name in ("ensemble", "uniform soup"):
 # %% [markdown]
 # Read the verdict column again. "Better" means: beyond the noise of the sentences *and* with every seed. "Undecided"
 # means that these runs are too similar, or the sentences too few. In our run only the greedy soup is better than the
-# mean member, by less than a point, and its interval just excludes zero; with five comparisons that is weak evidence.
+# mean member, by less than a point, and its interval just excludes zero. With five comparisons that is weak evidence.
 # The best member on validation gains as much. So here the soups and the ensemble show no gain over simply choosing on
 # validation.
 #
-# The runs differ only in their learning rates and in the moment when layers are unfrozen, so they make mostly the same
-# errors, and there is little to average out. Word counts make *different* errors. They are the worse model alone, which
-# would not matter if the pair were better, but in our run the pair is undecided, too.
+# Why so little? The runs differ only in their learning rates and in the moment when layers are unfrozen. They make mostly
+# the same errors, so there is little to average out. Word counts make *different* errors. Alone they are the worse model,
+# which would not matter if the pair were better, but in our run the pair is undecided, too.
 #
-# Two things are true whatever the verdict is. A soup has the cost of one model, an ensemble the cost of all its
-# members. And with the ensemble and the uniform soup you do not have to pick a member: the best one on validation may
-# not be the best one on new sentences.
+# Two things are true whatever the verdicts are. A soup costs as much as one model, an ensemble as much as all its members.
+# And with the ensemble and the uniform soup you do not have to choose a member: the best one on validation may not be the
+# best one on new sentences.
 
 # %% [markdown]
 # **Exercise 10.3 (debug): the soup that ate its first member.** `pour(weights)` takes a list of `state_dict`s, dicts
-# from name to tensor, and should return the uniform soup, a dict of the same kind. The soup below is correct. But
+# from name to tensor, and should return the uniform soup, a dict of the same kind. The soup that it returns is correct. But
 # somebody who compared it with its members afterwards got strange results. Fix it.
 
 
@@ -661,24 +678,25 @@ checks.check("10.3", pour)
 
 # %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
 # @title Solution
-def pour(weights):
+def pour_solution(weights):
     return {key: sum(one[key] for one in weights) / len(weights) for key in weights[0]}
 
 
 # %% tags=["check"]
-checks.check("10.3", pour, mine=False)  # the same check, on the solution above
+checks.check("10.3", pour_solution, mine=False)  # the same check, on the solution above
 
 
 # %% [markdown]
 # ## 8 Cross-model: arithmetic with what was learned
 #
-# A **<abbr title="任务向量">task vector</abbr>** (Ilharco and others, 2023) is what fine-tuning added:
+# A **<abbr title="任务向量">task vector</abbr>** (Ilharco and others, 2023) $\tau$ is what fine-tuning has added to the
+# weights. You can add it to the start, scaled by a number $\lambda$:
 #
 # $$\tau = \theta_{\text{fine-tuned}} - \theta_{\text{start}}, \qquad \theta(\lambda) = \theta_{\text{start}} + \lambda\, \tau .$$
 #
-# The **scaling coefficient** $\lambda$ (in notebook 06 the letter means the weight decay) says how much of it we
-# add: 0 gives the start, 1 the fine-tuned model. You can add and subtract vectors with the same start. We make a second
-# one from IMDB, from the last twenty words of its reviews, with the same start and the same head.
+# With the **scaling coefficient** $\lambda = 0$ you get the start, with 1 the fine-tuned model. (In notebook 06 the letter
+# means the weight decay.) If two vectors have the same start, you can also add and subtract them. We make a second one from
+# IMDB, from the last twenty words of its reviews, with the same start and the same head.
 
 # %%
 imdb_sizes = {"smoke": (32, 24, 32), "workshop": (256, 96, 240)}.get(profile.name, (1600, 600, 1200))
@@ -707,7 +725,7 @@ print("start + 1 x vector = the fine-tuned model")
 
 # %% [markdown]
 # Both models were trained to distinguish positive from negative reviews, on different texts. How well does each
-# transfer to the other data set? We vary the coefficient of each vector, also to negative values.
+# transfer to the other data set? We vary the coefficient of each vector, and also try negative values.
 
 # %%
 scales = [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5]
@@ -732,18 +750,19 @@ plots.show(fig, alt="Validation accuracy on Rotten Tomatoes, left, and on IMDB, 
            "vector of each data set and for their sum. On each data set the line of its own vector is higher at one than at minus one.")  # fmt: skip
 
 # %% [markdown]
-# Look at three things. First, each vector on the *other* data set: as far as its line rises there, what it learned
+# Look at three things. First, follow each vector on the *other* data set: if its line rises there, what it learned
 # transfers. In our run it does: at 1 every line is at least six points above its value at 0.
 #
-# Second, negative coefficients, which remove what was learned: a line near one half (dotted) shows that the model no
-# longer distinguishes the classes, a line well below it that the model predicts the **opposite**. At $-1$ our lines are
-# near one half; at $-\frac12$ the vector of the *other* data set goes farthest below it, to about 0.4.
+# Second, look at the negative coefficients, which remove what was learned. A line near one half (dotted) shows that the
+# model no longer distinguishes the classes. A line well below it shows that the model predicts the **opposite**. At $-1$
+# our lines are near one half. At $-\frac12$ the vector of the *other* data set goes farthest below it, to about 0.4.
 #
-# Third, how steep the lines are around one: this shows how carefully you have to choose the coefficient. Ours are
+# Third, see how steep the lines are around one: that shows how carefully you have to choose the coefficient. Ours are
 # rather flat between one half and one and a half, so many values would do. At $\lambda = \frac12$ the sum is the soup
 # of the two models.
 #
-# Is the sum of both better than the task's own vector? We choose the coefficient of the sum on the two validation parts.
+# Is the sum of both better than the task's own vector? We choose the coefficient of the sum on the two validation parts
+# and compare on the test parts.
 
 # %% tags=["nbval-ignore-output"]
 if profile.name != "smoke":
@@ -766,16 +785,16 @@ for task, (_, texts) in tests.items():
         compare(name, own[name][task], own[task][task], texts.blocks)
 
 # %% [markdown]
-# The sum gives you one model for both tasks without training on both at once. The last column shows whether it is
-# *better* on a task than the task's own vector: in our run it is undecided on both, so the sum loses nothing that we
-# can measure, and gains nothing. On Rotten Tomatoes the IMDB vector is worse than the task's own, but only just beyond
-# the noise. All this is from one seed, so do not rely on it.
+# The sum gives you one model for both tasks without training on both at once. The last column says whether it is *better*
+# on a task than the task's own vector. In our run it is undecided on both, so the sum loses nothing that we can measure,
+# and gains nothing. On Rotten Tomatoes the IMDB vector is worse than the task's own, but only just beyond the noise. All
+# this is from one seed, so do not rely on it.
 #
 # ## 9 Cross-model: BERT teaches an LSTM
 #
 # An ensemble combines predictions, and a soup combines weights of the same architecture. **Distillation** (notebook 08)
 # transfers knowledge to a model of *another* architecture: the student learns the teacher's probabilities. This also
-# works on unlabelled sentences. The teacher is the uniform soup of the first seed; the student is the LSTM of notebook
+# works on unlabelled sentences. Our teacher is the uniform soup of the first seed, and our student is the LSTM of notebook
 # 03.
 
 # %%
@@ -787,7 +806,7 @@ soft = prediction.predict_proba(judge, layers.hidden_states(model, unlabelled_pi
 print("the teacher's probabilities:", soft.shape, soft.dtype)
 
 # %% [markdown]
-# We train two kinds of LSTM, which differ in their training data: the labelled sentences alone, or those plus the
+# How much does the teacher help? We train the LSTM in two ways: on the labelled sentences alone, and on those plus the
 # unlabelled sentences with the teacher's probabilities. We choose the numbers of epochs such that both get about the
 # same number of steps in the workshop profile.
 
@@ -819,8 +838,8 @@ print(header)
 lesson, _ = compare("LSTM: teacher minus alone", taught, alone)
 
 # %% [markdown]
-# The last line shows how much the unlabelled sentences helped; they need no human labels. In our run they gained ten
-# points, with every seed nine or more. But the student is still eight points behind its teacher: it starts from random
+# The last line shows how much the unlabelled sentences helped, and nobody had to label them. In our run they gained ten
+# points, nine or more with every seed. But the student is still eight points behind its teacher. It starts from random
 # word vectors, and few sentences contain few words.
 
 # %%
@@ -829,13 +848,13 @@ print(claims.check_claim("10 LSTM with a teacher minus alone", lesson.estimate))
 # %% [markdown]
 # ## 10 Classic bug: a soup of strangers
 #
-# Averaging weights makes sense if the runs share their start and the meaning of their labels. It is easy to forget
-# this, since nothing checks it: the shapes fit, and nothing crashes. Two ways to forget it, and a soup with the same
-# start for comparison:
+# Averaging weights makes sense if the runs share their start and the meaning of their labels. This is easy to forget,
+# because nothing checks it: the shapes fit, and nothing crashes. We try two soups of runs that do not belong together, and
+# for comparison one with the same start:
 #
 # * **other heads**: the runs of our seeds, which differ in the head they started from;
-# * **other labels**: in somebody else's project, positive is class 0. With their own class order, which we use here to
-#   evaluate their model, it is as good as ours. We evaluate the soup of both with our class order.
+# * **other labels**: our run and one from somebody else's project, in which positive is class 0. With their own class
+#   order, which we use here to evaluate their model, it is as good as ours. We evaluate the soup with our class order.
 
 # %% tags=["nbval-ignore-output"]
 turned = batching.StatesDataset(states.train.hidden_states, 1 - states.train.labels)
@@ -863,13 +882,13 @@ if profile.name != "smoke":
 # is nearer to one half than to that of its members (0.76).
 #
 # Other heads did no harm here: in our run that soup of three runs is even two points *better* than its members (each
-# line is a single soup, so this may be luck). Only two layers and the head were trained, all else is shared, and the
-# heads start with small weights. Do not rely on it. Networks trained from different starts do not even have
-# corresponding units at the same index: permute the hidden units of a layer together with the columns that read them,
-# and all predictions stay the same, but averaging with the original breaks the model (Ainsworth and others, 2023).
+# line is a single soup, so this may be luck). Only two layers and the head were trained, everything else is shared, and the
+# heads start with small weights. Do not rely on it. In networks trained from different starts, units at the same index do
+# not even correspond: if you permute the hidden units of a layer together with the columns that read them, all
+# predictions stay the same, but averaging with the original breaks the model (Ainsworth and others, 2023).
 #
-# In all these cases nothing warns you. The check is cheap: compare the soup with its members on validation, and throw
-# it away if it is worse. The greedy soup does this.
+# In all these cases nothing warns you. But a check is cheap: compare the soup with its members on validation, and throw it
+# away if it is worse. The greedy soup does this.
 
 # %% tags=["check"]
 checks.quiz("10")
@@ -881,9 +900,9 @@ checks.quiz("10")
 #   layer, or the validation curve. Each takes a few lines.
 # * Compare methods at the same number of sentences, with several seeds, sentence by sentence. Say "better" only if it
 #   is true for the test sentences and for every seed. In our run none of six methods was better than the constant rate.
-# * An ensemble averages predictions: of any models, at the cost of all of them. Its loss is never above the mean loss of
-#   its members.
-# * A soup averages weights: at the cost of one model, but only for runs with the same start and the same labels.
+# * An ensemble averages predictions. It can combine any models, and costs as much as all of them. Its loss is never above
+#   the mean loss of its members.
+# * A soup averages weights. It costs as much as one model, but needs runs with the same start and the same labels.
 #   Otherwise it can break, and nothing warns you. Compare it with its members on validation.
 # * With task vectors you add and subtract what was learned. Distillation transfers it to another architecture, without
 #   further labels.
@@ -892,4 +911,4 @@ checks.quiz("10")
 # schedule. Train the constant and the linear schedule with a learning rate five times as high: which of the two suffers
 # less? What does that mean for comparisons in which every method has the same learning rate?
 #
-# **Next:** notebook 12 goes beyond classification: the same seven steps find names in sentences and answers in paragraphs.
+# **Next:** notebook 11 trains one model with several processes, on one machine or on many.
