@@ -24,7 +24,9 @@ def trainer_run(dataset: TokenDataset, *, strategy: str) -> Prepare:
 
         set_seed(seed)
         with device.quiet_loading():
-            model = AutoModelForSequenceClassification.from_pretrained(pretrained.checkpoint_path(), num_labels=2)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                pretrained.checkpoint_path(), num_labels=2, trust_remote_code=False
+            )
         here, padder = device.choose_device(), _CountingPadder(pretrained.load_tokenizer())
         fast = device.choose_precision(here) == torch.bfloat16
         arguments = TrainingArguments(
