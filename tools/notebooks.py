@@ -6,7 +6,7 @@
     python -m tools.notebooks badges          write the Colab badge and first cell of every notebook
 
 Stub and solution cells are written from the exercises' definitions, `course_utils/exercises/nbNN.py`; `check` names those
-that differ. The address in badges comes from one setting: `[project.urls] Repository` in pyproject.toml.
+that differ. Addresses in badges and first cells come from `[project.urls] Repository` in pyproject.toml and the version.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import nbformat
 import psutil
 from nbclient import NotebookClient
 
+from course_utils import __version__
 from tools.exercise_cells import defined_cells
 from tools.tables import number_of
 
@@ -38,30 +39,48 @@ KERNELS = {
     "python3": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "torchtext": {"display_name": "torchtext 0.18 (torch 2.3.1)", "language": "python", "name": "torchtext"},
 }
-SETUP = """# On Colab, Kaggle or Binder this adds the course and changes nothing that is there; elsewhere it does nothing.
+SETUP = """# @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
 import importlib.util
+import os
 import subprocess
 import sys
 
-if importlib.util.find_spec("course_utils") is None:
-    course = "fine-tuning-course @ git+{repository}"
+keep_progress_in_drive = False  # @param {{type:"boolean"}}
+here = importlib.util.find_spec("course_utils") is not None
+hosted = "google.colab" in sys.modules or not {{"KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"}}.isdisjoint(os.environ)
+if hosted and not here:
     pip = [sys.executable, "-m", "pip"]
     there = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True).stdout
-    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", course]
+    wheel = "{wheel}"
+    install = [*pip, "install", "--quiet", "--constraint", "/dev/stdin", wheel]
     added = subprocess.run(install, input=there, capture_output=True)
     if added.returncode:
-        print(added.stderr.decode(), "The course does not fit beside what is installed here.", sep="\\n")"""
-BADGE = (
-    "[![Open in Colab](../docs/images/colab.svg)]"
-    "(https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb)"
-    " · [words and terms 术语表](../docs/GLOSSARY.md)"
-)
+        print(added.stderr.decode(), "Nothing was changed: the course was not found, or does not fit here.", sep="\\n")
+elif not here:
+    print(sys.executable, "does not have the course. Choose the kernel of its .venv, or type: python3 start.py")
+if keep_progress_in_drive:
+    from course_utils import away
+
+    away.keep_progress_in_drive()"""
+COLAB = "https://colab.research.google.com/github/{slug}/blob/v{version}/notebooks/{name}.ipynb"
+WHEEL = "{repository}/releases/download/v{version}/fine_tuning_course-{version}-py3-none-any.whl"
+BADGE = "[![Open in Colab](../docs/images/colab.svg)]({colab}) · [words and terms 术语表](../docs/GLOSSARY.md)"
 
 
 def repository() -> str:
-    """Return the address of the repository, the one setting behind badges and the first cell."""
+    """Return the address of the repository; with the version it is the one setting behind badges and the first cell."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return project["urls"]["Repository"].rstrip("/")
+
+
+def colab(name: str) -> str:
+    """Return the address that opens a notebook in Colab, as it was released."""
+    return COLAB.format(slug=repository().removeprefix("https://github.com/"), version=__version__, name=name)
+
+
+def wheel() -> str:
+    """Return the address of the release's wheel, which the first cell installs."""
+    return WHEEL.format(repository=repository(), version=__version__)
 
 
 def scripts(chosen: list[str]) -> list[Path]:
@@ -75,13 +94,13 @@ def scripts(chosen: list[str]) -> list[Path]:
 
 def with_badge(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
     """Return the notebook with the badge under its title and the guarded install as its first code cell."""
-    badge = BADGE.format(slug=repository().removeprefix("https://github.com/"), name=name)
     title = notebook.cells[0]
     kept = [line for line in title.source.splitlines() if not line.startswith("[![Open in Colab]")]
-    title.source = "\n".join([kept[0], "", badge, *kept[1:]]).replace("\n\n\n", "\n\n")
+    title.source = "\n".join([kept[0], "", BADGE.format(colab=colab(name)), *kept[1:]]).replace("\n\n\n", "\n\n")
     if notebook.cells[1].cell_type != "code" or "nbval-skip" not in notebook.cells[1].metadata.get("tags", []):
         notebook.cells.insert(1, nbformat.v4.new_code_cell(metadata={"tags": ["nbval-skip"]}))
-    notebook.cells[1].source = SETUP.format(repository=repository())
+    notebook.cells[1].source = SETUP.format(wheel=wheel())
+    notebook.cells[1].metadata["cellView"] = "form"
     return notebook
 
 

@@ -1,9 +1,10 @@
-"""Write the generated parts of README.md, docs/RESULTS.md (accuracies) and bench/RESULTS.md (times and memory).
+"""Write the generated parts of README.md, docs/RESULTS.md (accuracies) and bench/RESULTS.md (times and memory), and the
+drawing of the route that README.md shows.
 
     python -m tools.results           write them
     python -m tools.results --check   say which pages are out of date, and exit with 1 if any is
 
-Each part is between two comments, <!-- generated: NAME --> and <!-- end: NAME -->. Questions and letters come from
+Each part is between two comments, <!-- generated: NAME --> and <!-- end: NAME -->. Questions come from
 notebook 00, claims from course_utils/claims.json, all else from bench/results. No number is typed by hand.
 """
 
@@ -16,35 +17,47 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools import accuracies, tables, times
+from tools import accuracies, notebooks, route, tables, times
 from tools.tables import row
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "notebooks" / "py"
 START = SCRIPTS / "00_start_here.py"
 HEADLINE = (
-    "Fine-tuned on {train} film-review sentences, the small BERT of this course classifies **{tuned:.1%}** of the test "
-    "sentences correctly. Word counts with logistic regression reach {counts:.1%}, and the same BERT left frozen "
-    "{frozen:.1%}. The gain over word counts is {gain:.1f} points (95 % interval of the mean of {seeds} seeds: "
-    "{low:.1f} to {high:.1f}). Measured on {hardware}, no GPU, {date}."
+    "After fine-tuning on {train} film-review sentences, the small BERT of this course classifies **{tuned:.1%}** of the "
+    "test sentences correctly. Word counts with logistic regression reach {counts:.1%}. If the same BERT stays frozen and "
+    "only a linear classifier is trained on its states, it reaches {frozen:.1%}. Fine-tuning gains {gain:.1f} points "
+    "over word counts (95 % interval of the mean of {seeds} seeds: {low:.1f} to {high:.1f}). Measured on {hardware}, "
+    "no GPU, {date}."
 )
 COSTS = (
-    "Measured in the `{profile}` profile on {hardware}, no GPU, {date}; all of it runs in {minutes:.1f} minutes, and in "
-    "{fewer:.1f} where the processor multiplies bfloat16 ({fast_date}; `course doctor` says which yours does). Reading and "
-    "playing take longer."
+    "Measured in the `{profile}` profile on {hardware}, no GPU, {date}. All notebooks together run in {minutes:.1f} "
+    "minutes, or in {fewer:.1f} minutes if the processor can multiply in bfloat16 ({fast_date}; `course doctor` tells "
+    "you whether yours can). Reading and playing take longer."
 )
 
 
 def course_map() -> str:
-    """Return the table of notebooks: the question each answers, and its minutes here."""
+    """Return the table of notebooks: the question each answers, its minutes here, and where it opens in Colab."""
     questions = {re.search(r"\((\w+)\.ipynb\)", link)[1]: question for link, question in table("The map")[1:]}  # type: ignore[index]
     questions[START.stem] = "What is fine-tuning, and is this machine ready?"
-    lines = [row("notebook", "the question it answers", "minutes"), row("---", "---", "--:")]
+    lines = [row("notebook", "the question it answers", "minutes", "open"), row("---", "---", "--:", "---")]
     for name, cost in times.slowest_walk().notebooks.items():
-        title = re.search(r"^# \d\d[a-z]? · (.*)$", tables.prose(SCRIPTS / f"{name}.py"), re.MULTILINE)
-        link = f"[{tables.number_of(name)} {title[1] if title else name[3:]}](notebooks/{name}.ipynb)"
-        lines.append(row(link, questions.get(name, ""), f"{cost['seconds'] / 60:.1f}"))
+        link = f"[{title(name)}](notebooks/{name}.ipynb)"
+        colab = f"[Colab]({notebooks.colab(name)})"
+        lines.append(row(link, questions.get(name, ""), times.whole_minutes(cost), colab))
     return "\n".join([*lines, "", COSTS.format(**costs())])
+
+
+def title(name: str) -> str:
+    """Return "06 Fine-tune BERT" for the name of a notebook."""
+    found = re.search(r"^# \d\d[a-z]? · (.*)$", tables.prose(SCRIPTS / f"{name}.py"), re.MULTILINE)
+    return f"{tables.number_of(name)} {found[1] if found else name[3:]}"
+
+
+def drawing() -> str:
+    """Return the drawing of the route, for the notebooks of the map."""
+    return route.svg({tables.number_of(name): title(name) for name in times.slowest_walk().notebooks}, route.ENGLISH)
 
 
 def table(heading: str) -> list[list[str]]:
@@ -59,12 +72,6 @@ def costs() -> dict[str, object]:
         "profile": slow.profile, "hardware": slow.hardware, "date": slow.date, "minutes": slow.minutes,
         "fewer": fast.minutes, "fast_date": fast.date,
     }  # fmt: skip
-
-
-def symbols() -> str:
-    """Return notebook 00's table of letters."""
-    lines = [row(*cells) for cells in table("The letters")[1:]]
-    return "\n".join([row("letter", "stands for", "here typically"), row(*["---"] * 3), *lines])
 
 
 def headline() -> str:
@@ -88,15 +95,16 @@ def headline_numbers() -> dict[str, object]:
     }  # fmt: skip
 
 
+DRAWING = "docs/images/route.svg"
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"map": course_map, "headline": headline, "symbols": symbols},
+    "README.md": {"map": course_map, "headline": headline},
     "docs/RESULTS.md": {
         "claims": accuracies.claims,
         "listing": accuracies.listing,
         "vectors": accuracies.vectors,
         "lstm": accuracies.lstm,
     },
-    "bench/RESULTS.md": {"notebooks": times.notebooks, "walks": times.walks, "speed": times.speed},
+    "bench/RESULTS.md": {"notebooks": times.notebooks, "walks": times.walks, "speed": times.speed, "faults": times.faults},
 }
 
 
@@ -109,8 +117,9 @@ def generated(page: str, text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     kept = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
-    fresh = {page: generated(page, text) for page, text in kept.items()}
-    old = [page for page in PAGES if fresh[page] != kept[page]]
+    fresh = {page: generated(page, text) for page, text in kept.items()} | {DRAWING: drawing()}
+    kept[DRAWING] = (ROOT / DRAWING).read_text(encoding="utf-8") if (ROOT / DRAWING).exists() else ""
+    old = [page for page in fresh if fresh[page] != kept[page]]
     if "--check" in arguments:
         if old:
             print(f"Out of date: {', '.join(old)}. Type: python -m tools.results", file=sys.stderr)

@@ -72,8 +72,13 @@ def private_environment(folder: Path, *, dark: bool, profile: str) -> dict[str, 
 
 
 @contextmanager
-def lab_server(*, dark: bool = False, profile: str = "smoke", patience: float = 90.0) -> Iterator[str]:
+def lab_server(
+    *, dark: bool = False, profile: str = "smoke", patience: float = 90.0, more: Path | None = None
+) -> Iterator[str]:
     """Run JupyterLab on a copy of the notebooks and yield its address, with its token as `{address}?token=...`.
+
+    Args:
+        more: a folder of other notebooks, which are copied beside them.
 
     Raises:
         RuntimeError: it did not answer in time; the message holds the end of its log.
@@ -82,6 +87,8 @@ def lab_server(*, dark: bool = False, profile: str = "smoke", patience: float = 
         folder = Path(name)
         for part in ("notebooks", "docs"):
             shutil.copytree(ROOT / part, folder / "course" / part)
+        if more:
+            shutil.copytree(more, folder / "course" / "notebooks", dirs_exist_ok=True)
         port, token = free_port(), secrets.token_hex(16)
         options = {"root_dir": folder / "course", "port": port, "port_retries": 0, "ip": "127.0.0.1", "allow_root": True}
         command = [sys.executable, "-m", "jupyterlab", *LAB, "--no-browser", "--LabApp.expose_app_in_browser=True"]

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
@@ -50,18 +49,18 @@ IMPORT = re.compile(r"@import\s+(?:url\()?[\"']?(?:https?:)?//[^;]*;")
 # --- what comes from elsewhere
 
 
-def fetch_vendor(vendor: Path) -> None:
-    """Put reveal.js and MathJax into a folder, unless they are there.
+def fetch_vendor(vendor: Path, packages: dict = PACKAGES) -> None:
+    """Put packages of npm (reveal.js and MathJax) into a folder, unless they are there.
 
     Raises:
         OSError: npm is not here, could not fetch a package, or brought another one than was pinned.
     """
-    for name, (version, digest, files) in PACKAGES.items():
+    for name, (version, digest, files) in packages.items():
         if all((vendor / target).exists() for target in files.values()):
             continue
         npm = shutil.which("npm")
         if npm is None:
-            raise OSError(f"slides need {name} {version} once, and npm to fetch it. Install Node.js, then try again")
+            raise OSError(f"{name} {version} is needed once, and npm to fetch it. Install Node.js, then try again")
         with tempfile.TemporaryDirectory() as folder:
             got = subprocess.run([npm, "pack", "--silent", f"{name}@{version}"], cwd=folder, capture_output=True, text=True)
             archives = list(Path(folder).glob("*.tgz"))
@@ -205,14 +204,13 @@ def _add_prose(slides: Deck, parts: list[str], caption_of: int) -> int:
     return caption_of
 
 
-def html(path: Path) -> str:
+def html(notebook: nbformat.NotebookNode) -> str:
     """Return the slides of a notebook as a page that needs `vendor/` beside it and nothing else."""
     from nbconvert import SlidesExporter
     from traitlets.config import Config
 
     settings = Config({"SlidesExporter": {"extra_template_basedirs": [str(TEMPLATES)], "reveal_url_prefix": "vendor"}})
     exporter = SlidesExporter(config=settings, template_name="course", reveal_theme="simple", reveal_url_prefix="vendor")
-    notebook = nbformat.read(path, as_version=4)
     name = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     slides = deck(notebook)
     slides.metadata["title"] = name
@@ -220,11 +218,11 @@ def html(path: Path) -> str:
     return page
 
 
-def write_slides(paths: Iterable[Path], folder: Path) -> None:
-    """Write the slides of the notebooks, and what they load, into a folder."""
+def write_slides(notebooks: dict[str, nbformat.NotebookNode], folder: Path) -> None:
+    """Write the slides of notebooks, by the name of their file, and what they load, into a folder."""
     fetch_vendor(folder / "vendor")
     for old in folder.glob("*.slides.html"):
         old.unlink()
-    for path in paths:
-        (folder / f"{path.stem}.slides.html").write_text(html(path), encoding="utf-8")
-    print(f"{folder.name}: {len(list(folder.glob('*.slides.html')))} notebooks; open one in a browser, S opens the notes")
+    for name, notebook in notebooks.items():
+        (folder / f"{name}.slides.html").write_text(html(notebook), encoding="utf-8")
+    print(f"{folder.name}: {len(notebooks)} decks; open one in a browser, S opens the notes")

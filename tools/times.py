@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tools.tables import fold, number_of, row
 
-RESULTS = Path(__file__).resolve().parents[1] / "bench" / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, SCRIPTS = ROOT / "bench" / "results", ROOT / "notebooks" / "py"
 SLOW, FAST = "cpu_float32", "cpu_bfloat16"  # the two kinds of machine that the map states minutes of
 
 
@@ -26,7 +27,7 @@ class Walk:
     @property
     def minutes(self) -> float:
         """Minutes of all notebooks together."""
-        return sum(cost["seconds"] for cost in self.notebooks.values()) / 60
+        return sum(cost.get("seconds", 0) for cost in self.notebooks.values()) / 60
 
 
 def read(file: Path) -> dict:
@@ -47,11 +48,20 @@ def walk_on(machine: str) -> Walk:
 
 
 def slowest_walk() -> Walk:
-    """Return the walk on the slow kind of machine; a notebook that it has not built has the cost of the slowest that has."""
+    """Return the walk on the slow kind of machine; a notebook that it has not built has the cost of the slowest that has.
+
+    One that no machine has measured has an empty cost.
+    """
     costs: dict[str, dict] = {}
     for machine in (SLOW, FAST, f"{FAST}_amx"):
         costs = walk_on(machine).notebooks | costs
+    costs = {script.stem: {} for script in SCRIPTS.glob("[0-9][0-9]*_*.py")} | costs
     return replace(walk_on(SLOW), notebooks=dict(sorted(costs.items())))
+
+
+def whole_minutes(cost: dict) -> str:
+    """Return "2.5", the minutes of a notebook, or "" if they were not measured."""
+    return f"{cost['seconds'] / 60:.1f}" if cost else ""
 
 
 def minutes(cost: dict) -> str:
@@ -158,3 +168,15 @@ def walks() -> str:
             f"{off / on:.1f} times as long (one run each, {record['date']})."
         )
     return "\n".join(lines) or "Not measured yet: `python -m bench.walk`."
+
+
+def faults() -> str:
+    """Return a table of what was done to the course, and what the scripts of tests/faults said of it at their end."""
+    file = RESULTS / "faults.json"
+    if not file.exists():
+        return "Not measured yet: `python -m bench.faults`."
+    record = read(file)
+    lines = [row("script", "what happens", "what came of it", "measured"), row("---", "---", "---", "---")]
+    for name, found in record["scripts"].items():
+        lines.append(row(f"`{name}`", found["what"], "<br>".join(found["says"]), found["date"]))
+    return "\n".join([*lines, "", f"Measured on {record['hardware']}."])

@@ -87,7 +87,7 @@ def make_environment() -> None:
             "install Python 3.12 (Debian, Ubuntu: sudo apt install python3.12-venv), then type: python3 start.py torchtext",
         )
     start.say("Installing torch 2.3.1, torchtext 0.18.0 and what they need, each checked against its hash.")
-    start.say("About 3 GB is fetched on Linux, less elsewhere: 1 to 10 minutes, by the network, once.")
+    start.say("About 3 GB is fetched on Linux, less elsewhere. This takes 1 to 10 minutes and is done once.")
     pip = [*uv, "pip", "install", "--python", python] if uv_is_here else [python, "-m", "pip", "install"]
     for step in (["--require-hashes", "-r", LOCK], ["--no-deps", "--no-build-isolation", "-e", start.HERE]):
         status, output = start.attempt([*pip, *step])
@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> None:
         if is_made():
             register()
         elif os.path.exists(KERNEL):
-            start.say("The torchtext kernel is out of date or half made. Make it anew: python3 start.py torchtext")
+            start.say("The torchtext kernel is out of date or unfinished. Create it again: python3 start.py torchtext")
         return
     try:
         set_up()

@@ -7,7 +7,8 @@
     python -m tools.workshop --check    say which run-sheets are out of date, and exit with 1 if any is
 
 Minutes are counted like this: prose and code at the rates of plan.toml, exercises at its allowance, and running at what
-bench/results/notebook_times_cpu_float32.json has measured. Speaker notes are in workshop/notes/ and are written by hand.
+was measured (`running`). Slides are a deck for each notebook, and one for each run-sheet with the sections that it teaches.
+Speaker notes are in workshop/notes/ and are written by hand.
 """
 
 from __future__ import annotations
@@ -15,24 +16,23 @@ from __future__ import annotations
 import argparse
 import copy
 import functools
-import json
 import math
 import re
 import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
 
 from course_utils.exercises import checks
+from tools import times
 from tools.tables import number_of, row
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 WORKSHOP = ROOT / "workshop"
-TIMES = ROOT / "bench" / "results" / "notebook_times_cpu_float32.json"
-COUNTED = ("words", "code_lines", "figures", "exercises", "quizzes")
 BADGE = re.compile(r"^\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)(?: · )?", re.MULTILINE)
 LONG_RUN = 20  # seconds from which on it pays to start a cell first and to talk while it runs
 
@@ -43,7 +43,8 @@ HOW_COUNTED = """\
 The whole course, for plans of your own: change [plan.toml](plan.toml) and run `python -m tools.workshop`. Teaching is
 counted at {words_a_minute} words and {code_lines_a_minute} lines of code a minute, {figure_minutes} minutes for a figure or
 a widget, {exercise_minutes} for an exercise and {quiz_minutes} for a quiz. To these the seconds of running are added. They
-were measured when the notebook was last built, in the `workshop` profile; a dash stands where they were not."""
+are those of a machine without fast bfloat16, in the `workshop` profile; where a section was measured on a faster kind of
+machine only, its seconds are multiplied by how much longer the whole notebook takes. A dash: not measured."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Section:
     words: int
     code_lines: int
     figures: int  # pictures and widgets, which are looked at and talked about
-    exercises: int
+    exercises: tuple[str, ...]  # their ids
     quizzes: int
     run_seconds: float | None  # None: not measured
 
@@ -64,11 +65,11 @@ class Section:
         """The heading without its number, by which plan.toml knows it."""
         return re.sub(r"^\d+ ", "", self.heading)
 
-    def minutes(self, rates: dict, solved: int) -> int:
-        """Return the whole minutes that it takes, with `solved` of its exercises."""
+    def minutes(self, rates: dict, solved: Collection[str]) -> int:
+        """Return the whole minutes that it takes, with these of its exercises solved in the room."""
         counted = self.words / rates["words_a_minute"] + self.code_lines / rates["code_lines_a_minute"]
         counted += self.figures * rates["figure_minutes"] + self.quizzes * rates["quiz_minutes"]
-        counted += solved * rates["exercise_minutes"]
+        counted += len(solved) * rates["exercise_minutes"]
         return max(1, math.ceil(counted + (self.run_seconds or 0) / 60))
 
 
@@ -86,12 +87,31 @@ def title(path: Path) -> str:
     return nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
 
 
+def running(notebook: str, headings: Collection[str]) -> dict[str, float]:
+    """Return the seconds that sections run on the slow kind of machine, from the record that knows most of them."""
+    records = [times.walk_on(kind).notebooks.get(notebook, {}) for kind in (times.SLOW, times.FAST, f"{times.FAST}_amx")]
+    best = max(records, key=lambda record: len(record.get("section_seconds", {}).keys() & set(headings)))
+    if not best.get("section_seconds"):
+        return {}
+    slower = times.slowest_walk().notebooks[notebook]["seconds"] / best["seconds"]
+    return {heading: slower * seconds for heading, seconds in best["section_seconds"].items()}
+
+
+@dataclass
+class Counts:
+    """What has been counted of a section so far."""
+
+    words: int = 0
+    code_lines: int = 0
+    figures: int = 0
+    exercises: list[str] = field(default_factory=list)
+    quizzes: int = 0
+
+
 @functools.cache  # each notebook is read once, so that all pages agree
 def sections(path: Path) -> list[Section]:
     """Return the sections of a notebook; what stands above the first heading belongs to none of them."""
-    record = json.loads(TIMES.read_text(encoding="utf-8"))["notebooks"] if TIMES.exists() else {}
-    measured = record.get(path.stem, {}).get("section_seconds", {})
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, Counts] = {}
     heading = ""
     for cell in learner(nbformat.read(path, as_version=4)).cells:
         lines = [line for line in cell.source.splitlines() if line.strip()]
@@ -100,14 +120,19 @@ def sections(path: Path) -> list[Section]:
                 if line.startswith("## "):
                     heading = line[3:].strip()
                 if heading:
-                    counts.setdefault(heading, dict.fromkeys(COUNTED, 0))
-                    counts[heading]["words"] += len(re.findall(r"\w+", re.sub("<[^>]*>", "", line)))
+                    counted = counts.setdefault(heading, Counts())
+                    counted.words += len(re.findall(r"\w+", re.sub("<[^>]*>", "", line)))
         elif heading:
-            counts[heading]["figures"] += bool(re.search(r"\b(?:plots|diagrams)\.show\(|\bwidgets\.\w+\(", cell.source))
-            counts[heading]["exercises"] += "exercise" in tags(cell)
-            counts[heading]["quizzes"] += bool(re.search(r"\bquiz\w*\(", cell.source))
-            counts[heading]["code_lines"] += 0 if "check" in tags(cell) else len(lines)
-    return [Section(path.stem, head, **count, run_seconds=measured.get(head)) for head, count in counts.items()]
+            counted = counts[heading]
+            counted.figures += bool(re.search(r"\b(?:plots|diagrams)\.show\(|\bwidgets\.\w+\(", cell.source))
+            counted.exercises += re.findall(r'checks\.check\("([\w.]+)"', cell.source)
+            counted.quizzes += bool(re.search(r"\bquiz\w*\(", cell.source))
+            counted.code_lines += 0 if "check" in tags(cell) else len(lines)
+    ran = running(path.stem, counts)
+    return [
+        Section(path.stem, head, c.words, c.code_lines, c.figures, tuple(c.exercises), c.quizzes, ran.get(head))
+        for head, c in counts.items()
+    ]
 
 
 # --- the learner edition
@@ -155,7 +180,7 @@ class Item:
 
     section: Section
     minutes: int
-    solved: int  # exercises solved in the room
+    solved: tuple[str, ...]  # ids of the exercises that are solved in the room
     skip: int  # 0: never; otherwise skipped as the 1st, 2nd, ...
 
 
@@ -174,20 +199,26 @@ def find(all_sections: list[Section], name: str) -> Section:
 def schedule(part: dict, plan: dict, *, first: bool) -> tuple[list[Item], int]:
     """Return what is taught in one part, in the order of the notebooks, and the minutes left over.
 
-    All of "core" is taught; of "extra" what fits, in the order of the plan, one from each notebook in turn.
+    All of "core" is taught; of "extra" what fits, in the order of the plan, one from each notebook in turn. The minutes of
+    "own" (a slot at the end) and of "slack" stay free.
+
+    Raises:
+        ValueError: an exercise that is to be solved stands in no section of the core.
     """
     rates, pauses, there = plan["rates"], plan["pauses"], notebooks()
     blocks = [(block, sections(there[block["notebook"]])) for block in part["block"] if block["notebook"] in there]
-    left = part["minutes"] - pauses["break"] - (pauses["arrive"] if first else 0)
-    solved: dict[Section, int] = {}
+    left = part["minutes"] - part.get("slack", 0) - pauses["break"] - (pauses["arrive"] if first else 0)
+    left -= part.get("own", {}).get("minutes", 0)
+    solved: dict[Section, tuple[str, ...]] = {}
     core: set[Section] = set()
     for block, every in blocks:
         core |= {find(every, name) for name in block["core"]}
-        wanted = block["exercises"]
-        named = {find(every, name) for name in [*block["core"], *block["extra"]]}
-        for section in every:
-            solved[section] = min(wanted, section.exercises) if section in named else 0
-            wanted -= solved[section]
+        solved |= {section: tuple(id for id in block["exercises"] if id in section.exercises) for section in every}
+        for id in block["exercises"]:
+            if not any(id in section.exercises for section in core):
+                raise ValueError(
+                    f"plan.toml has exercise {id} solved, which stands in no section of the core of {part['name']}."
+                )
     left -= sum(section.minutes(rates, solved[section]) for section in core)
     added: list[Section] = []
     for turn in range(max((len(block["extra"]) for block, _ in blocks), default=0)):
@@ -201,7 +232,8 @@ def schedule(part: dict, plan: dict, *, first: bool) -> tuple[list[Item], int]:
         order = {section: len(added) - number for number, section in enumerate(added)}
         taught = [section for _, every in blocks for section in every if section in core or section in order]
         items = [Item(s, s.minutes(rates, solved[s]), solved[s], order.get(s, 0)) for s in taught]
-        left = part["minutes"] - sum(minutes for minutes, *_ in layout(part, items, plan, first=first))
+        planned = sum(minutes for minutes, *_ in layout(part, items, plan, first=first))
+        left = part["minutes"] - part.get("slack", 0) - planned
         if left >= 0 or not added:
             return items, left
         added.pop()
@@ -225,7 +257,7 @@ def layout(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[tu
         if (section.run_seconds or 0) >= LONG_RUN:
             watch.append(f"runs {section.run_seconds:.0f} s: start it, then talk")
         if item.solved:
-            watch.append(f"{item.solved} exercise{'s' if item.solved > 1 else ''} here")
+            watch.append(f"solve {' and '.join(item.solved)}")
         rows.append((item.minutes, f"{number_of(section.notebook)} · {section.heading}", "; ".join(watch)))
         now += item.minutes
         if item is items[-1]:
@@ -238,6 +270,8 @@ def layout(part: dict, items: list[Item], plan: dict, *, first: bool) -> list[tu
             rows.append((pauses["questions"], "**Pause for questions**", ""))
             now += pauses["questions"]
             since = now
+    if own := part.get("own"):
+        rows.append((own["minutes"], f"**{own['what']}**", own["watch"]))
     return rows
 
 
@@ -247,7 +281,8 @@ def timetable(part: dict, items: list[Item], plan: dict, *, first: bool) -> list
     for minutes, what, watch in layout(part, items, plan, first=first):
         lines.append(row(clock(now), minutes, what, watch))
         now += minutes
-    return [*lines, "", f"Planned: {now} of {part['minutes']} minutes."]
+    slack = f"; {part['minutes'] - now} are free, for what takes longer" if part.get("slack") else ""
+    return [*lines, "", f"Planned: {now} of {part['minutes']} minutes{slack}."]
 
 
 def behind(items: list[Item]) -> list[str]:
@@ -276,12 +311,12 @@ def untaught(items: list[Item]) -> list[str]:
     return lines
 
 
-def misunderstandings(number: str) -> list[str]:
-    """Return a line for each exercise of a notebook with the wrong answers that its check knows."""
+def misunderstandings(number: str, solved: Collection[str]) -> list[str]:
+    """Return a line for each of these exercises of a notebook, with the wrong answers that its check knows."""
     return [
         f"{exercise.id} {exercise.title}: {'; '.join(first_sentence(mistake.says) for mistake in exercise.mistakes)}."
         for exercise in checks.exercises(number)
-        if exercise.mistakes and exercise.kind in ("complete", "debug")  # the others speak to who answered
+        if exercise.id in solved and exercise.mistakes
     ]
 
 
@@ -291,7 +326,7 @@ def first_sentence(text: str) -> str:
 
 
 def mistakes(items: list[Item]) -> list[str]:
-    """Return the common mistakes of a part's notebooks, and where its speaker notes are."""
+    """Return the common mistakes in the exercises of a part and the bugs of its notebooks, and where speaker notes are."""
     lines = []
     for name in dict.fromkeys(item.section.notebook for item in items):
         notes = (
@@ -300,7 +335,8 @@ def mistakes(items: list[Item]) -> list[str]:
         bugs = [section.name for section in sections(NOTEBOOKS / f"{name}.ipynb") if section.name.startswith("Classic bug")]
         shown = "; ".join(bug.partition(": ")[2] or bug for bug in bugs)
         lines.append(f"* {number_of(name)} ({notes}){f': {shown}' if shown else ''}")
-        lines += [f"    * {line}" for line in misunderstandings(number_of(name))]
+        solved = [id for item in items if item.section.notebook == name for id in item.solved]
+        lines += [f"    * {line}" for line in misunderstandings(number_of(name), solved)]
     return lines
 
 
@@ -331,9 +367,11 @@ def minutes_page(plan: dict) -> str:
             total += minutes
             run = "-" if section.run_seconds is None else f"{section.run_seconds:.0f}"
             lines.append(
-                row(section.heading, section.words, section.code_lines, section.figures, section.exercises, run, minutes)
+                row(
+                    section.heading, section.words, section.code_lines, section.figures, len(section.exercises), run, minutes
+                )
             )
-        lines.append(row("**all**", "", "", "", sum(section.exercises for section in every), "", f"**{total}**"))
+        lines.append(row("**all**", "", "", "", sum(len(section.exercises) for section in every), "", f"**{total}**"))
     return "\n".join([*lines, ""])
 
 
@@ -342,6 +380,27 @@ def pages() -> dict[Path, str]:
     plan = tomllib.loads((WORKSHOP / "plan.toml").read_text(encoding="utf-8"))
     made = {WORKSHOP / f"run-sheet-{chosen['name']}.md": sheet(plan, chosen) for chosen in plan["sheet"]}
     return made | {WORKSHOP / "MINUTES.md": minutes_page(plan)}
+
+
+def deck(plan: dict, chosen: dict) -> nbformat.NotebookNode:
+    """Return a notebook of what a run-sheet teaches, in its order, without exercises that are left for home."""
+    cells = [nbformat.v4.new_markdown_cell(f"# {chosen['title']}\n\n{chosen['promise']}")]
+    for number, part in enumerate(chosen["part"]):
+        items, _ = schedule(part, plan, first=number == 0)
+        for name in dict.fromkeys(item.section.notebook for item in items):
+            taught, heading = {item.section.heading for item in items if item.section.notebook == name}, ""
+            solved = {id for item in items if item.section.notebook == name for id in item.solved}
+            for cell in nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells:
+                found = re.search(r"^## (.*)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
+                heading = found[1].strip() if found else heading
+                exercise = re.match(r"\*\*Exercise ([\w.]+)", cell.source)
+                if heading in taught and (exercise is None or exercise[1] in solved):
+                    cells.append(copy.deepcopy(cell))
+                    if found:
+                        cells[-1].source = cell.source.replace(f"## {found[1]}", f"## {number_of(name)} · {heading}", 1)
+        if own := part.get("own"):
+            cells.append(nbformat.v4.new_markdown_cell(f"## {own['what']}\n\n{own['minutes']} minutes."))
+    return nbformat.v4.new_notebook(cells=cells)
 
 
 def write_sheets() -> None:
@@ -372,7 +431,10 @@ def main(arguments: list[str]) -> int:
         from tools import slides
 
         try:
-            slides.write_slides(notebooks().values(), WORKSHOP / "slides")
+            plan = tomllib.loads((WORKSHOP / "plan.toml").read_text(encoding="utf-8"))
+            decks = {path.stem: nbformat.read(path, as_version=4) for path in notebooks().values()}
+            decks |= {f"run-sheet-{chosen['name']}": deck(plan, chosen) for chosen in plan["sheet"]}
+            slides.write_slides(decks, WORKSHOP / "slides")
         except OSError as error:
             print(f"workshop: {error}.", file=sys.stderr)
             return 1
