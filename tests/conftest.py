@@ -5,6 +5,8 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+from pathlib import Path
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -14,6 +16,7 @@ import torch
 from helpers import make_encoded
 
 from course_utils.batching import TokenDataset
+from tools import release
 
 torch.set_num_threads(1)  # small tensors: a second thread only waits, and for long where the machine is busy
 
@@ -58,3 +61,9 @@ def tiny_bert():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.4)
     return model.eval()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of the course, as the release has it."""
+    return release.build(tmp_path_factory.mktemp("wheel"))

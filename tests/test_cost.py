@@ -57,3 +57,12 @@ def test_a_real_copy_is_stepped_and_the_model_stays(tiny_bert):
     before = weights(tiny_bert)
     assert cost.step_rate(tiny_bert, batch_size=2, num_tokens=4) > 0
     assert torch.equal(weights(tiny_bert), before)
+
+
+def test_calls_that_take_turns_are_timed_one_by_one_without_the_first_round(monkeypatch):
+    marks = iter([0, 9, 10, 19, 20, 21, 30, 33, 40, 42, 50, 54])  # rounds of (9, 9), (1, 3) and (2, 4) seconds
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: next(marks))
+    order = []
+    seconds = cost.time_in_turn({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2)
+    assert {name: each.tolist() for name, each in seconds.items()} == {"a": [1, 2], "b": [3, 4]}
+    assert order == ["a", "b"] * 3

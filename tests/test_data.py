@@ -96,6 +96,14 @@ def test_other_rows_than_recorded_are_refused(monkeypatch):
         data.load_splits("rotten_tomatoes")
 
 
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"{}", b"[]"])
+def test_a_damaged_record_of_the_rows_names_the_repair(monkeypatch, tmp_path, content):
+    (tmp_path / "splits.json").write_bytes(content)
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "data.py"))
+    with pytest.raises(ValueError, match=r"train rows of rotten_tomatoes differ from splits.json. Repair it with: git"):
+        data.load_splits("rotten_tomatoes")
+
+
 def test_an_unknown_source_lists_those_there_are():
     with pytest.raises(ValueError, match=r"no source 'yelp'. Choose one of: imdb, rotten_tomatoes"):
         data.load_splits("yelp")
@@ -133,42 +141,37 @@ def test_repeated_ignores_case_and_spaces():
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    """Stands in for the library `datasets`; notes what it is asked for."""
-    calls = []
+def asked(monkeypatch):
+    """Stands in for the hub and the library `datasets`; notes what they are asked for."""
+    asked = []
+    monkeypatch.setattr(data.hub, "fetch", lambda *names, **options: asked.append((names, options)) or Path("kept"))
 
     def load_dataset(name, **options):
-        calls.append((name, options))
-        return {"text": ["fine", "poor"], "label": [1, 0]} if name != "gone/away" else _unreachable()
-
-    def _unreachable():
-        raise ConnectionError("no route")
+        asked.append((name, options))
+        return {"text": ["fine", "poor"], "label": [1, 0]}
 
     monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
-    return calls
+    return asked
 
 
-def test_a_named_hub_data_set_is_read_at_its_pinned_revision_and_announced(hub, capsys):
+def test_a_named_hub_data_set_is_fetched_at_its_pinned_revision_and_read_from_its_folder(asked):
     reviews = data.load_hub_reviews("stanfordnlp/imdb")
-    assert hub == [("stanfordnlp/imdb", {"split": "train", "revision": data.HUB["stanfordnlp/imdb"][0]})]
+    (names, options), read = asked
+    assert names == ("stanfordnlp/imdb", "dataset") and options["revision"] == data.HUB["stanfordnlp/imdb"][0]
+    assert "load_splits('imdb')" in options["instead"] and read == ("kept", {"split": "train"})
     assert (reviews.texts, reviews.labels.tolist()) == (("fine", "poor"), [1, 0])
-    assert "84 MB" in capsys.readouterr().out
 
 
-def test_revisions_are_commits_and_can_be_chosen(hub):
+def test_revisions_are_commits_and_can_be_chosen(asked):
     assert all(len(revision) == 40 and int(revision, 16) for revision, _ in data.HUB.values())
     data.load_hub_reviews("stanfordnlp/imdb", split="test", revision="abc")
     data.load_hub_reviews("someone/else")
-    assert [options["revision"] for _, options in hub] == ["abc", "main"]
-
-
-def test_without_the_hub_one_sentence_names_the_embedded_reviews(hub):
-    with pytest.raises(ConnectionError, match=r"Could not fetch gone/away.*load_splits\('imdb'\)"):
-        data.load_hub_reviews("gone/away")
+    assert [options["revision"] for _, options in asked[::2]] == ["abc", "main"]
 
 
 @pytest.mark.slow
-def test_the_real_library_offline_gives_that_sentence():
+def test_the_real_library_offline_gives_one_sentence_that_names_the_embedded_reviews(monkeypatch, tmp_path):
     pytest.importorskip("datasets")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ConnectionError, match=r"Could not fetch stanfordnlp/imdb.*load_splits\('imdb'\)"):
         data.load_hub_reviews("stanfordnlp/imdb")

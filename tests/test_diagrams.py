@@ -19,8 +19,10 @@ from course_utils.diagrams import shapes
 
 NAMES = (
     "attention", "bert_from_ids_to_logits", "bootstrap", "chain_rule", "data_parallel_step", "dot_product",
-    "four_bit_blocks", "heads", "lora_and_adapter", "lstm_cell", "masked_and_causal", "new_head", "padded_batch",
-    "pretraining_road", "random_and_block_split", "seven_steps", "transformer_block", "unrolled_rnn",
+    "four_bit_blocks", "heads", "labels_of_an_answer", "lora_and_adapter", "lstm_cell", "masked_and_causal",
+    "new_head", "next_token_loop", "padded_batch", "preference_pair", "pretraining_road", "random_and_block_split",
+    "ring_all_reduce", "seven_steps", "sharded_states", "shares_of_an_epoch", "structural_changes",
+    "transformer_block", "unrolled_rnn",
 )  # fmt: skip
 
 
@@ -248,14 +250,38 @@ def test_attention_computes_what_is_written():
 
 def test_four_bits_and_their_sum():
     figure = diagrams.four_bit_blocks()
-    stored = numbers(figure, "")[0]
-    assert len(stored) == 32 and stored.min() == 0 and stored.max() == 15
-    assert (16 + 16 + 32 * 4) / 32 == 5 and "= 5 bits a weight" in words(figure)
+    codes, drawn = numbers(figure, "")[0], words(figure)
+    assert len(codes) == 32 and codes.min() == 0 and codes.max() == 15
+    bits = (16 + 16 + 32 * np.log2(16)) / 32
+    assert f"= {bits:g} bits = {bits / 8:g} byte a weight" in drawn
+    was, code, low, scale, again, back = map(
+        float, re.search(r"(\S+) → (\d+) → (\S+) \+ (\S+) · (\d+) = (\S+)", drawn).groups()
+    )
+    assert code == again == codes[0] and f"minimum = {low}" in drawn and f"scale = {scale}" in drawn
+    assert back == pytest.approx(low + scale * code) and abs(was - back) <= scale / 2
 
 
 def test_workers_average_their_gradients():
     figure = diagrams.data_parallel_step()
     np.testing.assert_allclose(numbers(figure, "gradient").mean(axis=0), numbers(figure, "mean")[0])
+
+
+def test_the_ring_ends_with_the_sums():
+    texts = [
+        [t.get_text() for t in diagrams.ring_all_reduce().axes[0].texts].count(total) for total in ("111", "222", "333")
+    ]
+    assert texts == [4, 4, 4]  # one complete sum each in the middle, all of them on the right
+
+
+def test_the_workers_read_the_whole_order():
+    numbers = [int(t.get_text()) for t in diagrams.shares_of_an_epoch().axes[0].texts if t.get_text().isdigit()]
+    assert sorted(numbers[:12]) == sorted(numbers[12:]) == list(range(12))
+    assert numbers[12:16] == numbers[:12:3]
+
+
+def test_each_stage_keeps_what_its_bytes_say():
+    *shown, _ = words(diagrams.sharded_states()).split(" bytes")
+    assert [float(text.split()[-1]) for text in shown] == [16, 4 + 4 + 8 / 4, 4 + (4 + 8) / 4, 16 / 4]
 
 
 def test_only_the_random_split_tests_on_known_films():

@@ -1,5 +1,6 @@
 """The doctor: everything is looked at, every problem has a remedy, and the minutes it estimates follow the work there is."""
 
+import sys
 from importlib import metadata
 
 import pytest
@@ -50,6 +51,27 @@ def test_the_doctor_names_the_remedy_of_each_problem(monkeypatch):
     assert data.PACKAGE.pinned in found["reviews"].remedy
     assert pretrained.PACKAGE.pinned in found["checkpoint"].remedy
     assert "fast" in found["profile"].detail
+
+
+@pytest.mark.parametrize(("kernel", "clone", "ok"), [(True, True, True), (False, False, True), (False, True, False)])
+def test_jupyterlab_is_missed_only_where_a_terminal_asks_in_a_clone(monkeypatch, tmp_path, rates, kernel, clone, ok):
+    """Colab has none, nor has an environment with the wheel alone; both open notebooks by themselves."""
+
+    def version(name):
+        if name == "jupyterlab":
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    rates.append(200e9)
+    if clone:
+        (tmp_path / "notebooks").mkdir()
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "course_utils" / "doctor.py"))
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel", object())
+    found = by_topic()["jupyterlab"]
+    assert found.ok is ok and (("not needed" in found.detail) if ok else "start.py" in found.remedy)
 
 
 def test_minutes_of_notebook_06_follow_from_the_rate_of_training_steps(monkeypatch):

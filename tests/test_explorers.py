@@ -3,12 +3,11 @@
 import re
 
 import ipywidgets as w
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from helpers import make_encoded
 
-from course_utils import explorers, plots, training
+from course_utils import explorers, training
 from course_utils.explorers import training_panel
 from course_utils.models import LSTMClassifier
 
@@ -20,64 +19,12 @@ def inside(widget: w.Widget, kind: type) -> list:
 
 
 def said(view: w.Widget) -> str:
-    return re.sub("<[^>]*>", "", inside(view, w.HTML)[0].value)
-
-
-# --- the explorer of notebook 01
-
-
-def test_the_picture_and_sentence_equal_the_closed_form():
-    figure, sentence = explorers.draw_descent(0.05, 0.0, steepness=10, num_steps=40)
-    along, across = -2.0 * (1 - 0.05) ** 40, 1.2 * (1 - 0.5) ** 40
-    assert f"after 40 steps the loss is {(along**2 + 10 * across**2) / 2:.2g}" in sentence
-    drawn = figure.axes[1].lines[0].get_ydata()
-    assert drawn[0] == pytest.approx((4 + 14.4) / 2) and len(drawn) == 41
-    assert "descends" in figure.axes[1].get_title()
-
-
-@pytest.mark.parametrize(("rate", "momentum", "grows"), [(0.19, 0, False), (0.21, 0, True), (0.21, 0.5, False)])
-def test_beyond_the_cliff_the_sentence_says_so(rate, momentum, grows):
-    figure, sentence = explorers.draw_descent(rate, momentum)
-    assert ("the loss grows" in sentence) is grows and ("diverges" in figure.axes[1].get_title()) is grows
-
-
-@pytest.mark.parametrize(("momentum", "name"), [(0.0, "gradient descent"), (0.8, "momentum")])
-def test_path_and_loss_have_the_colour_of_their_optimiser(momentum, name):
-    figure, _ = explorers.draw_descent(0.05, momentum)
-    expected = plots.descent_path(plt.figure().subplots(), np.zeros((2, 2)), label=name).lines[0].get_color()
-    assert [axes.lines[0].get_color() for axes in figure.axes] == [expected] * 2
-    plt.close("all")
-
-
-def test_moving_a_slider_changes_picture_and_sentence():
-    view = explorers.descent_explorer()
-    rate, momentum = inside(view, w.FloatLogSlider)[0], inside(view, w.FloatSlider)[0]
-    picture = inside(view, w.Image)[0]
-    seen = [(bytes(picture.value), said(view))]
-    for slider, value in ((rate, 0.25), (momentum, 0.8)):
-        slider.value = value
-        seen.append((bytes(picture.value), said(view)))
-    assert len(set(seen)) == 3 and all(png.startswith(b"\x89PNG") for png, _ in seen)
-    assert "Learning rate 0.25, momentum 0.8" in said(view)
-    assert 'role="status"' in inside(view, w.HTML)[0].value  # read aloud when it changes
-
-
-def test_numbers_that_a_slider_snaps_to_are_rounded():
-    figure, sentence = explorers.draw_descent(10**-1.3, 0.30000000000000004)
-    assert "Learning rate 0.0501, momentum 0.3:" in sentence
-    assert figure.axes[0].get_title() == "rate 0.0501, momentum 0.3"
+    texts = [re.sub("<[^>]*>", "", html.value) for html in inside(view, w.HTML)]
+    return next(text for text in reversed(texts) if text or len(texts) == 1)
 
 
 def test_where_widgets_are_not_alive_a_sentence_stands_for_them():
-    assert repr(explorers.descent_explorer()) == repr(explorers.TrainingPanel().view)
-    assert "once you have run this cell" in repr(explorers.descent_explorer())
-
-
-def test_sliders_say_what_they_are_and_cover_the_cliff():
-    view = explorers.descent_explorer()
-    rate, momentum = inside(view, w.FloatLogSlider)[0], inside(view, w.FloatSlider)[0]
-    assert (rate.description, momentum.description) == ("learning rate", "momentum")
-    assert rate.base**rate.min < 0.2 < rate.base**rate.max  # 2 / steepness
+    assert "once you have run this cell" in repr(explorers.TrainingPanel().view)
 
 
 # --- the training panel
@@ -89,22 +36,47 @@ def run(panel, *, epochs: int = 2) -> training.History:
 
 
 def test_the_panel_shows_a_run_to_its_end():
-    panel = explorers.TrainingPanel(seconds_between_drawings=0)
-    picture, bar, stop = (inside(panel.view, kind)[0] for kind in (w.Image, w.FloatProgress, w.Button))
-    assert picture.layout.visibility == "hidden" and not stop.disabled
-    history = run(panel)
-    assert not history.interrupted and bar.value == 1 and stop.disabled
-    assert picture.layout.visibility == "visible" and bytes(picture.value).startswith(b"\x89PNG")
-    assert "epoch 2 of 2, step 6 of 6" in said(panel.view)
-
-
-def test_between_drawings_nothing_is_drawn_but_the_first_and_last_step_are(monkeypatch):
     panel = explorers.TrainingPanel(seconds_between_drawings=1e9)
+    (stop,), (bar, _, picture) = (inside(panel.view, kind) for kind in (w.Button, w.HTML))
     drawn = []
-    monkeypatch.setattr(training_panel, "as_png", lambda figure: drawn.append(figure) or b"\x89PNG")
-    monkeypatch.setattr(training_panel.time, "monotonic", lambda: 5.0)
-    run(panel)
-    assert len(drawn) == 2 and "step 6 of 6" in said(panel.view)
+    picture.observe(lambda change: drawn.append(change["new"]), "value")
+    history = run(panel)
+    assert not history.interrupted and stop.disabled and 'value="1.0000"' in bar.value
+    assert len(drawn) == 2 and 'src="data:image/png;base64,iVBOR' in drawn[1]  # after the last validation
+    best = history.records[history.best_epoch - 1].validation_accuracy
+    kept = f"the weights of epoch {history.best_epoch}, the best on validation (accuracy {best:.3f})"
+    assert "Done after 0:0" in said(panel.view) and kept in said(panel.view)
+
+
+def test_the_curves_at_the_end_have_every_validation(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training_panel.plots, "training_curves", lambda axes, history: seen.append(len(history.records)))
+    run(explorers.TrainingPanel(seconds_between_drawings=1e9), epochs=1)
+    assert seen == [0, 1]
+
+
+def test_the_bar_moves_five_times_a_second(monkeypatch):
+    clock, panel = [100.0], explorers.TrainingPanel(seconds_between_drawings=1e9)
+    monkeypatch.setattr(training_panel.time, "monotonic", lambda: clock[0])
+    bar, moved = inside(panel.view, w.HTML)[0], []
+    bar.observe(lambda change: moved.append(clock[0]), "value")
+    for step in range(1, 41):
+        clock[0] += 0.05
+        panel(training.History(1, 1000, step_losses=[0.5] * step, started=-1e6))
+    assert 8 <= len(moved) <= 10  # in two seconds
+
+
+def test_an_error_and_patience_are_told_apart_from_the_end():
+    with pytest.raises(ZeroDivisionError), explorers.TrainingPanel() as panel:
+        panel(training.History(1, 9, step_losses=[0.5]))
+        1 / 0  # noqa: B018
+    assert "ended with an error at step 2" in said(panel.view)
+    with explorers.TrainingPanel() as panel:
+        panel(training.History(3, 9, step_losses=[0.5] * 6, best_epoch=None))
+    assert "It ended early" in said(panel.view) and "No epoch was complete" in said(panel.view)
+    with explorers.TrainingPanel() as panel:
+        pass
+    assert "before its first step" in said(panel.view)
 
 
 def test_slow_drawing_takes_a_twentieth_of_the_time_at_most(monkeypatch):
@@ -126,27 +98,34 @@ def test_slow_drawing_takes_a_twentieth_of_the_time_at_most(monkeypatch):
 
 
 def test_the_stop_button_ends_the_run_and_keeps_what_was_learned():
-    panel = explorers.TrainingPanel(seconds_between_drawings=0)
-    button = inside(panel.view, w.Button)[0]
+    class Person(explorers.TrainingPanel):
+        def __call__(self, history: training.History) -> None:
+            if history.step == 4 and not self.pressed:  # in the second epoch
+                self.pressed = True
+                inside(self.view, w.Button)[0].click()
+            super().__call__(history)
 
-    def person(history: training.History) -> None:
-        if history.step == 4:  # in the second epoch
-            button.click()
-        panel(history)
-
-    history = run(person)
+    panel = Person(seconds_between_drawings=0)
+    panel.pressed, button = False, inside(panel.view, w.Button)[0]
+    history = run(panel)
     assert history.interrupted and history.best_epoch == 1 and len(history.step_losses) == 4
-    assert button.disabled and "stopping" in button.description
+    assert button.disabled and button.description == "ended"
+    assert "Stopped after 0:0" in said(panel.view) and "step 4 of 6" in said(panel.view)
+    assert "the weights of epoch 1" in said(panel.view) and "run the cell again" in said(panel.view)
+    history = run(panel)  # the same panel again, from the start
+    assert not history.interrupted and "Done" in said(panel.view)
 
 
 def test_progress_in_words(monkeypatch):
     monkeypatch.setattr(training.time, "perf_counter", lambda: 140.0)
     history = training.History(3, 120, step_losses=[0.9] * 39 + [0.51234], tokens=499_880, started=100.0)
-    assert explorers.progress_sentence(history) == (  # a second a step, 80 steps left
-        "epoch 1 of 3, step 40 of 120, loss 0.512, 12,497 tokens/s, about 1:20 left"
+    assert explorers.progress_sentence(history) == (  # a second a step
+        "epoch 1 of 3, step 40 of 120, loss 0.512, 12,497 tokens/s, now validating"
     )
     history.step_losses.append(0.4)
-    assert "epoch 2 of 3, step 41 of 120" in explorers.progress_sentence(history)
+    assert "epoch 2 of 3, step 41 of 120, loss 0.400, 12,497 tokens/s, about 1:17 left" in explorers.progress_sentence(
+        history
+    )
 
 
 # --- the prediction box
@@ -194,13 +173,12 @@ def test_a_refusal_is_shown_as_a_sentence(box):
     assert said(view) == "This text is too long."
 
 
-# --- buttons of a quiz
+# --- what listens to a quiz
 
 
-def test_a_pressed_letter_is_answered_as_text_and_not_as_html():
-    view = explorers.answer_buttons("01.q1", "abc", lambda exercise, letter: f"{exercise}: {letter} < d & no")
-    letters = inside(view, w.ToggleButtons)[0]
-    assert letters.value is None and said(view) == ""
-    for letter in "bc":
-        letters.value = letter
-        assert f"01.q1: {letter} &lt; d &amp; no" in inside(view, w.HTML)[0].value
+def test_a_chosen_answer_is_passed_on_each_time():
+    heard = []
+    listener = explorers.answer_listener(lambda exercise, letter: heard.append((exercise, letter)))
+    for number, letter in enumerate("bbc"):
+        listener.value = f"01.q1 {letter} {number}"
+    assert heard == [("01.q1", "b"), ("01.q1", "b"), ("01.q1", "c")]

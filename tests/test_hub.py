@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,7 @@ from hub_server import Hub, serve
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 
 from course_utils import data, pretrained
+from course_utils.hub import HUB
 
 MODEL, DATA = "google-bert/bert-base-uncased", "cornell-movie-review-data/rotten_tomatoes"
 ROWS = {"text": ["a fine film", "a dull film", "fine", "dull , dull"], "label": [1, 0, 1, 0]}
@@ -39,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fetch(code: str, *, address: str, cache: Path) -> subprocess.CompletedProcess[str]:
     """Run `code` in a fresh Python whose hub is at `address` and whose cache is empty at first."""
     offline = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "PYTHONWARNINGS": "ignore"}
-    environment = os.environ | offline | {"HF_ENDPOINT": address, "HF_HOME": str(cache)}
+    environment = os.environ | offline | {"HF_ENDPOINT": address, "HF_HOME": str(cache), "XDG_CACHE_HOME": str(cache)}
     command = [sys.executable, "-c", code]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
@@ -52,32 +54,45 @@ def hub(folder: Path, request: pytest.FixtureRequest) -> Iterator[Hub]:
 
 CLASSIFIER = f"""
 import json, torch
-from course_utils import pretrained
+from course_utils import hub, pretrained
+hub.HUB_SHA256.clear()  # those of the real weights
 tokenizer, model = pretrained.load_tokenizer("{MODEL}"), pretrained.load_classifier("{MODEL}", num_classes=3)
 batch = tokenizer(["a fine film"], return_tensors="pt")
 print(json.dumps([batch["input_ids"].tolist(), list(model(**batch).logits.shape), model.config.hidden_size]))
 """
 
 
-@pytest.mark.parametrize("hub", [pretrained.HUB[MODEL][0]], indirect=True)
-def test_a_checkpoint_comes_from_the_hub_at_its_pinned_revision(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("hub", [HUB[MODEL][0]], indirect=True)
+def test_a_checkpoint_comes_from_the_hub_at_its_pinned_revision_once(hub: Hub, tmp_path: Path) -> None:
     ran = fetch(CLASSIFIER, address=hub.address, cache=tmp_path)
     assert ran.returncode == 0, ran.stderr[-1500:]
     said, answer = ran.stdout.strip().rsplit("\n", 1)
-    assert f"revision {hub.commit[:8]}" in said and "440 MB" in said
+    announced = re.findall(rf"revision {hub.commit[:8]}\) from the hub: (\S+) MB, once", said)
+    assert (
+        len(announced) == 2 and float(announced[0]) < 1 < 2 < float(announced[1]) < 4
+    )  # of the tokenizer, and with weights
     expected = AutoTokenizer.from_pretrained(pretrained.checkpoint_path())(["a fine film"])["input_ids"]
     assert json.loads(answer) == [expected, [1, 3], 16]
     got = [line for line in hub.requests if "/resolve/" in line]
     assert got and all(f"/resolve/{hub.commit}/" in line for line in got)
-    assert any(line.endswith("model.safetensors") for line in got)
-    assert not any(line.endswith((".bin", ".pkl", ".pt", ".h5")) for line in got)
+    assert len([line for line in got if line.endswith("model.safetensors")]) == 1
+    assert not any(line.endswith((".bin", ".pkl", ".pt", ".h5", ".py")) for line in got)
+    again = fetch(CLASSIFIER, address="http://127.0.0.1:9", cache=tmp_path)
+    assert again.returncode == 0 and again.stdout.strip() == answer  # nothing is asked of the hub, nor announced
+
+
+@pytest.mark.parametrize("hub", [HUB[MODEL][0]], indirect=True)
+def test_weights_that_the_course_does_not_know_are_not_fetched(hub: Hub, tmp_path: Path) -> None:
+    ran = fetch(CLASSIFIER.replace("hub.HUB_SHA256.clear()", ""), address=hub.address, cache=tmp_path)
+    assert "the hub lists other weights for this revision than those that the course knows" in ran.stderr
+    assert not any(line.endswith("model.safetensors") for line in hub.requests)
 
 
 @pytest.mark.parametrize("hub", ["f" * 40], indirect=True)
 def test_a_revision_that_the_hub_does_not_have_is_named(hub: Hub, tmp_path: Path) -> None:
     ran = fetch(CLASSIFIER, address=hub.address, cache=tmp_path)
     assert ran.returncode != 0
-    assert f"Could not fetch {MODEL}" in ran.stderr and "name='embedded'" in ran.stderr
+    assert f"Could not fetch {MODEL}: the hub has the repository, but not this revision." in ran.stderr
 
 
 def test_without_a_network_one_line_names_the_embedded_checkpoint(tmp_path: Path) -> None:
@@ -103,8 +118,7 @@ def test_a_data_set_comes_from_the_hub_at_its_pinned_revision(hub: Hub, tmp_path
 
 
 def test_without_a_network_one_line_names_the_embedded_reviews(tmp_path: Path) -> None:
-    impatient = "import time; time.sleep = lambda seconds: None\n"  # the library tries five times, with pauses
-    ran = fetch(impatient + REVIEWS, address="http://127.0.0.1:9", cache=tmp_path)
+    ran = fetch(REVIEWS, address="http://127.0.0.1:9", cache=tmp_path)
     assert ran.returncode != 0
     assert "ConnectionError: Could not fetch" in ran.stderr and "data.load_splits('imdb')" in ran.stderr
 
@@ -126,4 +140,4 @@ def test_word_vectors_come_from_the_hub(hub: Hub, tmp_path: Path) -> None:
     ran = fetch(code, address=hub.address, cache=tmp_path)
     assert ran.returncode == 0, ran.stderr[-1500:]
     assert ran.stdout.strip().endswith("['cat']") and (tmp_path / "kept" / "glove.6B.100d.txt").exists()
-    assert any(line.endswith("/resolve/main/glove.6B.zip") for line in hub.requests)
+    assert any(line.endswith(f"/resolve/{hub.commit}/glove.6B.zip") for line in hub.requests)

@@ -192,7 +192,7 @@ def test_layers_are_kept_in_the_order_asked_for(tiny_bert):
 
 def test_keeping_no_layer_or_one_that_is_not_there_is_refused(tiny_bert):
     for kept in ([], [0, 3], [-1]):
-        with pytest.raises(ValueError, match="This model has 3 layers: keep some of 0 to 2"):
+        with pytest.raises(ValueError, match="This model has 3 layers: choose from 0 to 2"):
             layers.keep_layers(tiny_bert, kept)
         assert len(tiny_bert.bert.encoder.layer) == 3
 
@@ -211,7 +211,8 @@ def test_a_decay_of_one_is_the_plain_optimiser(tiny_bert):
     config = training.TrainingConfig(num_epochs=1, learning_rate=0.01, batch_size=5, weight_decay=0.3)
     groups = layers.layerwise_groups(twin, learning_rate=0.01, decay=1.0, weight_decay=0.3)
     training.fit(tiny_bert, ENCODED, ENCODED, config, on_step=quiet)
-    training.fit(twin, ENCODED, ENCODED, config, optimizer=torch.optim.AdamW(groups), on_step=quiet)
+    optimizer = torch.optim.AdamW(groups, fused=True)  # Adam's first step enlarges the rounding of another implementation
+    training.fit(twin, ENCODED, ENCODED, config, optimizer=optimizer, on_step=quiet)
     torch.testing.assert_close(weights(twin), weights(tiny_bert))
 
 

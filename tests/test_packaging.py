@@ -23,7 +23,7 @@ from wheels import make_wheel
 import course_utils
 import start
 from course_utils import cli, data, layers, pretrained, profiles, text
-from tools import installer, notebooks, results
+from tools import installer, notebooks, results, route
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -31,7 +31,7 @@ README, CONTRIBUTING, USAGE = (
     (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "CONTRIBUTING.md", "docs/USAGE.md")
 )
 LOCKED_EXTRAS = {ROOT / "requirements.lock": ("lab",), ROOT / "requirements-test.lock": ("lab", "onnx", "test", "browser")}
-LOCKS = (*LOCKED_EXTRAS, ROOT / "kernels" / "torchtext" / "requirements.lock")
+LOCKS = (*LOCKED_EXTRAS, ROOT / "kernels" / "torchtext" / "requirements.lock", ROOT / "requirements-site.lock")
 
 # What Colab brings (image of 2026-08). The floors of pyproject.toml are these, so that nothing is replaced there.
 COLAB = {
@@ -111,10 +111,13 @@ def imported(folder: Path) -> set[str]:
 
 
 def test_what_the_package_imports_is_declared_and_does_not_only_come_with_something_else():
-    others = imported(ROOT / "course_utils") - sys.stdlib_module_names - {"course_utils"}
+    others = (
+        imported(ROOT / "course_utils") - sys.stdlib_module_names - {"course_utils", "google"}
+    )  # google.colab is there on Colab
     assert {"torch", "jinja2", "sklearn", "IPython"} <= others  # at the top and inside functions
     owners = {name: {canonicalize_name(owner) for owner in packages_distributions().get(name, [])} for name in others}
-    assert {name: found for name, found in owners.items() if not found & set(declared())} == {}
+    known = set(declared("onnx"))  # of the extras only this one, for `course finetune --export onnx`
+    assert {name: found for name, found in owners.items() if not found & known} == {}
 
 
 def test_data_and_checkpoint_are_pinned_as_the_code_expects_them():
@@ -246,6 +249,11 @@ def test_the_floors_are_installed_and_run(tmp_path):
 # --- the first cell of every notebook, on Colab
 
 
+def first_cell(wheel: Path) -> str:
+    """Return the first cell of every notebook, which installs another wheel than that of the release."""
+    return notebooks.SETUP.format(wheel=wheel.as_uri())
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no Colab on Windows")
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
@@ -257,44 +265,65 @@ def test_the_first_cell_changes_no_package_that_is_there(tmp_path, version):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "runtime"], check=True)
     python = tmp_path / "runtime" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-index", there], check=True)
-    cell = notebooks.SETUP.format(repository="").replace("fine-tuning-course @ git+", f"course_utils @ {course.as_uri()}")
-    without_index = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    without_index |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
-    ran = subprocess.run([python, "-c", cell], capture_output=True, text=True, cwd=tmp_path / "runtime", env=without_index)
-    listed = subprocess.run([python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True).stdout
+    hosted = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    hosted |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "KAGGLE_KERNEL_RUN_TYPE": "Interactive"}
+    cell = first_cell(course)
+    ran = subprocess.run([python, "-c", cell], capture_output=True, text=True, cwd=tmp_path / "runtime", env=hosted)
+    listed = subprocess.run([python, "-I", "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True).stdout
     assert ran.returncode == 0 and f"there=={version}" in listed, ran.stdout + ran.stderr
     if version == "2.0":
         assert not ran.stdout and "more==1.0" in listed and "course" in listed
     else:
-        assert ran.stdout.splitlines()[-1] == "The course does not fit beside what is installed here."
+        assert ran.stdout.splitlines()[-1] == "Nothing was changed: the course was not found, or does not fit here."
         assert "conflicting dependencies" in ran.stdout, "pip says why"
         assert "course" not in listed and "more" not in listed, "it is not half installed"
 
 
-def test_the_first_cell_is_short_and_does_nothing_where_the_course_is(monkeypatch):
-    cell = notebooks.SETUP.format(repository=PROJECT["urls"]["Repository"])
-    assert len(cell.splitlines()) <= 15 and f"git+{PROJECT['urls']['Repository']}" in cell
+@pytest.mark.parametrize("place", ["home", "google.colab", "KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"])
+def test_the_first_cell_installs_in_hosted_places_only_and_names_a_wrong_kernel(monkeypatch, capsys, place):
+    calls: list[list[str]] = []
+    found = subprocess.CompletedProcess([], 0, b"torch==2.11.0\n", b"")
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: calls.append(command) or found)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name in ("KAGGLE_KERNEL_RUN_TYPE", "BINDER_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    if place.isupper():
+        monkeypatch.setenv(place, "x")
+    elif place != "home":
+        monkeypatch.setitem(sys.modules, place, object())
+    exec(first_cell(Path("/wheel.whl")), {})
+    said = capsys.readouterr().out
+    if place == "home":
+        assert calls == [] and said.startswith(f"{sys.executable} does not have the course") and "start.py" in said
+    else:
+        assert [command[3] for command in calls] == ["list", "install"] and calls[1][-1] == "file:///wheel.whl" and not said
+
+
+def test_the_first_cell_is_short_and_does_nothing_where_the_course_is(monkeypatch, capsys):
+    cell = notebooks.SETUP.format(wheel=notebooks.wheel())
+    version = course_utils.__version__
+    assert len(cell.splitlines()) <= 23
+    assert (
+        f"{PROJECT['urls']['Repository']}/releases/download/v{version}/fine_tuning_course-{version}-py3-none-any.whl" in cell
+    )
     for name in ("run", "Popen"):
         monkeypatch.setattr(subprocess, name, lambda *_, **__: pytest.fail("nothing is to be run"))
     exec(cell, {})
+    assert capsys.readouterr().out == ""
 
 
 # --- what the wheel holds
 
 
 @pytest.mark.slow
-def test_what_is_installed_from_the_repository_is_whole(tmp_path):
-    """On Colab the course is not installed in place, so every file of the package must be in its wheel."""
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "course_utils", tmp_path / "course_utils", ignore=shutil.ignore_patterns("__pycache__"))
-    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet", "."]
-    made = subprocess.run(build, cwd=tmp_path, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+def test_what_is_installed_from_the_wheel_is_whole_and_small(wheel):
+    """On Colab the course is not installed in place, so every file of the package but checkpoints must be in its wheel."""
+    assert wheel.name == notebooks.wheel().rpartition("/")[2] and wheel.stat().st_size < 5e6
     inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("course_utils/")}
     files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "course_utils").rglob("*") if path.is_file()]
-    assert inside == {name for name in files if "__pycache__" not in name}
+    fetched = re.compile(r"course_utils/checkpoints/[\w-]+/(?!manifest\.json$)")  # by course_utils.away
+    assert inside == {name for name in files if "__pycache__" not in name and not fetched.match(name)}
+    assert sum(map(bool, map(fetched.match, files))) > 10
 
 
 # --- what no file may hold
@@ -337,16 +366,42 @@ def test_the_generated_parts_of_a_page_are_up_to_date(page):
     assert results.generated(page, text) == text, "type: python -m tools.results"
 
 
-def test_the_readme_is_short():
-    assert len(README.encode()) < 12_000
-
-
-def test_the_first_screen_holds_the_picture_and_the_two_commands():
-    first = README.split("## ")[0]
-    assert "python3 start.py          #" in first
-    assert "python3 start.py test" in first
-    (picture,) = re.findall(r"!\[([^\]]{40,})\]\((docs/images/[\w.]+\.png)\)", first)
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_readme_is_two_screens_with_the_picture_and_the_two_commands_on_the_first(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert len(text.encode()) < 9_000
+    head, first, *_ = text.split("\n## ")
+    assert "python3 start.py          #" in first and "python3 start.py test" in first
+    (picture,) = re.findall(r"!\[([^\]]{40,})\]\((docs/images/[\w.]+\.png)\)", head)
     assert (ROOT / picture[1]).stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_readme_names_three_ways_to_a_running_notebook(page):
+    """The clone's address, a notebook in Colab for each row of the map, and the container's commands; links to the rest."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert f"`git clone {PROJECT['urls']['Repository']}`" in text
+    rows = re.findall(r"^\| \[\d\d.*?\]\(notebooks/(\S+)\.ipynb\).*\[Colab\]\((\S+)\) \|$", text, re.MULTILINE)
+    assert [colab for _, colab in rows] == [notebooks.colab(name) for name, _ in rows]
+    assert [name.removeprefix("zh/") for name, _ in rows] == [path.stem for path in notebooks.scripts([])]
+    docker = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    for command in ("docker build -t fine-tuning-course .", "docker run --rm -p 127.0.0.1:8888:8888 fine-tuning-course"):
+        assert f"`{command}`" in text and command in docker
+    linked = set(re.findall(r"\]\(([^)\s]+)\)", text))
+    usage = "docs/USAGE.zh.md" if page.endswith(".zh.md") else "docs/USAGE.md"
+    assert {"docs/ANYWHERE.md", usage, "docs/RESULTS.md", "bench/RESULTS.md", "CITATION.cff", "workshop/README.md"} <= linked
+    assert PROJECT["urls"]["Documentation"] in linked
+
+
+def test_the_drawing_of_the_route_has_every_notebook_of_the_map_and_highlights_what_the_readme_names():
+    assert (ROOT / results.DRAWING).read_text(encoding="utf-8") == results.drawing(), "type: python -m tools.results"
+    texts = re.findall(r'y="\d+" text-anchor="middle">(\d\d[a-z]?) ', results.drawing())
+    assert texts == sorted(re.findall(r"^\| \[(\d\d[a-z]?) ", README, re.MULTILINE))
+    named = re.search(r"afternoon:\*\* ([\d, and]+) \(blue\)", README)[1]
+    assert tuple(re.findall(r"\d\d", named)) == route.SHORT
+    assert results.drawing().count(route.LOOK[True][1]) == len(route.SHORT)
+    for title in re.findall(r">(\d\d[^<]*)<", results.drawing()):
+        assert len(title) * 6.6 < route.WIDE, "it leaves its box"
 
 
 def test_the_page_on_usage_names_every_command_and_profile():
@@ -363,11 +418,12 @@ def test_the_page_on_usage_names_every_command_and_profile():
 
 
 def test_every_option_on_the_page_on_usage_exists():
-    offered = (ROOT / "bench" / "speed.py").read_text(encoding="utf-8")
+    offered = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("bench/speed.py", "tools/collect.py"))
     for action in ("doctor", "lab", "finetune", "predict", "progress", "bundle"):
         command = [sys.executable, "-m", "course_utils.cli", action, "--help"]
         offered += subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     page = USAGE.split("## An environment")[0] + USAGE.split("## How fast")[1]  # the rest is about pip, uv and conda
+    page = re.sub(r"torchrun .*? -m ", "", page)  # options of another program
     named = set(re.findall(r"--[a-z][a-z-]*", page))
     assert len(named) > 10 and {name for name in named if not re.search(rf"{name}\b(?!-)", offered)} == set()
 

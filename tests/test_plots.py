@@ -1,5 +1,6 @@
 """Figures: what is drawn is the data, colours can be distinguished, and no figure goes without alternative text."""
 
+import html
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -32,6 +33,7 @@ def test_a_figure_is_shown_with_its_alternative_text_and_closed(ax, monkeypatch)
     plots.show(ax.figure, alt=alt)
     ((bundle,), options) = shown[0]
     assert bundle["image/png"].startswith(b"\x89PNG") and bundle["text/plain"] == f"Figure: {alt}"
+    assert f'alt="{html.escape(alt)}"' in bundle["text/html"] and 'src="data:image/png;base64,iVBOR' in bundle["text/html"]
     assert options == {"raw": True, "metadata": {"image/png": {"alt": alt}}}
     assert not plt.get_fignums()
 
@@ -212,3 +214,17 @@ def test_a_compared_run_stands_above_the_stored_seeds_and_differs_in_shape_as_we
 def test_a_run_with_nothing_stored_stands_alone(ax):
     plots.compared_run(ax, Comparison("words", 0.9))
     assert len(ax.lines) == 1 and not ax.patches
+
+
+def test_the_pareto_front_is_what_no_other_result_beats():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        names = [f"model {i}" for i in range(9)]
+        results = {name: Interval(a, a - 0.1, a + 0.1) for name, a in zip(names, rng.random(9), strict=True)}
+        costs = dict(zip(names, 10 ** rng.uniform(-2, 2, 9), strict=True))
+        _, ax = plt.subplots()
+        plots.accuracy_against_cost(ax, results, costs, unit="ms")
+        marked = {text.get_text() for text in ax.texts if text.get_color() == plots.COLOURS[0]}
+        beaten = {a for a in names for b in names if costs[b] < costs[a] and results[b].estimate > results[a].estimate}
+        assert marked == set(names) - beaten and len(marked) > 1
+        plt.close("all")

@@ -111,6 +111,15 @@ def test_one_set_of_batches_serves_for_the_order_the_bar_and_the_prediction(tiny
     assert len(made) == 2
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_not_finite_are_counted_and_predict_nothing(bad):
+    model, texts = Told([[2.0, 0], [0, bad], [bad, bad]]), TokenDataset(tuple(np.array([i]) for i in (0, 1, 2, 0)), None)
+    for ask in (prediction.predict_logits, prediction.predict_proba):
+        with pytest.raises(FloatingPointError, match=r"For 2 of 4 texts the model computes NaN or infinity"):
+            ask(model, texts)
+    prediction.predict_logits(model, texts.take(np.array([0, 3])))
+
+
 @pytest.mark.slow
 def test_bulk_prediction_gives_the_probabilities_of_the_pipeline():
     from transformers import pipeline

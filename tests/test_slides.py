@@ -97,7 +97,7 @@ def test_another_package_than_the_pinned_one_is_refused(tmp_path, monkeypatch):
 
 def test_without_npm_it_says_what_is_needed(tmp_path, monkeypatch):
     monkeypatch.setattr(tool.shutil, "which", lambda name: None)
-    with pytest.raises(OSError, match=r"slides need reveal.js 5\.2\.1 once"):
+    with pytest.raises(OSError, match=r"reveal.js 5\.2\.1 is needed once"):
         tool.fetch_vendor(tmp_path)
 
 
@@ -112,7 +112,7 @@ def loaded(page: str) -> list[str]:
 @pytest.mark.slow
 def test_a_page_loads_what_lies_beside_it_and_nothing_else(tmp_path):
     nbformat.write(new_notebook(cells=CELLS), tmp_path / "01_first.ipynb")
-    page = tool.html(tmp_path / "01_first.ipynb")
+    page = tool.html(nbformat.read(tmp_path / "01_first.ipynb", as_version=4))
     targets = {target for _, _, files in tool.PACKAGES.values() for target in files.values()}
     sources = loaded(page)
     assert {"vendor/reveal.js", "vendor/mathjax.js", "vendor/notes.js", "vendor/dist/reveal.css"} <= set(sources)
@@ -127,6 +127,6 @@ def test_a_page_loads_what_lies_beside_it_and_nothing_else(tmp_path):
 def test_slides_are_written_beside_what_they_load(tmp_path):
     shutil.copytree(ROOT / "workshop" / "slides" / "vendor", tmp_path / "slides" / "vendor")
     nbformat.write(new_notebook(cells=CELLS), tmp_path / "01_first.ipynb")
-    tool.write_slides([tmp_path / "01_first.ipynb"], tmp_path / "slides")
+    tool.write_slides({"01_first": nbformat.read(tmp_path / "01_first.ipynb", as_version=4)}, tmp_path / "slides")
     page = (tmp_path / "slides" / "01_first.slides.html").read_text(encoding="utf-8")
     assert all((tmp_path / "slides" / source).exists() for source in loaded(page))

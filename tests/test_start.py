@@ -137,7 +137,7 @@ def test_an_old_python_goes_on_with_another_or_says_a_sentence(elsewhere, tmp_pa
     newer = tmp_path / "bin" / "python3.12"
     elsewhere("bin/python3.12", fake_python(newer))
     done = run_start(tmp_path, pythons[0], "doctor", "--room")
-    assert done.returncode == 0 and f"Going on with {newer}." in done.stdout
+    assert done.returncode == 0 and f"Continuing with {newer}." in done.stdout
     assert done.stdout.splitlines()[-1].endswith(f"python3.12 runs {tmp_path / 'course' / 'start.py'} doctor --room")
 
 
@@ -189,7 +189,7 @@ def test_where_there_is_no_uv_pip_brings_the_locked_one(start, monkeypatch):
 def test_a_python_that_fits_is_kept(start, elsewhere, monkeypatch):
     elsewhere("bin/python3.13", fake_python("/another/python"))
     monkeypatch.setattr(start, "start_again", lambda *_: pytest.fail("it fits"))
-    monkeypatch.setattr(start, "set_up", lambda with_tests: None)
+    monkeypatch.setattr(start, "set_up", lambda with_tests, with_model: None)
     assert start.main(["setup"]) == 0
 
 
@@ -325,6 +325,20 @@ def test_a_second_call_installs_nothing(start, capsys):
     assert "ready" in capsys.readouterr().out
 
 
+def test_the_language_model_is_asked_for_by_setup_alone_and_set_up_goes_on_without_it(start, monkeypatch, capsys):
+    finish(start)
+    asked = []
+    monkeypatch.setattr(start.subprocess, "call", lambda command, **options: asked.append(command) or 1)
+    start.set_up()  # of a start: without a network it would wait each time
+    assert asked == []
+    start.set_up(with_model=True)
+    os.mkdir(start.WHEELS)
+    start.set_up(with_model=True)
+    ask = [start.venv_program("python"), "-m", "course_utils.language_model"]
+    assert asked == [ask, [*ask, "--no-index", "--find-links", start.WHEELS]]
+    assert capsys.readouterr().out.count("is ready; no network is needed") == 3
+
+
 def test_requirements_are_what_counts_and_not_comments_or_blank_lines(start):
     lock = Path(start.LOCKS["lab"])
     lines = lock.read_text().splitlines()
@@ -389,9 +403,9 @@ def test_where_tests_cannot_be_added_the_environment_stays(start, monkeypatch):
 OUT_OF_DATE = pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (lambda start: os.remove(os.path.join(start.VENV, "installed-from")), "left half made"),
-        (lambda start: Path(start.VENV, "installed-from").write_text("/course\n12ab\n34cd"), "left half made"),
-        (lambda start: Path(start.VENV, "installed-from").write_bytes(b"\xff[1"), "left half made"),
+        (lambda start: os.remove(os.path.join(start.VENV, "installed-from")), "never finished"),
+        (lambda start: Path(start.VENV, "installed-from").write_text("/course\n12ab\n34cd"), "never finished"),
+        (lambda start: Path(start.VENV, "installed-from").write_bytes(b"\xff[1"), "never finished"),
         (lambda start: finish(start, folder="/elsewhere"), "moved or copied"),
         (lambda start: finish(start, lab="another lock"), "requirements.lock have changed"),
     ],
@@ -468,7 +482,7 @@ def test_a_build_that_fails_leaves_the_environment_as_it_was(fresh, monkeypatch,
     with pytest.raises(SystemExit) as left:
         fresh.main(["setup"])
     assert failures and ("Stopped." if interrupted else "no network") in message(left)
-    assert "The environment in .venv is as it was." in capsys.readouterr().out
+    assert "The environment in .venv was not changed." in capsys.readouterr().out
     assert is_the_old_one(fresh) and fresh.read_stamp() == kept and not os.path.exists(fresh.NEXT)
 
 
@@ -686,7 +700,7 @@ def test_an_environment_made_beside_works_where_it_is_moved_to(tmp_path, with_uv
     course_of(folder, *made, newer)
     hidden = newer.rename(tmp_path / newer.name)
     failed = start_in(folder, "setup")  # a lock that has changed, and a package that is not to be had
-    assert failed.returncode == 1 and "is as it was" in failed.stdout and "What to do" in failed.stderr, failed
+    assert failed.returncode == 1 and "was not changed" in failed.stdout and "What to do" in failed.stderr, failed
     assert greets() == (f"one {folder / '.venv'}", "") and not (folder / ".next").exists()
     hidden.rename(newer)
     second = start_in(folder, "setup")
@@ -704,6 +718,6 @@ def test_without_an_index_a_working_environment_stays(tmp_path):
     (folder / ".venv" / "installed-from").write_text(json.dumps({"folder": str(folder), "lab": "another lock"}))
     failed = start_in(folder, "setup")
     assert failed.returncode == 1 and "there seems to be no network" in failed.stderr, failed.stdout + failed.stderr
-    assert "is as it was" in failed.stdout
+    assert "was not changed" in failed.stdout
     assert subprocess.call([folder / ".venv" / "bin" / "python", "-c", ""]) == 0
     assert json.loads((folder / ".venv" / "installed-from").read_text())["lab"] == "another lock"

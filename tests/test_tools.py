@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import course_utils
 from tools import notebooks as tool
 
 SCRIPT = """# %% [markdown]
@@ -51,8 +52,10 @@ def test_badge_and_first_cell_come_from_the_one_setting(course):
     title, setup = notebook.cells[:2]
     assert title.source.splitlines()[0] == "# 01 · First" and title.source.endswith("Some words.")
     assert "github.com/github/" not in title.source
-    assert "colab.research.google.com/github/some/where/blob/main/notebooks/01_first.ipynb" in title.source
-    assert "git+https://github.com/some/where" in setup.source and setup.metadata.tags == ["nbval-skip"]
+    tag = f"v{course_utils.__version__}"
+    assert f"colab.research.google.com/github/some/where/blob/{tag}/notebooks/01_first.ipynb" in title.source
+    assert f'"https://github.com/some/where/releases/download/{tag}/fine_tuning_course-' in setup.source
+    assert setup.metadata.tags == ["nbval-skip"]
     compile(setup.source, "setup", "exec")
 
 
@@ -164,11 +167,11 @@ def accuracy(predictions, labels):
 checks.check("00.1", accuracy)
 
 # %% tags=["solution"]
-def accuracy(predictions, labels):
+def accuracy_solution(predictions, labels):
     return 2
 
 # %% tags=["check"]
-checks.check("00.1", accuracy, mine=False)  # the same check, on the solution
+checks.check("00.1", accuracy_solution, mine=False)  # the same check, on the solution
 """
 
 
@@ -179,7 +182,7 @@ def test_stub_and_solution_are_written_from_the_definition(course):
     assert tool.differences() == []
     stub, _, solution, second = tool.read(script(course)).cells[-4:]
     assert stub.source == "def accuracy(predictions, labels):\n    raise NotImplementedError"
-    assert solution.source.startswith("# @title Solution\ndef accuracy(predictions, labels):\n    return sum(")
+    assert solution.source.startswith("# @title Solution\ndef accuracy_solution(predictions, labels):\n    return sum(")
     assert second.source.endswith("# the same check, on the solution")  # other cells stay as they are written
     written = script(course).read_text()
     assert stub.source in written and solution.source in written

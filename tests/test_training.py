@@ -319,6 +319,39 @@ def test_a_loss_that_is_no_number_says_so_and_what_to_lower(encoded):
         fit(model, encoded, VALIDATION, CONFIG, on_step=quiet)
 
 
+@pytest.mark.parametrize("step", [2, 6])  # 3 steps an epoch: within the first, and the last of the run
+def test_weights_that_are_no_numbers_end_the_run_at_its_last_step_too(encoded, step):
+    model = make_model()
+
+    def spoil(history):
+        if history.step == step:
+            model.classifier.weight.data[0, 0] = math.inf
+
+    says = r"became (nan|inf) at step 3" if step == 2 else r"computes NaN or infinity"
+    with pytest.raises(FloatingPointError, match=rf"{says}.*smaller learning_rate"):
+        fit(model, encoded, VALIDATION, dataclasses.replace(CONFIG, num_epochs=2), on_step=spoil)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "bert"])
+def test_labels_and_ids_that_the_model_does_not_know_are_refused_before_the_first_step(encoded, tiny_bert, kind):
+    model, ids = make_model() if kind == "lstm" else tiny_bert, encoded.input_ids
+    soft = np.full((24, 3), 1 / 3, dtype=np.float32)
+    wrong = {
+        r"need 3 classes .* has 2, numbered from 0. Load it with num_classes=3": TokenDataset(ids, encoded.labels + 1),
+        r"smallest label is -1": TokenDataset(ids, encoded.labels - 1),
+        r"need 3 classes": TokenDataset(ids, soft),
+        r"smallest label is nan": TokenDataset(ids, soft[:, :2] * np.nan),
+        r"Token ids are 2 to 12, but this model knows 12": TokenDataset((*ids[:-1], ids[-1] * 0 + 12), encoded.labels),
+        r"Token ids are -1 to": TokenDataset((*ids[:-1], ids[-1] * 0 - 1), encoded.labels),
+    }
+    before = weights(model)
+    for says, texts in wrong.items():
+        for parts in ((texts, VALIDATION), (encoded, texts)):
+            with pytest.raises(ValueError, match=says):
+                fit(model, *parts, CONFIG, on_step=quiet)
+    assert torch.equal(weights(model), before)
+
+
 def test_nothing_to_train_on_is_refused(encoded):
     nothing = encoded.take(np.array([], dtype=int))
     for parts in ((nothing, VALIDATION), (encoded, nothing)):
@@ -332,12 +365,26 @@ def test_nothing_to_train_on_is_refused(encoded):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"num_epochs": 0}, {"batch_size": 0}, {"learning_rate": math.nan}, {"gradient_accumulation_steps": 0}, {"patience": 0}],
-)
-def test_impossible_numbers_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"must be 1 or more \(patience may be None\), and learning_rate above 0"):
-        TrainingConfig(**wrong)
+    ("name", "value", "says"),
+    [
+        ("num_epochs", 0, "a whole number from 1 to"), ("batch_size", 2.5, "a whole number from 1 to"),
+        ("gradient_accumulation_steps", True, "a whole number from 1 to"), ("patience", 0, "a whole number from 1 to"),
+        ("num_epochs", None, "a whole number from 1 to"), ("seed", -1, "a whole number from 0 to"),
+        ("seed", 0.5, "a whole number from 0 to"), ("seed", 2**32, "a whole number from 0 to"),
+        ("learning_rate", math.nan, "a number above 0 to 10"), ("learning_rate", 0, "a number above 0 to 10"),
+        ("learning_rate", 11, "a number above 0 to 10"), ("learning_rate", "1e-3", "a number above 0 to 10"),
+        ("weight_decay", -0.1, "a number from 0 to 10"), ("warmup_ratio", 1.5, "a number from 0 to 1"),
+        ("max_grad_norm", 0.0, "a number above 0 to inf"), ("max_grad_norm", math.nan, "a number above 0 to inf"),
+    ],
+)  # fmt: skip
+def test_numbers_that_make_no_sense_are_refused_with_their_value(name, value, says):
+    with pytest.raises(ValueError, match=rf"{name} must be {says}.* not {value!r}\."):
+        TrainingConfig(**{name: value})
+
+
+def test_numbers_of_numpy_are_numbers_too():
+    config = TrainingConfig(np.int64(1), np.float64(0.1), seed=np.int64(3), patience=None, max_grad_norm=math.inf)
+    assert config.seed == 3 and config.learning_rate == 0.1
 
 
 def test_an_unknown_precision_lists_those_there_are():

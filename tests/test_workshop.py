@@ -1,5 +1,6 @@
 """The instructor's kit: run-sheets that are up to date, plans that fit, and a learner edition that gives nothing away."""
 
+import json
 import re
 import tomllib
 from collections import namedtuple
@@ -9,6 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from tools import times
 from tools import workshop as tool
 from tools.tables import number_of
 
@@ -37,8 +39,8 @@ EXERCISE = [
     new_markdown_cell("## 2 Do it"),
     code("def slope(w):\n    ...  # yours", "exercise"),
     code(CHECK, "check"),
-    code("# @title Solution\ndef slope(w):\n    return 2 * w", "solution"),
-    code('checks.check("01.1", slope, mine=False)', "check"),
+    code("# @title Solution\ndef slope_solution(w):\n    return 2 * w", "solution"),
+    code('checks.check("01.1", slope_solution, mine=False)', "check"),
     code('checks.quiz("01")', "check"),
 ]
 
@@ -49,10 +51,14 @@ def course(tmp_path, monkeypatch):
     notebook = new_notebook(cells=EXERCISE, metadata={"widgets": {}})
     (tmp_path / "notebooks").mkdir()
     nbformat.write(notebook, tmp_path / "notebooks" / "01_first.ipynb")
-    (tmp_path / "times.json").write_text('{"notebooks": {"01_first": {"section_seconds": {"1 One": 90.0}}}}')
+    about = {"profile": "workshop", "hardware": "2 cores", "date": "2026-01-01"}
+    slow = {"01_first": {"seconds": 300.0, "section_seconds": {}}}  # its sections were measured on the fast machine only
+    fast = {"01_first": {"seconds": 100.0, "section_seconds": {"1 One": 30.0}}}
+    for kind, cost in ((times.SLOW, slow), (times.FAST, fast), (f"{times.FAST}_amx", {})):
+        (tmp_path / f"notebook_times_{kind}.json").write_text(json.dumps(about | {"notebooks": cost}))
     monkeypatch.setattr(tool, "NOTEBOOKS", tmp_path / "notebooks")
     monkeypatch.setattr(tool, "WORKSHOP", tmp_path / "workshop")
-    monkeypatch.setattr(tool, "TIMES", tmp_path / "times.json")
+    monkeypatch.setattr(times, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -62,28 +68,29 @@ def course(tmp_path, monkeypatch):
 def test_a_section_is_counted_without_its_solution_and_its_second_check(course):
     one, two = tool.sections(course / "notebooks" / "01_first.ipynb")
     assert (one.heading, one.name, one.words, one.code_lines, one.figures) == ("1 One", "One", 126, 2, 1)
-    assert (two.exercises, two.quizzes, two.code_lines, two.run_seconds) == (1, 1, 2, None)
+    assert (two.exercises, two.quizzes, two.code_lines, two.run_seconds) == (("01.1",), 1, 2, None)
+    assert one.run_seconds == 90, "30 seconds, on a machine that takes a third of the time"
 
 
 def test_minutes_add_up_and_are_rounded_up():
-    section = tool.Section("01_first", "1 One", 90, 12, 1, 1, 0, run_seconds=60)
-    assert section.minutes(RATES, 0) == 7  # 1.5 read, 2 code, 2 figure, 1 running
-    assert section.minutes(RATES, 1) == 15
-    assert tool.Section("01_first", "Summary", 3, 0, 0, 0, 0, None).minutes(RATES, 0) == 1
+    section = tool.Section("01_first", "1 One", 90, 12, 1, ("01.1", "01.2"), 0, run_seconds=60)
+    assert section.minutes(RATES, ()) == 7  # 1.5 read, 2 code, 2 figure, 1 running
+    assert section.minutes(RATES, ["01.2"]) == 15
+    assert tool.Section("01_first", "Summary", 3, 0, 0, (), 0, None).minutes(RATES, ()) == 1
 
 
 def test_extras_are_added_while_there_is_time_and_skipped_from_the_last(course):
-    part = {"minutes": 60, "block": [{"notebook": "01", "core": ["Do it"], "extra": ["One"], "exercises": 1}]}
+    part = {"minutes": 60, "block": [{"notebook": "01", "core": ["Do it"], "extra": ["One"], "exercises": ["01.1"]}]}
     plan = {"rates": RATES, "pauses": {"arrive": 5, "questions": 5, "questions_after": 30, "break": 15}}
     items, left = tool.schedule(part, plan, first=True)
-    assert [(item.section.name, item.skip, item.solved) for item in items] == [("One", 1, 0), ("Do it", 0, 1)]
+    assert [(item.section.name, item.skip, item.solved) for item in items] == [("One", 1, ()), ("Do it", 0, ("01.1",))]
     assert left == 60 - 5 - sum(item.minutes for item in items)  # so short a part has no break
     shorter, _ = tool.schedule(part | {"minutes": 34}, plan, first=True)
     assert [item.section.name for item in shorter] == ["Do it"]
 
 
 def test_pauses_count_and_an_extra_that_no_longer_fits_goes(course):
-    part = {"minutes": 42, "block": [{"notebook": "01", "core": ["Do it"], "extra": ["One"], "exercises": 1}]}
+    part = {"minutes": 42, "block": [{"notebook": "01", "core": ["Do it"], "extra": ["One"], "exercises": ["01.1"]}]}
     pauses = {"arrive": 5, "questions": 5, "questions_after": 5, "break": 15}
     items, left = tool.schedule(part, {"rates": RATES, "pauses": pauses}, first=True)
     rows = tool.layout(part, items, {"rates": RATES, "pauses": pauses}, first=True)
@@ -99,7 +106,7 @@ def test_a_section_that_is_not_there_is_named(course):
 
 
 def test_a_notebook_that_is_not_there_is_left_out(course):
-    part = {"minutes": 60, "block": [{"notebook": "99", "core": ["Nothing"], "extra": [], "exercises": 0}]}
+    part = {"minutes": 60, "block": [{"notebook": "99", "core": ["Nothing"], "extra": [], "exercises": []}]}
     items, left = tool.schedule(part, PLAN, first=False)
     assert items == [] and left > 0
 
@@ -110,11 +117,8 @@ def test_wrong_answers_become_common_mistakes(monkeypatch):
     kinds = {"01.1": "complete", "01.2": "predict", "01.3": "debug"}
     listed = [exercise(id, kind, "the gradient", () if id == "01.3" else known) for id, kind in kinds.items()]
     monkeypatch.setattr(tool.checks, "exercises", lambda number: listed)
-    assert tool.misunderstandings("01") == ["01.1 the gradient: the sum, 0.5 too large; the sign."]
-
-
-def test_a_notebook_without_exercises_has_no_common_mistakes():
-    assert tool.misunderstandings("99") == []
+    assert tool.misunderstandings("01", ["01.1", "01.3"]) == ["01.1 the gradient: the sum, 0.5 too large; the sign."]
+    assert tool.misunderstandings("01", []) == []
 
 
 @pytest.mark.parametrize("sheet", PLAN["sheet"], ids=lambda sheet: sheet["name"])
@@ -123,8 +127,64 @@ def test_every_part_of_a_plan_fits_its_minutes(sheet):
         items, left = tool.schedule(part, PLAN, first=number == 0)
         assert left >= 0, f"{part['name']}: the core alone takes {-left} minutes too many"
         planned = tool.timetable(part, items, PLAN, first=number == 0)[-1]
-        taken, whole = map(int, re.findall(r"\d+", planned))
+        taken, whole = map(int, re.findall(r"\d+", planned)[:2])
         assert 0 < taken <= whole == part["minutes"]
+
+
+def test_slack_and_a_slot_of_ones_own_take_their_minutes(course):
+    own = {"minutes": 12, "what": "Your table", "watch": "help"}
+    part = {"minutes": 60, "block": [{"notebook": "01", "core": ["Do it"], "extra": ["One"], "exercises": []}]}
+    plan = {"rates": RATES, "pauses": {"arrive": 5, "questions": 5, "questions_after": 30, "break": 15}}
+    items, left = tool.schedule(part | {"own": own, "slack": 20}, plan, first=True)
+    rows = tool.layout(part | {"own": own}, items, plan, first=True)
+    assert rows[-1] == (12, "**Your table**", "help") and sum(minutes for minutes, *_ in rows) == 60 - 20 - left
+    assert [item.section.name for item in items] == ["Do it"], "the extra would take from the slack"
+    assert "are free" in tool.timetable(part | {"own": own, "slack": 20}, items, plan, first=True)[-1]
+
+
+def test_an_exercise_that_the_core_does_not_contain_is_named(course):
+    part = {"name": "Morning", "minutes": 60}
+    part["block"] = [{"notebook": "01", "core": ["One"], "extra": ["Do it"], "exercises": ["01.1"]}]
+    with pytest.raises(ValueError, match=r"exercise 01.1 solved, which stands in no section of the core of Morning"):
+        tool.schedule(part, PLAN, first=False)
+
+
+def taught(sheet: str) -> set[str]:
+    """Return "06 Train" for each section that a run-sheet teaches for certain."""
+    (chosen,) = (one for one in PLAN["sheet"] if one["name"] == sheet)
+    return {f"{block['notebook']} {name}" for part in chosen["part"] for block in part["block"] for name in block["core"]}
+
+
+def test_what_a_run_sheet_promises_has_a_slot_for_certain():
+    sheets = {one["name"]: one for one in PLAN["sheet"]}
+    (half,) = sheets["half-a-day"]["part"]
+    assert half["slack"] >= 20
+    assert {"02 An honest split", "06 Train", "06 Test, against fair baselines"} <= taught("half-a-day")
+    steps = {f"03 {section.name}" for section in tool.sections(PATHS[3]) if section.name.startswith("Step ")}
+    bert = {f"06 {name}" for name in ("Load the pretrained model", "Prepare the data", "The loss", "The optimiser", "Train",
+                                      "Validate", "Test, against fair baselines")}  # fmt: skip
+    assert len(steps) == 7 and PATHS[3].stem.startswith("03_")
+    assert steps | bert <= taught("one-day") and steps | bert <= taught("two-days")
+    for name in ("one-day", "two-days"):
+        assert sheets[name]["part"][-1]["own"]["minutes"] >= 20, "a model of your own"
+    assert {f"{number:02}" for number in range(1, 15)} <= {section.split()[0] for section in taught("two-days")}
+
+
+def test_the_deck_of_a_run_sheet_has_the_sections_that_it_teaches(course):
+    part = {"minutes": 60, "block": [{"notebook": "01", "core": ["Do it"], "extra": [], "exercises": []}]}
+    deck = tool.deck(PLAN, {"title": "A day", "promise": "Much.", "part": [part]})
+    assert [cell.source.splitlines()[0] for cell in deck.cells[:2]] == ["# A day", "## 01 · 2 Do it"]
+    assert "word" not in "".join(cell.source for cell in deck.cells) and "def slope" in deck.cells[2].source
+
+
+@pytest.mark.parametrize("sheet", PLAN["sheet"], ids=lambda sheet: sheet["name"])
+def test_a_deck_states_only_the_exercises_that_are_solved_in_the_room(sheet):
+    cells = tool.deck(PLAN, sheet).cells
+    stated = re.findall(r"^\*\*Exercise ([\w.]+)", "\n".join(cell.source for cell in cells), re.MULTILINE)
+    assert stated == [id for part in sheet["part"] for block in part["block"] for id in block["exercises"]]
+    headings = [cell.source.splitlines()[0] for cell in cells if cell.source.startswith("## ")]
+    assert len(headings) > 10 and len(set(headings)) == len(headings)
+    assert ("Your own table" in headings[-1]) == ("own" in sheet["part"][-1])
 
 
 def test_the_run_sheets_in_git_are_those_that_the_tool_writes():

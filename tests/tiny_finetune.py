@@ -4,6 +4,8 @@ from pathlib import Path
 
 import torch
 
+from course_utils.device import quiet_loading
+from course_utils.files import write_manifest
 from course_utils.finetune import intake
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "fine", "film", "one", "two", "three", "four", "five", "six"]
@@ -25,6 +27,20 @@ def make_checkpoint(folder: Path) -> str:
     config = BertConfig(vocab_size=len(WORDS), max_position_embeddings=32, initializer_range=0.4, **sizes)
     BertModel(config).save_pretrained(folder)  # with words far enough apart to learn from
     return str(folder)
+
+
+def make_finished(folder: Path) -> Path:
+    """Return a new folder as a finished run leaves it: a classifier with random weights, its tokenizer, a manifest."""
+    from transformers import BertForSequenceClassification
+
+    make_checkpoint(folder)
+    with quiet_loading():
+        model = BertForSequenceClassification.from_pretrained(folder, id2label={0: "no", 1: "yes"})
+        torch.nn.init.normal_(model.classifier.weight)
+        model.save_pretrained(folder)
+    (folder / "README.md").write_text("# A card\n")
+    write_manifest(folder)
+    return folder
 
 
 def make_table(folder: Path) -> intake.Table:

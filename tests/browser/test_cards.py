@@ -1,0 +1,117 @@
+"""Cards of checks and quizzes: in a page alone, and in JupyterLab with stub, wrong and right answer and a kernel restart."""
+
+import json
+
+import nbformat
+import pytest
+
+from course_utils.exercises import checks
+from course_utils.exercises.definition import exercises
+from tools import screenshot as lab
+from tools.notebooks import KERNELS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(lab.find_browser() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
+]
+CELLS = (
+    "from course_utils.exercises import checks",
+    "after_three_steps = ...",
+    'checks.check("01.2", after_three_steps)',
+    'checks.quiz("01")',
+)
+
+
+@pytest.fixture
+def browser():
+    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
+    with lab.browser_page(size=(1000, 900)) as page:
+        yield page
+
+
+def document(html: str) -> str:
+    return f"<!doctype html><html lang='en'><head><title>card</title></head><body><main>{html}</main></body></html>"
+
+
+def test_answers_turn_right_or_wrong_by_mouse_and_keyboard_at_any_width(browser, monkeypatch):
+    found = []
+    monkeypatch.setattr("IPython.display.display", found.append)
+    checks.quiz("01")
+    question = next(exercise for exercise in exercises("01") if exercise.id == "01.q1")
+    for width in (1400, 400):
+        browser.set_viewport_size({"width": width, "height": 900})
+        browser.set_content(document(found[-1]._repr_html_()))
+        wrong = browser.locator("summary", has_text=question.options["a"][0])
+        wrong.click()
+        assert browser.get_by_text(question.options["a"][1]).first.is_visible()
+        wide = browser.locator(".course-card").first.bounding_box()["width"]
+        assert wrong.bounding_box()["width"] > 0.9 * wide and wide <= width
+        right = browser.locator("summary", has_text=question.options["b"][0])
+        right.focus()
+        browser.keyboard.press("Enter")
+        assert browser.get_by_role("status").inner_text() == f"✓ Correct. {question.options['b'][1]}"
+        colours = [node.evaluate("node => getComputedStyle(node).borderTopColor") for node in (wrong, right)]
+        assert colours == ["rgb(213, 94, 0)", "rgb(0, 158, 115)"]
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """A notebook with a stub, its check and a quiz, and the file that records progress."""
+    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
+    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
+    (tmp_path / "made").mkdir()
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNELS["python3"]})
+    nbformat.write(notebook, tmp_path / "made" / "98_cards.ipynb")
+    with lab.lab_server(more=tmp_path / "made") as address, lab.browser_page() as page:
+        lab.open_notebook(page, address, "98_cards")
+        yield page, tmp_path / "progress.json"
+
+
+def run(page, answer: str) -> None:
+    """Write an answer into the stub, run all cells, and wait for the card of the check."""
+    page.evaluate(
+        """answer => { const cells = window.jupyterapp.shell.currentWidget.content.widgets;
+            cells[1].model.sharedModel.setSource(answer); }""",
+        f"after_three_steps = {answer}",
+    )
+    for command in ("notebook:clear-all-cell-outputs", "notebook:run-all-cells"):
+        lab.run_command(page, command, wait=False)
+
+
+def test_stub_wrong_and_right_answer_a_failed_cell_and_a_restart(opened):
+    page, progress = opened
+    card = page.locator(".course-card").first
+    for answer, verdict, tries in (("...", "Not attempted yet", 0), ("64", "Not yet", 1)):
+        run(page, answer)
+        card.get_by_text(verdict).wait_for(timeout=120_000)
+        assert (json.loads(progress.read_text())["exercises"]["01.2"]["tries"] if tries else progress.exists()) == tries
+    cells = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
+    before = page.evaluate(cells)
+    hint = card.locator("summary", has_text="Hint 1")
+    hint.focus()
+    for key in ("Enter", "b", "a", "d", "d"):  # in command mode letters insert and delete cells
+        page.keyboard.press(key)
+    assert card.get_by_text("each step multiplies").is_visible() and page.evaluate(cells) == before
+    lab.run_command(page, "kernelmenu:restart", wait=False)
+    page.get_by_role("button", name="Confirm Kernel Restart").or_(page.get_by_role("button", name="Restart")).last.click()
+    lab.wait_until_idle(page)
+    run(page, "-64")
+    card.get_by_text("✓ Correct").wait_for(timeout=120_000)
+    assert json.loads(progress.read_text())["exercises"]["01.2"]["solved"]
+    page.locator("input[placeholder=course-answer]").wait_for(state="attached", timeout=60_000)
+    lab.wait_until_idle(page)
+    page.locator("details[data-answers='01.q1 b'] > summary").click()
+    page.wait_for_timeout(1500)
+    assert json.loads(progress.read_text())["exercises"]["01.q1"]["solved"]
+
+
+def test_an_answer_left_by_a_cell_that_failed_is_not_judged(opened):
+    page, progress = opened
+    run(page, "-64; raise ValueError('on the way')")
+    page.wait_for_timeout(3000)
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2 }")
+    lab.run_command(page, "notebook:run-cell", wait=False)
+    page.locator(".course-card").get_by_text("ended with ValueError").wait_for(timeout=120_000)
+    assert not progress.exists()
