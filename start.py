@@ -1,16 +1,15 @@
 """Set up the Fine-Tuning Course and open it, with nothing but Python itself.
 
-    python3 start.py            set up, check the machine, open JupyterLab
-    python3 start.py setup      set up only (while there is a network)
-    python3 start.py doctor     set up, then say what this machine offers
-    python3 start.py torchtext  set up, then add the kernel of notebook 03b (an old torch, 3 GB more to fetch)
-    python3 start.py test       set up, add what tests need, then run them (`test fast`: those that take under a minute)
+    python3 start.py            set up, check this machine, open JupyterLab
+    python3 start.py setup      only set up, with a network; fetches the model of notebook 14 if it is missing
+    python3 start.py doctor     set up, then check this machine and say what to fix
+    python3 start.py torchtext  set up, then add the kernel of notebook 03b (an old torch, 3 GB more to download)
+    python3 start.py test       set up, install what the tests need, then run them (`test fast`: only the quick ones)
 
-Where a folder `wheels` lies beside this file (`course bundle` makes such a copy of the course), packages are installed
-from it and no network is asked; `--bundle FOLDER` names another place for it.
+If there is a folder `wheels` beside this file (`course bundle` makes such a copy of the course), packages are installed
+from it and no network is needed. `--bundle FOLDER` uses another folder.
 
-Running it again is safe: what is already there is kept, and an environment that works is replaced only by one that is
-complete. Any Python from 2.7 on can read this file, so that an old one can look for a newer one.
+You can run it again at any time: it keeps what is there, and replaces a working environment only by a complete one.
 """
 
 from __future__ import print_function
@@ -36,11 +35,9 @@ PROJECT = os.path.join(HERE, "pyproject.toml")
 LOCKS = {"lab": os.path.join(HERE, "requirements.lock"), "test": os.path.join(HERE, "requirements-test.lock")}
 WHEELS = os.path.join(HERE, "wheels")
 ACTIONS = ("lab", "setup", "doctor", "torchtext", "test")
-# On Linux torch comes with CUDA libraries, which are most of it.
-NEEDED_GB, FETCHED_GB = (8, 3) if sys.platform.startswith("linux") else (3, 1)
+NEEDED_GB, FETCHED_GB = (8, 3) if sys.platform.startswith("linux") else (3, 1)  # CUDA's libraries are most of it
 OLDEST, NEWEST, PREFERRED = (3, 11), (3, 14), ("3.13", "3.12", "3.11", "3.14")
-# Variables that would lead Python, pip or uv to other packages than those of the lock.
-MISLEADING = (
+MISLEADING = (  # variables that would lead Python, pip or uv to other packages than those of the lock
     "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_PREFIX", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "UV_FIND_LINKS",
     "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__",
 )  # fmt: skip
@@ -103,7 +100,7 @@ def find_python(versions=PREFERRED):
 def python_of_uv(version):
     """Let uv (from the path, else the locked one, which pip brings) fetch a Python; return its path, else None."""
     uv, folder, pin = ["uv"], os.path.join(HERE, ".uv"), os.path.join(HERE, ".uv.txt")
-    say("No Python that fits was found; trying to fetch Python {} with uv.".format(version))
+    say("No suitable Python was found; trying to fetch Python {} with uv.".format(version))
     if ask(uv + ["--version"])[0]:
         uv = [os.path.join(folder, "bin", "uv.exe" if os.name == "nt" else "uv")]
         with open(pin, "wb") as file:
@@ -122,7 +119,7 @@ def start_again(version, arguments):
     python = find_python() or python_of_uv(PREFERRED[0])
     if not python:
         stop(problem + ", and none was found.", "install one of those, then type, for example: python3.12 start.py")
-    say("{}. Going on with {}.".format(problem, python))
+    say("{}. Continuing with {}.".format(problem, python))
     return run([python, os.path.abspath(__file__)] + arguments)
 
 
@@ -149,7 +146,8 @@ def made_from(with_tests=False):
     with open(PROJECT, "rb") as file:
         parts = {"folder": HERE, "course": hashlib.sha256(file.read()).hexdigest()}
     for part in ("lab", "test") if with_tests else ("lab",):
-        parts[part] = hashlib.sha256("\n".join(requirements(LOCKS[part])).encode("utf-8")).hexdigest()
+        text = "\n".join(requirements(LOCKS[part])) + installer.torch_flavour(HERE)
+        parts[part] = hashlib.sha256(text.encode("utf-8")).hexdigest()
     return parts
 
 
@@ -219,7 +217,7 @@ def build(parts):
         write_stamp(parts, NEXT)
     except BaseException:
         shutil.rmtree(NEXT, ignore_errors=True)
-        say("The environment in .venv is as it was." if os.path.exists(VENV) else "No environment was made.")
+        say("The environment in .venv was not changed." if os.path.exists(VENV) else "No environment was created.")
         raise
 
 
@@ -239,22 +237,22 @@ def swap():
     shutil.rmtree(PREVIOUS, ignore_errors=True)
 
 
-def set_up(with_tests=False):
-    """Make the environment, or what of it is missing."""
+def set_up(with_tests=False, with_model=False):
+    """Make the environment, or what of it is missing. With a new one the language model, which only notebook 14 needs."""
     if os.path.lexists(PREVIOUS) and not os.path.lexists(VENV):  # stopped in the middle of a swap
         os.rename(PREVIOUS, VENV)
     done, python = read_stamp(), venv_program("python")
     parts = made_from(with_tests or "test" in done)
     reasons = (
         ("there is none yet", os.path.lexists(VENV)),
-        ("it was left half made", done),
-        ("this folder was moved or copied, and environments cannot move", done.get("folder") == HERE),
+        ("it was never finished", done),
+        ("this folder was moved or copied, and an environment cannot be moved", done.get("folder") == HERE),
         ("the packages of requirements.lock have changed", done.get("lab") == parts["lab"]),
         ("its Python does not start any more", ask([python, "-c", ""])[0] == 0),
     )
     reason = next((reason for reason, holds in reasons if not holds), None)
     if reason:
-        say("Making the environment of the course: {}.".format(reason))
+        say("Creating the environment of the course: {}.".format(reason))
         if read_stamp(NEXT) != parts:
             build(parts)
         swap()
@@ -264,8 +262,10 @@ def set_up(with_tests=False):
             install_packages(VENV, "test")  # in place: it only adds to what works
         install_course(VENV)
         write_stamp(parts)
-    if os.path.exists(os.path.join(HERE, ".kernels")):  # each time: a new .venv, made however, does not know the kernel
-        subprocess.call([python, "-m", "tools.torchtext_kernel", "--register"], cwd=HERE, env=clean_environment())
+    kernel = ["tools.torchtext_kernel", "--register"] if os.path.exists(os.path.join(HERE, ".kernels")) else []
+    model = ["course_utils.language_model"] + from_bundle("lab") if reason or with_model else []
+    for module in filter(None, (kernel, model)):  # the kernel each time: a new .venv, however made, does not know it
+        subprocess.call([python, "-m"] + module, cwd=HERE, env=clean_environment())
     say("The environment in .venv is ready; no network is needed.")
 
 
@@ -287,7 +287,7 @@ def main(arguments):
         stop("There is no action {!r}.".format(action), "choose one of: " + ", ".join(ACTIONS))
     sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter shows "?"
     try:
-        set_up(action == "test")
+        set_up(action == "test", action == "setup")
     except KeyboardInterrupt:
         stop("Stopped.", "run start.py again; what was fetched so far is not fetched twice.")
     except OSError as error:
