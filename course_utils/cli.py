@@ -221,7 +221,7 @@ def _bundle(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     folder = course_folder()
     pytest = ["pytest", "-p", "no:cacheprovider"]
-    unit = [*pytest, "tests"] + (["-m", "not slow"] if options.part == "fast" else [])
+    unit = [*pytest, "tests", *(["-m", "not slow"] if options.part == "fast" else ["--durations", "30"])]
     nbval = [*pytest, "--nbval", "--nbval-sanitize-with", "nbval.cfg", "--nbval-cell-timeout", "600"]
     notebooks = [[*nbval, "--nbval-current-env", "notebooks", "--ignore", str(TORCHTEXT_NOTEBOOK)]]
     if options.part != "fast" and _torchtext_is_due():

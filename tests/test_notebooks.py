@@ -410,7 +410,12 @@ def texts(cell) -> str:
     return "".join(output.get("text", "") for output in cell.outputs)
 
 
+FIRST, REST = ([path for path in PATHS if (path.stem < "05") == first] for first in (True, False))
+TWICE = [*FIRST, *(pytest.param(path, marks=pytest.mark.long) for path in REST)]  # the rest takes a quarter of an hour
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("path", TWICE, indirect=True, ids=[number_of(path.stem) for path in (*FIRST, *REST)])
 def test_run_twice_in_one_kernel_it_says_the_same(path, notebook, monkeypatch):
     kernel = notebook.metadata.kernelspec.name
     if kernel != "python3" and doctor.torchtext_python() is None:
