@@ -85,7 +85,7 @@ profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator
 # reason. What counts is the differences between them.
 
 # %%
-sizes = {"smoke": (64, 40, 60), "workshop": (750, 160, 640)}  # else: all there is
+sizes = {"smoke": (64, 40, 60), "workshop": (750, 160, None)}  # else: all there is
 n_train, n_validation, n_test = sizes.get(profile.name, (None, None, None))
 splits = data.load_splits("rotten_tomatoes", train_size=n_train, test_size=n_test)
 splits = splits._replace(validation=data.evenly(splits.validation, n_validation))
@@ -232,7 +232,7 @@ plots.show(fig, alt="Share of the squared norm in the first k of 384 directions,
 # $$y = W x + b + \frac{\alpha}{r}\, B A\, x, \qquad A \in \mathbb{R}^{r \times \text{in}},\quad B \in \mathbb{R}^{\text{out} \times r} .$$
 #
 # $A$ starts at random and $B$ at zero, so training starts from the pretrained model. The factor $\alpha / r$ scales the
-# change, so that you can vary $r$ and keep the learning rate. Here it is, beside the adapter of notebook 07:
+# change, so that you can vary $r$ and keep the learning rate (is it the right factor? See below). Here it is, beside the adapter of notebook 07:
 
 # %%
 diagrams.show(diagrams.lora_and_adapter)
@@ -276,6 +276,28 @@ assert lora.B.grad.norm() > 0 and lora.A.grad.norm() == 0
 nn.init.normal_(lora.B)  # as if trained
 torch.testing.assert_close(lora.merged()(x), lora(x), rtol=1e-4, atol=1e-4)
 print("trained {:,} of {:,} parameters".format(*layers.count_parameters(lora)))
+
+# %% [markdown]
+# ### Which rank, and which factor?
+#
+# A higher rank can represent more. But look at the first step: Adam moves every entry of $B$ by the learning rate $\eta$, so
+# the change of $W$ is $\frac{\alpha}{r} B A$ with entries of $B$ of size $\eta$. How large is this change for different
+# ranks? With the factor $\alpha / r$ of LoRA, and with $\alpha / \sqrt r$, which is called **rsLoRA** (rank-stabilised;
+# Kalajdzievski, 2023):
+
+# %% tags=["approx"]
+gradient = torch.randn(384, 384)  # of the loss, for W
+for r in (1, 4, 16, 64):
+    A = torch.randn(r, 384) / 384**0.5
+    first = (1e-3 * (gradient @ A.T).sign() @ A).norm().item()  # B after Adam's first step, times A
+    norms = [factor * first for factor in (8 / r, 8 / r**0.5)]
+    print("r = {:2}: norm of the first change {:.3f} with alpha / r, {:.3f} with alpha / sqrt(r)".format(r, *norms))
+
+# %% [markdown]
+# With $\alpha / r$ the change shrinks as $1 / \sqrt r$: four times the rank, half the step. So if you raise the rank and keep
+# $\alpha$ and the learning rate, you also train more slowly, and the higher rank looks useless. With $\alpha / \sqrt r$
+# the step stays the same. In `peft` it is one option, `use_rslora=True`. (Another one, `use_dora=True`, trains the length of each
+# row of $W$ apart from its direction: DoRA, Liu and others, 2024.)
 
 # %% [markdown]
 # **Exercise 08.1 (complete): merging an adapter.** Write `merged_weight(W, A, B, alpha)`. It returns the weight, of
@@ -565,7 +587,14 @@ print(f"by hand = torch._int_mm; relative error of the product: {error:.1%}")
 #
 # The same rounding works with fewer bits: with 4 bits there are 7 steps in either direction. They are so coarse that a
 # whole row is too much for one scale, so a few neighbours, a **block**, share one. Below you choose the rank of section 2,
-# the bits and the block size, for the matrix of section 2. What do 4 bits need to keep the error below a tenth?
+# the bits and the block size, for the matrix of section 2. What do 4 bits need to keep the error below a tenth? First the
+# idea as a picture:
+
+# %%
+diagrams.show(diagrams.four_bit_blocks)
+
+# %% [markdown]
+# And then to play with:
 
 # %%
 before = original["bert.encoder.layer.5.attention.self.value.weight"]
@@ -717,20 +746,11 @@ sparse = pruned_copy(model, 0.6)
 minutes = full_minutes + tune(sparse, 1e-4, texts=half, num_epochs=1)
 repaired = prediction.evaluate(sparse, encoded.validation).accuracy
 measure("60 % pruned", sparse, minutes=minutes, trained=full_trained)
-
-# %%
-fig, ax = plt.subplots(figsize=(7, 3))
-ax.plot([100 * a for a in amounts], sweep, "o-", label="pruned, not trained afterwards")
-ax.plot(60, repaired, "s", color=plots.COLOURS[1], markersize=8, label="60 % pruned, fine-tuned afterwards")
-ax.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
-ax.annotate("chance level", (0, 0.5), (0, 4), textcoords="offset points")
-ax.set(xlabel="weights set to zero (%)", ylabel="validation accuracy", title="Some pruning is harmless, then accuracy falls")
-ax.legend(loc="lower right")
-plots.show(fig, alt="Validation accuracy over the share of weights set to zero without further training, falling for large "
-           "shares, and one point for 60 percent after fine-tuning.")  # fmt: skip
+print("pruned, not trained:", *(f"{p:.0%} {score:.3f}" for p, score in zip(amounts, sweep, strict=True)))
+print(f"60% pruned, then fine-tuned: {repaired:.3f}")
 
 # %% [markdown]
-# A little pruning does no harm, then the accuracy falls. The square shows how much of the loss a little training
+# A little pruning does no harm, then the accuracy falls. The last line shows how much of the loss a little training
 # recovers. And what have we saved?
 
 # %%
@@ -823,6 +843,9 @@ print("the same gradient:", [round(value, 4) for value in found[0].tolist()])
 # the gradient's size when $\tau$ changes; Adam divides it out again.) The student starts with the teacher's first three
 # layers. Since the teacher provides the labels, the student can also train on unlabelled sentences. It gets seven times
 # as many, and sees each of them once.
+#
+# How much of its accuracy is due to the teacher? A second student with the same start and the same number of steps gets only
+# the labelled sentences, with their labels: **the student alone**.
 
 
 # %%
@@ -839,6 +862,7 @@ more = data.load_splits("rotten_tomatoes", train_size=n_train and 7 * n_train).t
 unlabelled = text.encode_wordpieces(more, tokenizer, max_length=28)
 student = copy.deepcopy(model)
 dropped = layers.keep_layers(student, [0, 1, 2])
+alone = copy.deepcopy(student)
 
 # %% tags=["nbval-ignore-output"]
 started = time.perf_counter()
@@ -849,6 +873,10 @@ print("soft labels:", soft.labels.shape, soft.labels[0].round(2))
 # %% tags=["nbval-ignore-output"]
 minutes = full_minutes + teacher_minutes + tune(Tempered(student, 2.0), 3e-4, texts=soft, num_epochs=1)
 measure("3-layer student", student, minutes=minutes)
+measure("3-layer student alone", alone, minutes=full_minutes + tune(alone, 3e-4, num_epochs=7))
+pair = (table[f"3-layer student{kind}"]["correct"] for kind in ("", " alone"))
+worth = evaluation.difference_interval(*pair, splits.test.blocks)
+print(f"what the teacher is worth: {worth.points} points: {worth.verdict_within(0.02)}")
 
 # %% [markdown]
 # ## 8 Simpler structures
@@ -920,9 +948,8 @@ plots.show(fig, alt="Test accuracy with 95 percent interval of each model agains
 gaps = {}
 for name, row in table.items():
     gap = gaps[name] = evaluation.difference_interval(row["correct"], reference["correct"], blocks)
-    points = f"{100 * gap.estimate:+5.1f} points ({100 * gap.low:+5.1f} to {100 * gap.high:+5.1f})"
     within = "yes" if gap.low > -0.01 else "no" if gap.high < -0.01 else "undecided"
-    print(f"{name:22} {points}; within 1 point: {within:11}; {reference['ms'] / row['ms']:6.1f} times as fast")
+    print(f"{name:22} {gap.points:22} points; within 1 point: {within:11}; {reference['ms'] / row['ms']:6.1f} times as fast")
 
 # %% [markdown]
 # We set two goals before the first run:
@@ -975,8 +1002,8 @@ checks.check("08.4", my_first_try_solution, mine=False)  # the same check, on th
 
 
 # %% [markdown]
-# **What was worth it here.** int8 needs a quarter of the disk space, and less time than float32 in the same
-# program, with hardly any loss of accuracy. The cache gives the same training, and every further epoch is cheaper. LoRA
+# **What was worth it here.** int8 needs a quarter of the disk space, with hardly any loss of accuracy. It also saves time
+# where the processor has instructions for it (VNNI); without them it saves none. The cache gives the same training, and every further epoch is cheaper. LoRA
 # gives a file of less than a megabyte for each task, and takes less than half of the memory for weights, gradients and
 # Adam. Distillation gives a model that is about twice as fast, for a point or two of accuracy and several
 # times the training time.
@@ -1030,7 +1057,7 @@ checks.quiz("08")
 # * Zeros save nothing by themselves. Smaller matrices or a smaller student do.
 # * Measure each saving where the model will run.
 #
-# **To think about.** The student saw seven times as many sentences. Train it on the labelled sentences only, with their
-# labels: how much of its accuracy came from the teacher? And how fast would an int8 student be?
+# **To think about.** How fast would an int8 student be? And would a student of a *better* teacher, trained on all sentences, be
+# better too?
 #
 # **Next:** notebook 09 shows what to do with little data.
