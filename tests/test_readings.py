@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-JUDGED = ("12",)  # notebooks whose comparisons print a verdict
+JUDGED = ("10", "12", "13")  # notebooks whose comparisons print a verdict
 POINTS = re.compile(r"([+-]\d+\.\d) \(([+-]\d+\.\d) to ([+-]\d+\.\d)\)")
 VERDICT = re.compile(r"\b(better|worse|equal, within|cannot tell)\b")
 
@@ -56,3 +56,19 @@ def test_readings_are_printed_and_not_typed_after_one_run(number):
     )
     typed = re.findall(r"[Ii]n (?:our|this) run,? (?:\w+ ){0,6}", prose)
     assert typed == []
+
+
+def test_few_comparisons_end_in_cannot_tell_and_those_say_what_they_could_have_seen():
+    lines = judged(printed("10"))
+    undecided = [line for line, *_, verdict in lines if verdict == "cannot tell"]
+    assert len(undecided) <= len(lines) / 5
+    assert all("could have seen" in line for line in undecided)
+
+
+def test_the_verdict_of_a_table_of_ones_own_agrees_with_its_gains():
+    text = printed("13")
+    (low, high) = map(float, re.search(r"gain [^\n]*over TF-IDF[^(\n]*\((-?[\d.]+) to (-?[\d.]+)\)", text).groups())
+    sentences = {"Fine-tuning beats the linear model": low > 0, "The linear model beats fine-tuning": high < 0,
+                 "The test part is too small": low <= 0 <= high}  # fmt: skip
+    said = {sentence for sentence in sentences if re.search(rf"^{sentence}", text, re.MULTILINE)}
+    assert said == {sentence for sentence, follows in sentences.items() if follows}
