@@ -64,7 +64,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 from transformers.utils import logging
 
-from course_utils import chat, claims, data, diagrams, evaluation, language_model, plots
+from course_utils import chat, claims, data, diagrams, evaluation, explorers, language_model, plots
 from course_utils import prediction, pretrained, profiles, records
 from course_utils.device import choose_precision
 from course_utils.exercises import checks
@@ -186,6 +186,19 @@ for temperature, top_p in ((0.3, 1.0), (1.0, 0.9), (1.0, 1.0), (2.0, 1.0)):
 # %% [markdown]
 # A low temperature keeps to probable tokens, which need not be true. At temperature 2 the long tail takes over, and the text breaks
 # down: each of the many improbable tokens is improbable, but together they are likely.
+#
+# **Turn the two knobs yourself.** Choose a beginning of a sentence, move temperature and top-p, and press *Draw 100*. To keep the
+# page small, it contains only the 30 most probable tokens; an outline shows a token's probability at temperature 1.
+
+# %% tags=["nbval-ignore-output"]
+beginnings = ["The film was directed by Steven", "The film was", "Once upon a"]
+tops = [next_logits(tokenizer(text, return_tensors="pt")["input_ids"].to(device))[0].topk(30) for text in beginnings]
+likely = [list(zip(map(tokenizer.decode, top.indices.tolist()), top.values.tolist(), strict=True)) for top in tops]
+explorers.next_token_explorer(dict(zip(beginnings, likely, strict=True)))
+
+# %% [markdown]
+# After "Steven" one token leads by far, and a temperature of 0.5 leaves little else. After "Once upon a" two others are nearly as
+# probable as the first, so they keep a share. At temperature 2 many tokens are drawn, until a top-p of 0.5 cuts off the tail.
 #
 # ### The key-value cache
 #
