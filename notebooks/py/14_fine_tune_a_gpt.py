@@ -22,7 +22,7 @@
 # with LoRA, also to write JSON. You will be able to say with intervals what this gains, and what it costs beside a fine-tuned BERT.
 #
 # **Before you start:** notebooks 04 (attention), 06 (fine-tuning) and 08 (LoRA).
-# **Time:** 90 minutes to read and play; the code takes about five minutes.
+# **Time:** 90 minutes to read and play; the code takes about six minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
@@ -51,17 +51,20 @@ if keep_progress_in_drive:
 
 # %%
 import time
+import warnings
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from accelerate import Accelerator
+from peft import LoraConfig, PeftModel, get_peft_model
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from torch.nn import functional
 from tqdm.auto import tqdm
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 from transformers.utils import logging
 
 from course_utils import chat, claims, data, diagrams, evaluation, explorers, language_model, plots
@@ -78,6 +81,7 @@ except ConnectionError as missing:
 plots.use_style()
 logging.set_verbosity_error()
 logging.disable_progress_bar()
+warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft still asks for the old name
 profile, seed, device = profiles.get_profile(), profiles.get_seed(), Accelerator().device
 smoke, dtype = profile.name == "smoke", choose_precision(device)
 
@@ -112,8 +116,7 @@ def next_logits(ids):
 
 
 prompt = tokenizer("The film was directed by Steven", return_tensors="pt")["input_ids"].to(device)
-probabilities = next_logits(prompt).softmax(dim=-1)[0]  # (V,)
-best = probabilities.topk(8)
+best = next_logits(prompt).softmax(dim=-1)[0].topk(8)  # of (V,)
 for share, token in zip(best.values.tolist(), best.indices.tolist(), strict=True):
     print(f"{tokenizer.decode(token)!r:12} {share:6.1%} {'█' * round(60 * share)}")
 
@@ -168,8 +171,6 @@ def next_probabilities(logits, temperature=1.0, top_p=1.0):  # (B, V) -> (B, V)
 # `transformers` does this with two objects that `generate` calls after each step:
 
 # %%
-from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
-
 logits = next_logits(prompt)
 warpers = LogitsProcessorList([TemperatureLogitsWarper(0.7), TopPLogitsWarper(0.9)])
 ours, library = next_probabilities(logits, temperature=0.7, top_p=0.9), warpers(prompt, logits.clone()).softmax(dim=-1)
@@ -179,8 +180,7 @@ print(f"by hand = transformers; {int((ours > 0).sum())} of {ours.shape[1]:,} tok
 # %% tags=["nbval-ignore-output"]
 for temperature, top_p in ((0.3, 1.0), (1.0, 0.9), (1.0, 1.0), (2.0, 1.0)):
     torch.manual_seed(seed)
-    drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-    written = model.generate(prompt, **options | drawn)
+    written = model.generate(prompt, **options | {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0})
     print(f"temperature {temperature}, top-p {top_p}: {tokenizer.decode(written[0, prompt.shape[1] :])!r}\n")
 
 # %% [markdown]
@@ -211,8 +211,7 @@ explorers.next_token_explorer(dict(zip(beginnings, likely, strict=True)))
 output = model(input_ids=prompt, use_cache=True)
 config, cache = model.config, output.past_key_values
 entries = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
-head_size = config.hidden_size // config.num_attention_heads
-assert entries == 2 * config.num_hidden_layers * config.num_key_value_heads * head_size * prompt.shape[1]
+assert entries == 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * prompt.shape[1]
 per_token = entries * cache.layers[0].keys.element_size() / prompt.shape[1]
 print(f"{per_token / 1000:.0f} kB a token; {per_token * 8192 / 1e6:.0f} MB for {config.max_position_embeddings:,} tokens")
 
@@ -229,8 +228,7 @@ print({name: [f"{value:.1f} s" for value in values] for name, values in seconds.
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.curves(ax, seconds, x=lengths)
 ax.set(xlabel="new tokens", ylabel="processor seconds", title="Without the cache, each further token costs more")
-plots.show(fig, alt="Processor seconds to write 8, 24 and 48 tokens: nearly a straight line with the key-value cache, a rising curve "
-           "far above it without.")  # fmt: skip
+plots.show(fig, alt="Seconds for 8, 24 and 48 tokens: nearly straight with the key-value cache, a steep curve without.")
 
 # %% [markdown]
 # **Exercise 14.1 (predict): the cache of a larger model.** A model has 32 layers, 8 key-value heads of size 128, and keeps
@@ -328,8 +326,7 @@ for name, margin in margins.items():
 fig, ax = plt.subplots(figsize=(8, 4.4))
 plots.bars_with_intervals(ax, rows, unit="validation accuracy")
 ax.set_title("Most prompts prefer one word; calibration helps")
-plots.show(fig, alt="Validation accuracy with interval for six prompts, each before and after calibration. Prompts that "
-           "are near chance level rise most.")  # fmt: skip
+plots.show(fig, alt="Validation accuracy with interval of six prompts, before and after calibration; low ones rise most.")
 
 # %% [markdown]
 # In our run three prompts reach about 0.8 after calibration, one of which had 0.63 before. The other three stay below 0.7,
@@ -342,8 +339,7 @@ template, words = ways[best_way]
 logits = chat.label_logits(tokenizer, model, [template.format(sentence) for sentence in test.texts], words)
 correct["best prompt, calibrated"] = (logits[:, 1] - logits[:, 0] > np.median(margins[best_way])) == test.labels
 gain = evaluation.difference_interval(correct["best prompt, calibrated"], correct["zero-shot prompt"], test.blocks)
-print(f"{best_way}: {evaluation.block_interval(correct['best prompt, calibrated'], test.blocks)}")
-print(f"more than the first prompt: {gain}")
+print(f"{best_way}: {evaluation.block_interval(correct['best prompt, calibrated'], test.blocks)}\nover the first: {gain}")
 
 # %% [markdown]
 # ### Few-shot: examples in the prompt
@@ -404,8 +400,7 @@ def continued(text):
 # %% tags=["nbval-ignore-output"]
 groups = {"famous texts": famous, "test reviews": test.texts[:: 4 if smoke else 10], "written for this course": fresh}
 for name, texts in groups.items():
-    shares = [continued(text) for text in texts]
-    print(f"{name:24} {evaluation.block_interval(shares, np.arange(len(texts)))}")
+    print(f"{name:24} {evaluation.block_interval([continued(text) for text in texts], np.arange(len(texts)))}")
 
 # %% [markdown]
 # In our run the model continues famous texts with six tokens in ten. Of our test reviews it knows less than a quarter, little
@@ -449,7 +444,8 @@ checks.check("14.2", last_logits_solution, mine=False)  # the same check, on the
 # **<abbr title="对话模板">chat template</abbr>**:
 
 # %%
-conversation = [{"role": "system", "content": "Is this film review positive or negative?"},
+SENTIMENT = "Is this film review positive or negative?"
+conversation = [{"role": "system", "content": SENTIMENT},
                 {"role": "user", "content": "a gripping drama ."},
                 {"role": "assistant", "content": "positive"}]  # fmt: skip
 print(tokenizer.apply_chat_template(conversation, tokenize=False))
@@ -584,10 +580,8 @@ four_bit, dense = FourBitLinear(packed).to(device), model.model.layers[0].mlp.up
 x = torch.randn(3, 576, device=device, dtype=dense.weight.dtype, requires_grad=True)
 torch.testing.assert_close(four_bit(x), dense(x), rtol=0.02, atol=0.02)
 (gradient,) = torch.autograd.grad(four_bit(x).float().sum(), x)  # flows through the frozen weight
-stored = sum(buffer.numel() * buffer.element_size() for buffer in four_bit.buffers())
-print(
-    f"{stored / 1e6:.2f} MB in four bits, {dense.weight.numel() * 2 / 1e6:.2f} MB in bfloat16; gradient {tuple(gradient.shape)}"
-)
+stored, unpacked = sum(buffer.nbytes for buffer in four_bit.buffers()), 2 * dense.weight.numel()
+print(f"{stored / 1e6:.2f} MB in four bits, {unpacked / 1e6:.2f} MB in bfloat16; gradient {tuple(gradient.shape)}")
 
 # %% [markdown]
 # One matrix shrinks to less than a third, at the price of unpacking it in each step. Our unpacked model fits into memory
@@ -597,20 +591,23 @@ print(
 #
 # `peft` freezes the model and puts matrices of rank 8 beside its linear layers, as in notebook 08. We adapt the upper half of
 # the 30 layers: below it nothing is trained, so the backward pass can end there, which saves time. One frozen base can have
-# several **adapters**, each with a name. Ours is called `sentiment`.
+# several **adapters**, each with a name. The first is called `sentiment`; `new_adapter` adds another one and chooses it.
 
 # %%
-import warnings
-
-from peft import LoraConfig, PeftModel, get_peft_model
-
-warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")  # peft still asks for the old name
-
 linear = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 upper = list(range(15, 30))  # the layers that get matrices
 lora = LoraConfig(r=8, lora_alpha=16, target_modules=linear, layers_to_transform=upper, task_type="CAUSAL_LM")
 torch.manual_seed(seed)
 tuned = get_peft_model(model, lora, adapter_name="sentiment")
+
+
+# %%
+def new_adapter(name):
+    if name in tuned.peft_config:  # a cell that is run again begins anew
+        tuned.delete_adapter(name)
+    torch.manual_seed(seed)
+    tuned.add_adapter(name, lora)
+    tuned.set_adapter(name)  # only this one is trained and used
 
 
 # %%
@@ -623,9 +620,6 @@ print(f"LoRA: {(2 * count + 16 * trained) / 1e9:.2f} GB, with the frozen weights
 # The data: 600 sentences, each of them a conversation. The loop, `chat.fine_tune`, is that of notebook 03: batches of
 # similar length, AdamW, a learning rate that warms up and falls, gradients clipped. `loss_of` says what the loss of a batch is.
 
-# %%
-SENTIMENT = "Is this film review positive or negative?"
-
 
 # %%
 def messages_of(sentence, task=SENTIMENT):
@@ -633,10 +627,10 @@ def messages_of(sentence, task=SENTIMENT):
 
 
 # %%
-def fine_tune(rows, **options):
-    lengths, loss_of = [len(ids) for ids, _ in rows], chat.loss_of_rows(tuned, rows, padding=padding)
-    with tqdm(total=-(-len(rows) // options.get("batch_size", 16)), desc="training", unit="step") as bar:
-        return chat.fine_tune(tuned, lengths, loss_of, seed=seed, on_step=bar.update, **options)
+def fine_tune(rows, loss_of=None, *, batch_size, **options):
+    loss_of, lengths = loss_of or chat.loss_of_rows(tuned, rows, padding=padding), [len(ids) for ids, _ in rows]
+    with tqdm(total=-(-len(rows) // batch_size), desc="training", unit="step") as bar:
+        return chat.fine_tune(tuned, lengths, loss_of, batch_size=batch_size, seed=seed, on_step=bar.update, **options)
 
 
 # %% [markdown]
@@ -645,15 +639,11 @@ def fine_tune(rows, **options):
 
 # %% tags=["nbval-ignore-output"]
 train = data.evenly(splits.train, 16 if smoke else 600)
-sentiment_rows = [
-    chat.encode(tokenizer, messages_of(sentence), test.class_names[label])
-    for sentence, label in zip(train.texts, train.labels, strict=True)
-]
+gold = [test.class_names[label] for label in train.labels]
+sentiment_rows = [chat.encode(tokenizer, messages_of(text), word) for text, word in zip(train.texts, gold, strict=True)]
 started = time.process_time()
 losses = fine_tune(sentiment_rows, learning_rate=5e-4, batch_size=8)
-print(
-    f"{time.process_time() - started:.0f} processor seconds; loss {np.mean(losses[:5]):.2f} at first, {np.mean(losses[-5:]):.2f} at last"
-)
+print(f"{time.process_time() - started:.0f} processor s; loss {np.mean(losses[:5]):.2f}, then {np.mean(losses[-5:]):.2f}")
 
 # %% tags=["nbval-ignore-output"]
 chat_prompts = [chat.prompt_text(tokenizer, messages_of(sentence)) for sentence in test.texts]
@@ -668,11 +658,11 @@ for name, right in correct.items():
 
 # %% tags=["nbval-ignore-output"]
 gain = evaluation.difference_interval(correct["LoRA, 600 sentences"], correct["zero-shot prompt"], test.blocks)
-print(f"LoRA over zero-shot: {gain}")
+print(f"LoRA over zero-shot: {gain.points} points: {gain.verdict}")
 
 # %% [markdown]
-# The interval of this run is above 0. It contains the chance of the test sentences; another seed of the training
-# would move the gain too.
+# "Better" means that the whole interval is above 0. The interval contains the chance of the test sentences; another seed of the
+# training would move the gain too.
 #
 # ### Save it, load it, merge it
 #
@@ -708,33 +698,62 @@ print(f"{len(encoded['input_ids'])} tokens, in the mask: {sum(encoded['assistant
 # The mask is empty, so either nothing is trained, or, where a program takes this for "no mask", the loss is on the prompt too.
 # Count the labels of one row before you train, whatever library you use.
 #
-# Two more bugs are made when the model is *used*: the **template is forgotten**, and the batch is **padded on the right**. An
-# answer counts if it is the right word *and* ends there:
+# What do bugs cost? We compare the answers to 32 validation sentences with and without each bug. An answer counts if it is the right
+# word *and* ends there. "Cannot tell" means that the interval of the difference contains 0.
 
 # %%
 asked = data.evenly(validation, 6 if smoke else 32)
-truth, damage = [asked.class_names[label] for label in asked.labels], {}
+truth, hits = [asked.class_names[label] for label in asked.labels], {}
 
 
-def note(name, prompts, padding_side="left"):
+def right_and_ended(answers):
+    return np.array([ended and answer == label for (answer, ended), label in zip(answers, truth, strict=True)])
+
+
+def judge(after, before):
+    change = evaluation.difference_interval(after, before, asked.blocks)
+    return f"{change.points} points: {change.verdict}" + ", does not move beyond noise" * (change.verdict == "cannot tell")
+
+
+# %%
+def note(name, prompts, padding_side="left", like=None):
     answers = chat.write_answers(tokenizer, tuned, prompts, new_tokens=6, padding_side=padding_side)
-    right = [answer == label and ended for (answer, ended), label in zip(answers, truth, strict=True)]
-    damage[name] = evaluation.block_interval(right, asked.blocks)
-    print(f"{name:20} right and ended {damage[name]}; the first: {answers[0][0]!r}")
+    hits[name] = right_and_ended(answers)
+    cost = judge(hits[name], hits[like]) if like else "no bug"
+    print(f"{name:22} {hits[name].mean():.2f} right and ended, {cost}; the first: {answers[0][0]!r}")
 
+
+# %% [markdown]
+# Two bugs are made in *training*. With the **loss on the prompt**, the labels are a copy of the ids, as in pretraining: nearly all
+# of the loss is then about writing reviews, because only two tokens of a row are the answer. With **no end token**, nothing teaches
+# the model to stop. We train three small adapters, each on the same 60 sentences: without a bug, and with either.
 
 # %% tags=["nbval-ignore-output"]
 asked_prompts = [chat.prompt_text(tokenizer, messages_of(sentence)) for sentence in asked.texts]
-note("all is well", asked_prompts)
-note("template forgotten", [f"{SENTIMENT}\n{sentence}\n" for sentence in asked.texts])
-note("padded on the right", asked_prompts, padding_side="right")
+few_rows = sentiment_rows[:: 2 if smoke else 10]
+bugs = {"60 sentences": few_rows, "loss on the prompt": [(ids, ids) for ids, _ in few_rows]}
+bugs["no end token"] = [(ids[:-1], labels[:-1]) for ids, labels in few_rows]
+for name, bug_rows in bugs.items():
+    new_adapter(name)
+    fine_tune(bug_rows, learning_rate=1e-3, batch_size=4)
+    note(name, asked_prompts, like="60 sentences" if name != "60 sentences" else None)
 
 # %% [markdown]
-# Padded on the right, the model is asked to go on after padding, and nearly every answer is lost; the first is empty. Without the
-# template the share of right answers is lower by two sentences of 32, which shows nothing. With longer answers do not rely on this.
+# The first row is what to compare with: 60 sentences teach less than 600. Read the first answer of each row too. Without the
+# end token in the labels, an answer can begin with the right word, but it does not end there.
 #
-# Two bugs in *training* belong here too. With the **loss on the prompt**, nearly all of the loss is about writing reviews: of
-# the tokens of a row only two are the answer. And without the **end token** in the labels, nothing teaches a model to stop.
+# Two more bugs are made when the model is *used*: the **template is forgotten**, and the batch is **padded on the right**. Here the
+# adapter is that of section 5:
+
+# %% tags=["nbval-ignore-output"]
+tuned.set_adapter("sentiment")
+note("600 sentences", asked_prompts)
+note("template forgotten", [f"{SENTIMENT}\n{sentence}\n" for sentence in asked.texts], like="600 sentences")
+note("padded on the right", asked_prompts, "right", like="600 sentences")
+
+# %% [markdown]
+# Padded on the right, the model is asked to go on after padding, which it has never seen before an answer. A forgotten template may
+# cost little for one word, because the adapter was trained on such short answers. Do not rely on this for longer ones.
 #
 # ## 7 A task that only a generator can do
 #
@@ -759,15 +778,13 @@ for example in record_train[:3]:
 
 # %%
 JSON_TASK = 'Answer in JSON: {"sentiment": "positive" or "negative", "director": [names], "starring": [names]}'
-record_scores = {}
 
 
 # %%
 def score_records(name, lm, prompts):
     answers = [answer for answer, _ in chat.write_answers(tokenizer, lm, prompts, new_tokens=60)]
-    valid = [records.read_record(answer) is not None for answer in answers]
-    interval = evaluation.block_interval(valid, [example.block for example in record_test])
-    record_scores[name] = interval, records.name_f1(answers, record_test)
+    blocks, valid = [e.block for e in record_test], [records.read_record(answer) is not None for answer in answers]
+    record_scores[name] = evaluation.block_interval(valid, blocks), records.name_f1(answers, record_test)
     return answers
 
 
@@ -776,25 +793,20 @@ def score_records(name, lm, prompts):
 # conversation:
 
 # %% tags=["nbval-ignore-output"]
-system, shown = {"role": "system", "content": JSON_TASK}, []
+shown, record_prompts, record_scores = [], {}, {}
 for example in records.make_examples(reviews.validation, 3):
-    shown += [{"role": "user", "content": example.sentence}, {"role": "assistant", "content": example.answer}]
-record_prompts = {"prompt": [], "prompt with 3 examples": []}
-for example in record_test:
-    user = {"role": "user", "content": example.sentence}
-    record_prompts["prompt"].append(chat.prompt_text(tokenizer, [system, user]))
-    record_prompts["prompt with 3 examples"].append(chat.prompt_text(tokenizer, [system, *shown, user]))
+    shown += [messages_of(example.sentence)[1], {"role": "assistant", "content": example.answer}]
 with tuned.disable_adapter():
-    for name, prompts in record_prompts.items():
-        print(f"{name}:", score_records(name, tuned, prompts)[0], sep="\n", end="\n\n")
+    for name, turns in {"prompt": [], "prompt with 3 examples": shown}.items():
+        new = [messages_of(example.sentence, JSON_TASK) for example in record_test]
+        record_prompts[name] = [chat.prompt_text(tokenizer, [system, *turns, user]) for system, user in new]
+        print(f"{name}:", score_records(name, tuned, record_prompts[name])[0], sep="\n", end="\n\n")
 
 # %% [markdown]
 # The task alone is not understood. Three solved examples show the format. Now we fine-tune, on 128 sentences:
 
 # %% tags=["nbval-ignore-output"]
-torch.manual_seed(seed)
-tuned.add_adapter("records", lora)
-tuned.set_adapter("records")
+new_adapter("records")
 record_rows = [chat.encode(tokenizer, messages_of(e.sentence, JSON_TASK), e.answer) for e in record_train]
 losses = fine_tune(record_rows, learning_rate=1e-3, batch_size=4)
 print(f"loss {np.mean(losses[:3]):.2f} at first, {np.mean(losses[-3:]):.2f} at last")
@@ -843,14 +855,12 @@ def processor_ms(predict):
 milliseconds = {"LoRA, 600 sentences": processor_ms(lambda: chat.label_logits(tokenizer, tuned, chats, test.class_names))}
 milliseconds["encoder of notebook 06"] = processor_ms(lambda: prediction.predict_logits(encoder, tokens))
 with tuned.disable_adapter():
-    ours = processor_ms(lambda: chat.label_logits(tokenizer, tuned, zero_shot_prompts, WORDS))
-milliseconds["zero-shot prompt"] = ours
+    milliseconds["zero-shot prompt"] = processor_ms(lambda: chat.label_logits(tokenizer, tuned, zero_shot_prompts, WORDS))
 stored = claims.stored_values("06 fine-tuned encoder on Rotten Tomatoes, block split", profile="workshop")
-size = 4 * sum(weight.numel() for weight in encoder.parameters())
 facts = {
     "zero-shot prompt": (0, correct["zero-shot prompt"].mean(), 2 * count),
     "LoRA, 600 sentences": (600, correct["LoRA, 600 sentences"].mean(), 2 * count + 4 * trained),
-    "encoder of notebook 06": (5_600, np.mean(stored), size),
+    "encoder of notebook 06": (5_600, np.mean(stored), 4 * sum(weight.numel() for weight in encoder.parameters())),
 }
 print(f"{'':24} labels  accuracy  ms a sentence   MB")
 for name, (labelled, accuracy, size) in facts.items():
