@@ -100,7 +100,7 @@ def loss_of_rows(model, rows: Sequence[Row], *, padding: int) -> Callable[[np.nd
 def answer_log_probabilities(model, input_ids, attention_mask, labels) -> torch.Tensor:
     """Return log p(answer | prompt), float32 (B,): the sum over the tokens of each row that have labels.
 
-    Taught in: notebook 14, section 6.
+    Taught in: notebook 14, section 8.
     """
     logits, targets, rows = answer_logits(model, input_ids, attention_mask, labels)
     each = -nn.functional.cross_entropy(logits, targets, reduction="none")

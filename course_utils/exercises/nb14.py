@@ -200,6 +200,31 @@ EXERCISES = [
         ),
     ),
     Exercise(
+        id="14.4",
+        kind="predict",
+        title="the first loss",
+        solution="my_first_loss = -np.log(0.5)",
+        expected=0.693,
+        tolerance=0.002,
+        mistakes=(
+            Mistake(
+                0.0, "A loss of 0 would need an infinite margin. At first the margin is 0, and the sigmoid of 0 is not 1."
+            ),
+            Mistake(0.5, "That is the sigmoid of 0. The loss is minus its logarithm."),
+            Mistake(0.0693, "beta is inside the sigmoid, not in front of the loss."),
+            Mistake(-0.693, "The sign: the loss is *minus* the logarithm of a probability, so it is positive."),
+            Mistake(1.0, "The loss is a natural logarithm, not one to base 2."),
+        ),
+        hints=(
+            "if the model is the reference, what are the two ratios, and their logarithms?",
+            "the bracket is 0 - 0, whatever beta is.",
+            "-log sigmoid(0) = -log(1/2).",
+        ),
+        after="A first loss other than 0.693 is a bug: the reference is not the model that the training starts from.",
+        right=(0.6931, 0.693147, 0.694),
+        wrong=((0.0, "infinite margin"), (0.5, "sigmoid of 0"), (0.0693, "inside the sigmoid"), (3.0, "is not correct")),
+    ),
+    Exercise(
         id="14.q1",
         kind="choice",
         title="a prompt that always says positive",

@@ -19,10 +19,11 @@
 #
 # **What you will be able to do:** generate text from a language model by hand and with `generate`, use it as a classifier by
 # prompting, format a conversation with a chat template, compute the loss of supervised fine-tuning, and fine-tune the model
-# with LoRA, also to write JSON. You will be able to say with intervals what this gains, and what it costs beside a fine-tuned BERT.
+# with LoRA, also to write JSON, and tune it on preferences. You will be able to say with intervals what this gains, what it
+# costs beside a fine-tuned BERT, and what the model has forgotten.
 #
 # **Before you start:** notebooks 04 (attention), 06 (fine-tuning) and 08 (LoRA).
-# **Time:** 90 minutes to read and play; the code takes about six minutes.
+# **Time:** 90 minutes to read and play; the code takes about seven minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
@@ -53,6 +54,7 @@ if keep_progress_in_drive:
 import time
 import warnings
 from pathlib import Path
+from pydoc_data import topics
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -69,7 +71,7 @@ from transformers.utils import logging
 
 from course_utils import chat, claims, data, diagrams, evaluation, explorers, language_model, plots
 from course_utils import prediction, pretrained, profiles, records
-from course_utils.device import choose_precision
+from course_utils.device import autocast, choose_precision
 from course_utils.exercises import checks
 from course_utils.text import encode_wordpieces
 
@@ -831,7 +833,168 @@ for answer, example in wrong[:3]:
 # behind it takes more of them. Valid does not mean true: measure both. And the rules that made these labels need one line each,
 # so a language model pays only where you have no such rule.
 #
-# ## 8 When to fine-tune what
+# ## 8 Preference tuning
+#
+# So far each prompt had one right answer. Often it is easier to say which of *two* answers is better. A
+# **<abbr title="偏好对">preference pair</abbr>** is a prompt $x$ with a chosen answer $y^+$ and a rejected answer $y^-$.
+# **<abbr title="直接偏好优化">DPO</abbr>** (direct preference optimisation; Rafailov et al., 2023) trains on such pairs. It needs
+# two models: $\pi$, which is trained, and the frozen **reference** $\pi_0$, the model from before the training. An answer has the
+# log-probability of its tokens $y_1, \dots, y_n$, the sum of what section 3 averages:
+#
+# $$\log \pi(y \mid x) = \sum_{t=1}^{n} \log p(y_t \mid x, y_1, \dots, y_{t-1}) .$$
+
+# %%
+diagrams.show(diagrams.preference_pair)
+
+# %% [markdown]
+# The loss is the logistic loss of notebook 01, with label 1 and the logit $\beta m$. The margin $m$ says how much more than the
+# reference $\pi$ prefers the chosen answer. A larger $\beta$ keeps $\pi$ closer to the reference.
+#
+# $$L = -\log \sigma(\beta m), \qquad m = \log \frac{\pi(y^+ \mid x)}{\pi_0(y^+ \mid x)} - \log \frac{\pi(y^- \mid x)}{\pi_0(y^- \mid x)} .$$
+
+
+# %%
+def preference_loss(chosen, rejected, reference_chosen, reference_rejected, beta=0.1):  # log-probabilities, each (B,)
+    margin = (chosen - reference_chosen) - (rejected - reference_rejected)
+    return -functional.logsigmoid(beta * margin).mean()
+
+
+# %% [markdown]
+# A pair by hand: $\pi$ gives log-probabilities $-2$ and $-4$, the reference $-3$ and $-3$. So $m = 1 - (-1) = 2$, and
+# $L = -\log \sigma(0.2) = \log(1 + e^{-0.2}) = 0.598$. Torch's logistic loss has to give the same. For the log-probabilities there
+# is `chat.answer_log_probabilities`. We compare it with the row of section 3: its loss `by_hand` is minus the mean over two tokens.
+
+# %%
+ours = preference_loss(*torch.tensor([[-2.0], [-4.0], [-3.0], [-3.0]]))
+torch.testing.assert_close(ours, functional.binary_cross_entropy_with_logits(torch.tensor(0.2), torch.tensor(1.0)))
+with torch.no_grad(), tuned.disable_adapter():
+    log_probability = chat.answer_log_probabilities(tuned, **batch)[0]
+torch.testing.assert_close(log_probability, -by_hand * counted.sum(), rtol=0.01, atol=0.01)
+print(f"by hand = torch: {ours:.3f}; log-probability of the answer: by hand = course")
+
+# %% [markdown]
+# **Exercise 14.4 (predict): the first loss.** Before the first step, the model *is* the reference. What is the loss then, with
+# $\beta = 0.1$? Give three decimals.
+
+# %% tags=["exercise"]
+my_first_loss = ...
+
+# %% tags=["check"]
+checks.check("14.4", my_first_loss)
+
+# %% tags=["solution"] jupyter={"source_hidden": true} cellView="form"
+# @title Solution
+my_first_loss_solution = -np.log(0.5)
+
+# %% tags=["check"]
+checks.check("14.4", my_first_loss_solution, mine=False)  # the same check, on the solution above
+
+# %% [markdown]
+# ### Pairs from a rule
+#
+# We need pairs, and a rule that can be checked. Ours is about the *format*: the answer is `positive` or `negative`, and ends there.
+# How often does the untuned model keep to it? We ask the `question` of section 2, which ends with "Answer with one word."
+
+
+# %%
+def ask(reviews):
+    prompts = [chat.prompt_text(tokenizer, messages_of(sentence, question)) for sentence in reviews.texts]
+    return chat.write_answers(tokenizer, tuned, prompts, new_tokens=12)
+
+
+def in_format(answers):
+    return np.array([ended and answer in test.class_names for answer, ended in answers])
+
+
+# %% tags=["nbval-ignore-output"]
+asked_for_pairs = data.evenly(splits.train, 8 if smoke else 48)
+with tuned.disable_adapter():
+    own, before = ask(asked_for_pairs), ask(asked)
+print(f"{in_format(before).mean():.2f} of the answers are in the format; three of them:", *before[:3], sep="\n")
+
+# %% [markdown]
+# Beside each answer is whether it ended by itself. Now the pairs. The rejected answer is what the model wrote out of format, and the
+# chosen one is the right word. If an answer was cut off at 12 tokens, its pair gets no end token either.
+
+# %%
+pairs, better = [], [test.class_names[label] for label in asked_for_pairs.labels]
+for i in np.flatnonzero(~in_format(own)):
+    messages, (answer, ended) = messages_of(asked_for_pairs.texts[i], question), own[i]
+    chosen, rejected = (chat.encode(tokenizer, messages, text) for text in (better[i], answer))
+    pairs.append((chosen, rejected if ended else (rejected[0][:-1], rejected[1][:-1])))
+
+# %% [markdown]
+# The reference costs no second model: it is ours with the adapter switched off. Its log-probabilities need no gradient. The loop is
+# the one of section 5, with another loss:
+
+
+# %%
+def loss_of_pairs(indices):
+    rows = [pairs[i][side] for side in (0, 1) for i in indices]  # all chosen answers, then all rejected ones
+    both = chat.collate(rows, padding=padding, device=device)
+    with torch.no_grad(), tuned.disable_adapter():
+        reference = chat.answer_log_probabilities(tuned, **both).view(2, -1)  # (2, B)
+    return preference_loss(*chat.answer_log_probabilities(tuned, **both).view(2, -1), *reference)
+
+
+# %% tags=["nbval-ignore-output"]
+new_adapter("preference")
+losses = fine_tune([rejected for _, rejected in pairs], loss_of_pairs, learning_rate=5e-4, batch_size=4)
+print(f"{len(pairs)} pairs; loss {losses[0]:.3f} in the first step, {losses[-1]:.3f} in the last")
+
+# %% [markdown]
+# The first loss is that of exercise 14.4. A low last loss says only that $\pi$ prefers the chosen answers more than before. What does
+# it write now, for the 32 sentences from which no pair was made?
+
+# %% tags=["nbval-ignore-output"]
+after = ask(asked)
+for name, score in {"in the format": in_format, "right and ended": right_and_ended}.items():
+    print(f"{name:15} {score(before).mean():.2f}, then {score(after).mean():.2f}: {judge(score(after), score(before))}")
+print("three answers:", *after[:3], sep="\n")
+
+# %% [markdown]
+# The verdict of the first row says whether 48 pairs were enough to teach the rule. The second row also asks for the right word. It is
+# the chosen answer of every pair, but always against a longer text, never against the wrong word. So pairs like ours say little about it.
+#
+# ### What is lost: forgetting
+#
+# A model that is pushed towards a few words may lose what it could do before. This is called
+# **<abbr title="灾难性遗忘">catastrophic forgetting</abbr>**. We measure it on a text that has nothing to do with films, the manual that
+# comes with Python. The **perplexity** $e^L$ (notebook 05) says how well the model predicts it. The
+# **<abbr title="KL 散度">KL divergence</abbr>** (notebook 08) says how far the predictions $p$ are from those of the untuned model,
+# $p_0$, even where both are equally good: $\sum_v p(v) \log (p(v) / p_0(v))$ over all $V$ tokens $v$, and then the mean over positions.
+# The verdict compares the log-probabilities of the manual's tokens, in blocks of 50.
+
+# %%
+manual = "\n".join(text[:300] for text in list(topics.topics.values())[:: 40 if smoke else 16])
+manual_ids = tokenizer(manual, return_tensors="pt")["input_ids"].to(device)  # (1, T)
+
+
+@torch.no_grad()
+def predictions():
+    with autocast(device):
+        return tuned(input_ids=manual_ids).logits[0, :-1].float().log_softmax(dim=-1)  # (T - 1, V)
+
+
+# %% tags=["nbval-ignore-output"]
+with tuned.disable_adapter():
+    log_p_0 = predictions()
+for name in ("sentiment", "records", "preference"):
+    tuned.set_adapter(name)
+    log_p = predictions()
+    seen_0, seen = (each.gather(1, manual_ids[0, 1:, None])[:, 0].cpu().numpy() for each in (log_p_0, log_p))
+    divergence = (log_p.exp() * (log_p - log_p_0)).sum(dim=-1).mean()
+    verdict = evaluation.difference_interval(seen, seen_0, np.arange(len(seen)) // 50).verdict
+    perplexities = np.exp([-seen_0.mean(), -seen.mean()])
+    print("{:10} perplexity {:.1f}, then {:.1f}: {}; KL {:.3f}".format(name, *perplexities, verdict, divergence))
+
+# %% [markdown]
+# "Worse" means that the adapter predicts the manual less well than the untuned model: something was forgotten. "Better" or "cannot
+# tell" means that this text shows no forgetting, although a KL above 0 says that the predictions have changed. Compare the three: more
+# steps or a larger learning rate usually move a model further (a larger KL). In DPO, $\beta$ limits this only for the prompts of the
+# pairs. Whatever you train on, report beside the gain what was forgotten.
+#
+# ## 9 When to fine-tune what
 #
 # The encoder of notebook 06 belongs beside these rows. Its accuracy is the mean of the stored seeds of that notebook, over the
 # whole test part. The time of a sentence is what the processor worked on it, all cores added up:
@@ -876,6 +1039,7 @@ for name, (labelled, accuracy, size) in facts.items():
 # | a few hundred or thousand labels, one label for each text | a fine-tuned encoder (06) | about as accurate, and much faster for each text |
 # | no labels at all | a prompt, calibrated on unlabelled texts | no training; but measure it on a hundred labelled texts |
 # | the answer is a text of its own: a record, a list | a language model with LoRA | an encoder with a head cannot write, and a prompt does not always keep to the format |
+# | you can say which of two answers is better, but not what the best one is | SFT, then DPO | DPO needs a model that can already answer |
 #
 # ## Quiz
 #
@@ -893,6 +1057,7 @@ checks.quiz("14")
 # * LoRA on a frozen, quantised base trains about 1 % of the parameters. The adapter is a file of a few megabytes.
 # * Fine-tuning on a hundred examples teaches a format such as JSON. Check separately whether what is in it is true.
 # * Pad on the left to generate, use the template of the model, and let it learn the end token.
+# * DPO raises chosen answers over rejected ones, relative to a reference. Whatever you train on, measure what was forgotten.
 #
 # **To think about.** Our contamination probe looks for texts that are known word for word. How could a test leak in a way
 # that this probe does not see?
