@@ -31,14 +31,14 @@ start("attention", (root) => {
       one.style.outline = here ? "2px solid var(--c1)" : "";
     });
     words.replaceChildren(...tokens.map((token, j) => {
-      const span = make("span", { style: `padding: 0.15em 0.3em; margin-right: 0.15em; border-radius: 3px; background: ${blue(0.75 * row[j])}; ${j === i ? "outline: 2px solid var(--c1)" : ""}`,
+      const span = make("span", { style: `display: inline-block; line-height: 1.5; padding: 0.15em 0.3em; margin-right: 0.15em; border-radius: 3px; background: ${blue(0.75 * row[j])}; ${j === i ? "outline: 2px solid var(--c1)" : ""}`,
         title: `${Math.round(row[j] / 2.55)} %` }, token);
       span.addEventListener("pointerenter", () => look(j));
       return span;
     }));
     const size = 300 / T, svg = make("svg:svg", { viewBox: "0 0 400 400", role: "img", "aria-label": `attention of layer ${layer}, head ${head}` });
     const add = (tag, attributes, ...text) => svg.append(make(`svg:${tag}`, attributes, ...text));
-    levels[layer][head].forEach((level, k) => level > 2 && add("rect", { x: 96 + size * (k % T), y: 4 + size * Math.floor(k / T), width: size, height: size, fill: blue(level) }));
+    levels[layer][head].forEach((level, k) => level > 2 && add("rect", { x: 96 + size * (k % T), y: 4 + size * Math.floor(k / T), width: size, height: size, fill: "var(--c0)", "fill-opacity": level / 255 }));
     add("rect", { x: 96, y: 4 + size * i, width: 300, height: size, fill: "none", stroke: "var(--c1)", "stroke-width": 2 });
     tokens.forEach((token, j) => {
       add("text", { x: 92, y: 4 + size * (j + 0.5) + 4, "text-anchor": "end" }, token.slice(0, 12));

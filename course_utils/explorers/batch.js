@@ -47,7 +47,7 @@ start("batch", () => {
     grids.replaceChildren(...found.batches.map((batch, number) => {
       const T = Math.max(...batch.map((i) => found.tokens[i].length));
       shapes.push(`(${batch.length}, ${T})`);
-      return make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": `batch ${number + 1}`, ...keep }, make("table", { class: "batch" },
+      return scroll(`batch ${number + 1}`, make("table", { class: "batch" },
         make("caption", {}, `batch ${number + 1}, shape (${batch.length}, ${T})`), make("tbody", {}, ...batch.map((i) => make("tr", {},
           make("th", { scope: "row" }, `text ${i + 1}`), ...range(T).map((j) => {
             const pad = j >= found.tokens[i].length, id = pad ? 0 : found.ids[i][j], known = id !== VOCABULARIES[asked.tokeniser].get(unknown);

@@ -34,13 +34,13 @@ start("compression", () => {
       kept.line([[0, 0], ...share.map((s, j) => [j + 1, s])], { stroke: `var(--c${i})`, "stroke-dasharray": DASHES[i] });
       kept.add("circle", { cx: kept.X(r), cy: kept.Y(share[r - 1]), r: 6, fill: `var(--c${i})`, stroke: "currentColor" });
       kept.line([[0.4 * most, 0.2 - 0.1 * i], [0.48 * most, 0.2 - 0.1 * i]], { stroke: `var(--c${i})`, "stroke-dasharray": DASHES[i] });
-      kept.add("text", { x: kept.X(0.5 * most), y: kept.Y(0.2 - 0.1 * i) + 4 }, names[i]);
+      kept.add("text", { class: "over", x: kept.X(0.5 * most), y: kept.Y(0.2 - 0.1 * i) + 4 }, names[i]);
     });
     const lost = plot({ x: [2, 8], y: [1e-3, 1], log: true, yticks: 3, xticks: 6, xlabel: "bits", ylabel: "relative error", title: "What rounding loses" });
     [[b, 0, b ? `blocks of ${b}` : ""], [0, 1, "one scale for all"]].filter(([, , name]) => name).forEach(([size, i, name]) => {
       lost.line(BITS.map((n) => [n, Math.max(error(size, n), 1e-9)]), { stroke: `var(--c${2 + i})`, "stroke-dasharray": DASHES[i] });
       lost.line([[5.4, 0.8 * 0.6 ** i], [5.9, 0.8 * 0.6 ** i]], { stroke: `var(--c${2 + i})`, "stroke-dasharray": DASHES[i] });
-      lost.add("text", { x: lost.X(6), y: lost.Y(0.8 * 0.6 ** i) + 4 }, name);
+      lost.add("text", { class: "over", x: lost.X(6), y: lost.Y(0.8 * 0.6 ** i) + 4 }, name);
     });
     lost.add("circle", { cx: lost.X(k), cy: lost.Y(wrong), r: 6, fill: `var(--c${b ? 2 : 3})`, stroke: "currentColor" });
     const some = range(64), size = nice(Math.max(...some.map((j) => Math.abs(weights[0][j]))));

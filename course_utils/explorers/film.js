@@ -28,7 +28,7 @@ start("film", () => {
     });
     names.forEach((name, i) => add("text", { x: 20 + 130 * i, y: 396, style: `fill: var(--c${i})` }, `${i ? "\u25a0" : "\u25cf"} ${name}`));
     const curve = plot({ x: [0, steps[last] || 1], y: [0.4, 1], xlabel: "step (drag here)", ylabel: "validation accuracy", title: "Accuracy so far", yticks: 6 });
-    curve.line(steps.map((s, i) => [s, accuracies[i]]), { stroke: "var(--faint)" });
+    curve.line(steps.map((s, i) => [s, accuracies[i]]), { stroke: "currentColor", "stroke-opacity": 0.35 });
     curve.line(steps.slice(0, k + 1).map((s, i) => [s, accuracies[i]]), { stroke: "var(--c2)" });
     curve.add("circle", { cx: curve.X(steps[k]), cy: curve.Y(accuracies[k]), r: 6, fill: "var(--c2)", stroke: "currentColor" });
     const pane = make("div", { class: "pane", style: "touch-action: pan-y; cursor: ew-resize" }, curve.svg);

@@ -32,7 +32,7 @@ start("logit", () => {
   function draw() {
     const names = data.names[classes.value], label = truth.value, now = logits(), shift = names.length - sliders.length;
     const j = moving + shift, z = now[j], found = compute({ logits: now, label });
-    const numbers = make("div", { class: "scroll" }, table(["loss of this example", "value", ...sliders.map((_, i) =>
+    const numbers = scroll("losses", table(["loss of this example", "value", ...sliders.map((_, i) =>
       sliders.length === 1 ? "slope dl/dz" : `slope, ${names[i + shift]}`)],
       LOSSES.map(([key, name]) => [name, fixed(found[key], 3), ...found[`${key}_gradient`].slice(shift).map((g) => fixed(g, 3))])));
     pictures.replaceChildren(make("div", { class: "pane" }, bars(names, label, found), numbers), curves(now, label, j, found, names));
@@ -67,7 +67,7 @@ start("logit", () => {
       p.line([[inside[0][0], l + slope * (inside[0][0] - z)], [inside[1][0], l + slope * (inside[1][0] - z)]], { stroke: "currentColor", "stroke-width": 1.4 });
       p.add("circle", { cx: p.X(z), cy: p.Y(l), r: 6, fill: stroke, stroke: "currentColor" });
       p.line([[1.6, top * (0.93 - 0.08 * i)], [2.5, top * (0.93 - 0.08 * i)]], { stroke, "stroke-dasharray": dash });
-      p.add("text", { x: p.X(2.7), y: p.Y(top * (0.93 - 0.08 * i)) + 4 }, name);
+      p.add("text", { class: "over", x: p.X(2.7), y: p.Y(top * (0.93 - 0.08 * i)) + 4 }, name);
     }
     const pane = make("div", { class: "pane", style: "touch-action: pan-y; cursor: ew-resize" }, p.svg);
     drag(pane, p, ([z]) => { sliders[moving].value = Math.min(Math.max(z, LOW), HIGH); draw(); });

@@ -27,7 +27,7 @@ start("next_token", () => {
     add("text", { x: 0, y: 12, class: "title" }, "Probability of the next token");
     rows.forEach((i, row) => {
       const y = 22 + 20 * row, out = p[i] === 0;
-      add("text", { x: 0, y: y + 12, opacity: out ? 0.6 : 1 }, shown(tokens[i]).slice(0, 14));
+      add("text", { x: 0, y: y + 12, opacity: out ? 0.7 : 1 }, shown(tokens[i]).slice(0, 14));
       add("rect", { x: 110, y, width: 200 * plain[i], height: 15, fill: "none", stroke: "currentColor", "stroke-opacity": 0.5 });
       add("rect", { x: 110, y: y + 2, width: 200 * p[i], height: 11, fill: "var(--c0)" });
       add("text", { x: 318, y: y + 12 }, out ? "cut off" : fixed(p[i], 3) + (drawn.length > 1 ? `, drawn ${counts[i]}` : ""));
@@ -38,6 +38,6 @@ start("next_token", () => {
       + `(${fixed(plain[best], 3)} at temperature 1).` + (drawn.length === 1 ? ` Drawn: "${shown(tokens[drawn[0]])}".` : drawn.length ? ` Of 100 draws ${counts[best]} are this token.` : "");
   }
   draw();
-  return { nodes: [make("div", { class: "controls" }, prompt.box, temperature.box, top_p.box, button("Draw one", () => pick(1)), button("Draw 100", () => pick(100))),
-    picture, status], compute };
+  return { nodes: [make("div", { class: "controls" }, prompt.box, temperature.box, top_p.box, make("div", { class: "control" }, button("Draw one", () => pick(1)), button("Draw 100", () => pick(100)))),
+    make("div", { class: "panes" }, picture), status], compute };
 });

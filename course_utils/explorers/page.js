@@ -13,6 +13,8 @@ const range = (n) => Array.from({ length: n }, (_, i) => i);
 const nice = (x) => { const d = 10 ** Math.floor(Math.log10(x || 1)); return [1, 2, 4, 6, 8, 10].find((k) => k * d >= x) * d; }; // the end of an axis
 const keep = { "data-lm-suppress-shortcuts": "true" }; // JupyterLab would take arrows and letters for itself
 
+// What may be wider than the page: the keyboard can scroll it too.
+const scroll = (label, ...children) => make("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": label, ...keep }, ...children);
 function control(label, input, read) {
   return make("div", { class: "control" }, make("label", {}, make("span", {}, label), input), ...(read ? [read] : []));
 }
@@ -99,6 +101,7 @@ function start(name, build) {
     root.prepend(...explorer.nodes);
     root.explorer = explorer;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dim);
+    for (const node of [document.documentElement, document.body]) new MutationObserver(dim).observe(node, { attributes: true }); // another theme
     root.addEventListener("input", dim);
   }
 }

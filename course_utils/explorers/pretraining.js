@@ -19,9 +19,9 @@ start("pretraining", () => {
       return make("div", {}, make("p", { style: "margin: 0.5em 0 0.2em" }, before, make("strong", { style: "border-bottom: 2px solid var(--c0)" }, best[0]), after ?? ""), svg);
     }));
     const power = (c) => Math.log10(Math.max(c.tokens, 1)), read = checkpoints.filter((c) => c.tokens), low = Math.floor(power(read[0])), end = Math.ceil(power(checkpoints.at(-1)));
-    const top = Math.ceil(Math.max(...checkpoints.map((c) => c.loss))), x = (c) => (c.tokens ? power(c) : low);
+    const top = nice(Math.max(...checkpoints.map((c) => c.loss))), x = (c) => (c.tokens ? power(c) : low);
     const p = plot({ x: [low, Math.max(end, low + 1)], y: [0, top], xticks: Math.max(end - low, 1), xlabel: "tokens read, power of 10", ylabel: "loss, unseen reviews", title: "The loss so far" });
-    p.line(checkpoints.map((c) => [x(c), c.loss]), { stroke: "var(--faint)" });
+    p.line(checkpoints.map((c) => [x(c), c.loss]), { stroke: "currentColor", "stroke-opacity": 0.35 });
     p.line(checkpoints.slice(0, k + 1).map((c) => [x(c), c.loss]), { stroke: "var(--c0)" });
     p.add("circle", { cx: p.X(x(here)), cy: p.Y(here.loss), r: 6, fill: "var(--c0)", stroke: "currentColor" });
     picture.replaceChildren(p.svg);

@@ -53,7 +53,7 @@ const DASHES = ["", "7 4", "2 4", "9 3 2 3"];
 
 start("race", () => {
   const names = Object.keys(OPTIMISERS), last = data.steps;
-  const status = make("p", { role: "status" }), pictures = make("div", { class: "panes" }), numbers = make("div", { class: "scroll" });
+  const status = make("p", { role: "status" }), pictures = make("div", { class: "panes" }), numbers = scroll("losses");
   const surface = choice("surface", data.surfaces.map((s) => s.name), draw);
   const near = (rate) => data.choices.reduce((best, r, i) => (Math.abs(Math.log(r / rate)) < Math.abs(Math.log(data.choices[best] / rate)) ? i : best), 0);
   const rows = Object.keys(data.rates).map((name) => {

@@ -19,12 +19,12 @@ start("reading", () => {
   function draw() {
     const now = read.value - 1, high = nice(Math.max(...logits.map(Math.abs), 0.5));
     words.replaceChildren(...tokens.map((token, i) => make("span", {
-      style: `padding: 0.1em 0.25em; opacity: ${i <= now ? 1 : 0.45}; ${i === now ? "outline: 2px solid currentColor;" : ""} `
+      style: `padding: 0.1em 0.25em; opacity: ${i <= now ? 1 : 0.7}; ${i === now ? "outline: 2px solid currentColor;" : ""} `
         + `border-bottom: ${1 + Math.round((5 * Math.abs(changes[i])) / most)}px solid ${i > now ? "transparent" : changes[i] < 0 ? "var(--c1)" : "var(--c0)"}`,
       title: `${changes[i] < 0 ? "" : "+"}${fixed(changes[i], 2)}` }, token, " ")));
-    const curve = plot({ x: [1, Math.max(T, 2)], y: [-high, high], xlabel: "words read (drag here)", ylabel: "logit, positive minus negative", title: "The prediction so far", yticks: 4 });
-    curve.line([[1, 0], [T, 0]], { stroke: "currentColor", "stroke-dasharray": "2 4", "stroke-width": 1 });
-    curve.line(logits.map((z, i) => [i + 1, z]), { stroke: "var(--faint)" });
+    const curve = plot({ x: [0, 5 * Math.ceil(T / 5)], y: [-high, high], xlabel: "words read (drag here)", ylabel: "logit, positive minus negative", title: "The prediction so far", yticks: 4 });
+    curve.line([[0, 0], [T, 0]], { stroke: "currentColor", "stroke-dasharray": "2 4", "stroke-width": 1 });
+    curve.line(logits.map((z, i) => [i + 1, z]), { stroke: "currentColor", "stroke-opacity": 0.35 });
     curve.line(logits.slice(0, now + 1).map((z, i) => [i + 1, z]), { stroke: "var(--c0)" });
     curve.add("circle", { cx: curve.X(now + 1), cy: curve.Y(logits[now]), r: 6, fill: "var(--c0)", stroke: "currentColor" });
     const pane = make("div", { class: "pane", style: "touch-action: pan-y; cursor: ew-resize" }, curve.svg);

@@ -31,18 +31,18 @@ start("threshold", () => {
     costly.add("circle", { cx: costly.X(t), cy: costly.Y(d.cost), r: 6, fill: "var(--c0)", stroke: "currentColor" });
     const low = costs[GRID.indexOf(best)];
     costly.line([[best, 0], [best, low]], { stroke: "var(--c2)", "stroke-dasharray": "4 3" });
-    costly.add("text", { x: costly.X(best) + (best > 0.5 ? -6 : 6), y: costly.Y(low / 3), "text-anchor": best > 0.5 ? "end" : "start" }, `lowest at ${fixed(best, 2)}`);
+    costly.add("text", { class: "over", x: costly.X(best) + (best > 0.5 ? -6 : 6), y: costly.Y(low / 3), "text-anchor": best > 0.5 ? "end" : "start" }, `lowest at ${fixed(best, 2)}`);
     const trusted = plot({ x: [0, 1], y: [0, 1], xlabel: `probability of ${yes}`, ylabel: `share that is ${yes}`, title: "Can the probabilities be trusted?" });
     trusted.line([[0, 0], [1, 1]], { stroke: "currentColor", "stroke-dasharray": "2 4", "stroke-width": 1.2 });
     trusted.line(bins, { stroke: "var(--c1)" });
-    for (const [p, positive, n] of bins) trusted.inner.append(make("svg:circle", { cx: trusted.X(p), cy: trusted.Y(positive),
-      r: 3 + 9 * Math.sqrt(n / labels.length), fill: "var(--c1)", "fill-opacity": 0.75 }));
+    for (const [p, positive, n] of bins) trusted.add("circle", { cx: trusted.X(p), cy: trusted.Y(positive),
+      r: 3 + 9 * Math.sqrt(n / labels.length), fill: "var(--c1)", "fill-opacity": 0.75 });
     trusted.line([[t, 0], [t, 1]], { stroke: "var(--c0)", "stroke-width": 1 });
     const pane = make("div", { class: "pane", style: "touch-action: pan-y; cursor: ew-resize" }, costly.svg);
     drag(pane, costly, ([x]) => { threshold.value = Math.min(Math.max(x, 0), 1); draw(); });
     pictures.replaceChildren(pane, make("div", { class: "pane" }, trusted.svg));
-    tables.replaceChildren(table(["", `called ${no}`, `called ${yes}`], [[`is ${no}`, String(d.tn), String(d.fp)], [`is ${yes}`, String(d.fn), String(d.tp)]]),
-      table(["", "value"], [["accuracy", share(d.accuracy)], [`precision of ${yes}`, share(d.precision)], [`recall of ${yes}`, share(d.recall)],
+    tables.replaceChildren(table(["texts", `called ${no}`, `called ${yes}`], [[`is ${no}`, String(d.tn), String(d.fp)], [`is ${yes}`, String(d.fn), String(d.tp)]]),
+      table(["measure", "value"], [["accuracy", share(d.accuracy)], [`precision of ${yes}`, share(d.precision)], [`recall of ${yes}`, share(d.recall)],
         ["cost of a text", fixed(d.cost, 3)]]));
     status.textContent = `With threshold ${fixed(t, 2)} a text costs ${fixed(d.cost, 3)} on average; the lowest cost is ${fixed(low, 3)}, at ${fixed(best, 2)}. `
       + `The probabilities are off by ${fixed(gap, 3)} on average.`;

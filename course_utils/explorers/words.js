@@ -7,7 +7,7 @@ function compute({ effects }) { // each as a share of the largest, with its sign
 start("words", () => {
   const sentence = choice("sentence", data.sentences.map((s) => s.words.join(" ").slice(0, 60)), draw);
   const least = slider("show from", { min: 0, max: 1, step: 0.05, value: 0.1, show: (x) => `${Math.round(100 * x)} %` }, draw);
-  const status = make("p", { role: "status" }), rows = make("div");
+  const status = make("p", { role: "status" }), rows = make("div", { style: "margin-top: 0.6em" });
   function draw() {
     const { words, effects } = data.sentences[sentence.value], told = [];
     let marked = 0;
