@@ -103,6 +103,10 @@ def lab_server(
                 yield f"http://127.0.0.1:{port}/lab/tree/notebooks/{{name}}?reset&token={token}"
             finally:
                 server.terminate()
+                try:
+                    server.wait(timeout=30)
+                except subprocess.TimeoutExpired:  # a page that is still open keeps it
+                    server.kill()
 
 
 def wait_for_server(address: str, server: subprocess.Popen, log: Path, patience: float) -> None:
@@ -149,6 +153,13 @@ def run_command(page: Any, command: str, *, wait: bool = True) -> None:
     page.evaluate(
         f"() => {{ const done = window.jupyterapp.commands.execute({command!r}); return {str(wait).lower()} ? done : 0 }}"
     )
+
+
+def set_theme(page: Any, name: str) -> None:
+    """Change the theme of JupyterLab, such as to "JupyterLab Dark", and return when it is drawn."""
+    page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+    page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
+    page.wait_for_timeout(500)  # colours fade
 
 
 def wait_until_idle(page: Any, *, seconds: float = 120.0) -> None:

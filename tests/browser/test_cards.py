@@ -1,19 +1,15 @@
 """Cards of checks and quizzes: in a page alone, and in JupyterLab with stub, wrong and right answer and a kernel restart."""
 
 import json
+import os
+from pathlib import Path
 
-import nbformat
 import pytest
 
 from course_utils.exercises import checks
 from course_utils.exercises.definition import exercises
 from tools import screenshot as lab
-from tools.notebooks import KERNELS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(lab.find_browser() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
-]
 CELLS = (
     "from course_utils.exercises import checks",
     "after_three_steps = ...",
@@ -23,24 +19,23 @@ CELLS = (
 
 
 @pytest.fixture
-def browser():
-    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
-    with lab.browser_page(size=(1000, 900)) as page:
-        yield page
-
-
-def document(html: str) -> str:
-    return f"<!doctype html><html lang='en'><head><title>card</title></head><body><main>{html}</main></body></html>"
-
-
-def test_answers_turn_right_or_wrong_by_mouse_and_keyboard_at_any_width(browser, monkeypatch):
+def card(monkeypatch):
+    """Return the HTML that a check or a quiz shows: `card(checks.quiz, "01")`."""
     found = []
     monkeypatch.setattr("IPython.display.display", found.append)
-    checks.quiz("01")
+
+    def shown(call, *arguments) -> str:
+        call(*arguments)
+        return found[-1]._repr_html_()
+
+    return shown
+
+
+def test_answers_turn_right_or_wrong_by_mouse_and_keyboard_at_any_width(show, card):
     question = next(exercise for exercise in exercises("01") if exercise.id == "01.q1")
     for width in (1400, 400):
+        browser = show(card(checks.quiz, "01"))
         browser.set_viewport_size({"width": width, "height": 900})
-        browser.set_content(document(found[-1]._repr_html_()))
         wrong = browser.locator("summary", has_text=question.options["a"][0])
         wrong.click()
         assert browser.get_by_text(question.options["a"][1]).first.is_visible()
@@ -55,18 +50,25 @@ def test_answers_turn_right_or_wrong_by_mouse_and_keyboard_at_any_width(browser,
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_has_nothing_serious_to_say_whatever_was_answered(show, card, axe_at_every_width, theme):
+    faulty = next(exercise for exercise in exercises("01") if exercise.id == "01.5").given
+    answered = [("01.2", ...), ("01.2", 64), ("01.2", -64), ("01.3", ...), ("01.5", faulty)]
+    cards = [card(checks.check, *answer) for answer in answered] + [card(checks.quiz, "01")]
+    page = show("\n".join(cards), theme=theme)
+    states = page.locator(".course-card").evaluate_all("cards => cards.map(card => card.dataset.state)")
+    assert states == ["empty", "refused", "solved", "empty", "given", "asked"]
+    assert axe_at_every_width(page, ".course-card") == []
+    page.evaluate("() => document.querySelectorAll('details').forEach(each => { each.open = true })")
+    assert axe_at_every_width(page, ".course-card") == []
+
+
 @pytest.fixture
-def opened(tmp_path, monkeypatch):
-    """A notebook with a stub, its check and a quiz, and the file that records progress."""
-    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
-    monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
-    (tmp_path / "made").mkdir()
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNELS["python3"]})
-    nbformat.write(notebook, tmp_path / "made" / "98_cards.ipynb")
-    with lab.lab_server(more=tmp_path / "made") as address, lab.browser_page() as page:
-        lab.open_notebook(page, address, "98_cards")
-        yield page, tmp_path / "progress.json"
+def opened(made):
+    """A notebook with a stub, its check and a quiz, and the file that records progress, which is not there yet."""
+    progress = Path(os.environ["COURSE_PROGRESS"])  # of the tests (conftest.py), not of whoever runs them
+    progress.unlink(missing_ok=True)
+    return made, progress
 
 
 def run(page, answer: str) -> None:
@@ -110,7 +112,8 @@ def test_stub_wrong_and_right_answer_a_failed_cell_and_a_restart(opened):
 def test_an_answer_left_by_a_cell_that_failed_is_not_judged(opened):
     page, progress = opened
     run(page, "-64; raise ValueError('on the way')")
-    page.wait_for_timeout(3000)
+    page.get_by_text("ValueError: on the way").wait_for(timeout=120_000)
+    lab.wait_until_idle(page)  # what is sent before is not run after an error
     page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2 }")
     lab.run_command(page, "notebook:run-cell", wait=False)
     page.locator(".course-card").get_by_text("ended with ValueError").wait_for(timeout=120_000)

@@ -3,6 +3,7 @@
 Continuous integration opens notebook 01; the others have the marker `long` (`pytest -m long tests/browser`).
 """
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,31 +11,20 @@ import pytest
 from course_utils import doctor
 from tools import screenshot as lab
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(lab.find_browser() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
-]
 NAMES = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
 OUTSIDE = ("net::ERR", "Failed to load resource")  # the badge is a picture of another host
 OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
     .filter(cell => cell.model.type === 'code').flatMap(cell => cell.model.outputs.toJSON())"""
 
 
-@pytest.fixture(scope="module")
-def address():
-    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
-    with lab.lab_server(profile="smoke") as address:
-        yield address
-
-
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name.startswith("01") else pytest.mark.long) for name in NAMES]
 )
-def test_a_notebook_runs_without_an_error_of_ours_and_its_pictures_have_words(address, name):
+def test_a_notebook_runs_without_an_error_of_ours_and_its_pictures_have_words(browser, address, name):
     if name.startswith("03b") and doctor.torchtext_python() is None:
         pytest.skip("the kernel torchtext is not here")
     wrong = []
-    with lab.browser_page() as page:
+    with closing(browser.context.new_page()) as page:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         lab.open_notebook(page, address, name)

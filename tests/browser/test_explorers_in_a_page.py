@@ -1,7 +1,6 @@
 """Explorers' pages in a real browser: they compute what their Python functions compute, and hands and ears can use them.
 
-Slider to picture is measured and printed (pytest -s), never asserted. With COURSE_AXE=path/to/axe.min.js (npm: axe-core)
-axe looks at every page too.
+Slider to picture is measured and printed (pytest -s), never asserted.
 """
 
 import functools
@@ -26,12 +25,7 @@ from course_utils.explorers import (
     splits,
     threshold,
 )
-from tools import screenshot as lab
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(lab.find_browser() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
-]
 RNG = np.random.default_rng(0)
 TEXTS = [
     "A charming, funny film.",
@@ -59,7 +53,8 @@ PAGES = {
     "threshold": lambda: explorers.threshold_explorer(PROBABILITIES, LABELS, ("negative", "positive")),
 }
 PROMPTS = {"The film is": [(" good", 3.1), (" bad", 2.9), ("<b>", 1.0), ("\n", -0.5)], "I": [(" am", 1.0), (" was", 0.9)]}
-ATTENTION = RNG.dirichlet(np.ones(5), size=(2, 3, 5))  # (layers, heads, T, T)
+TOKENS = ["[CLS]", "a", "<b>", "film", "that", "was", "not", "good", ",", "but", "wonderful", "throughout", ".", "[SEP]"]
+ATTENTION = RNG.dirichlet(np.ones(len(TOKENS)), size=(2, 3, len(TOKENS)))  # (layers, heads, T, T)
 READ = ["not", "a", "<b>very</b>", "good", "film"]
 GATES = {"forget gate": RNG.random((5, 6)), "input gate": RNG.random((5, 6))}
 FRAMES, FRAME_LABELS = RNG.normal(size=(4, 30, 2)), np.arange(30) % 2
@@ -69,7 +64,7 @@ CHECKPOINTS = [
 ]
 PAGES |= {
     "next_token": lambda: explorers.next_token_explorer(PROMPTS),
-    "attention": lambda: explorers.attention_explorer(["[CLS]", "a", "<b>", "film", "[SEP]"], ATTENTION, layer=1, head=2),
+    "attention": lambda: explorers.attention_explorer(TOKENS, ATTENTION, layer=1, head=2),
     "reading": lambda: explorers.reading_explorer(READ, [0.1, 0.2, -0.4, 1.2, 0.9], GATES),
     "words": lambda: explorers.words_explorer(
         {"not <b> good": {"LSTM": [-1, 0, 2], "BERT": [-3, 0.1, 1]}, "fine": {"LSTM": [1]}}
@@ -80,23 +75,10 @@ PAGES |= {
         FRAMES, FRAME_LABELS, steps=[0, 5, 10, 30], accuracies=[0.5, 0.6, 0.8, 0.81], class_names=("negative", "positive")
     ),
 }
-LIGHT, DARK = "background: white; color: #222", "background: #111; color: #eee"
-
-
-def document(page: explorers.Page, style: str) -> str:
-    head = "<!doctype html><html lang='en'><head><title>explorer</title></head>"
-    return f"{head}<body style='margin: 8px; font: 14px sans-serif; {style}'><main>{page.html}</main></body></html>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
-    with lab.browser_page(size=(1000, 900)) as page:
-        yield page
 
 
 @pytest.fixture(params=PAGES)
-def opened(browser, request):
+def opened(browser, show, request):
     """A page with an explorer, and its name; whatever it complains of or asks for fails the test."""
     wrong = []
     listeners = {
@@ -106,8 +88,7 @@ def opened(browser, request):
     }
     for name, listener in listeners.items():
         browser.on(name, listener)
-    browser.set_viewport_size({"width": 1000, "height": 900})
-    browser.set_content(document(PAGES[request.param](), LIGHT))
+    show(PAGES[request.param]().html)
     yield browser, request.param
     for name, listener in listeners.items():
         browser.remove_listener(name, listener)
@@ -291,16 +272,23 @@ def test_the_arrow_keys_move_every_slider_whose_value_reads_well(opened):
     assert status.get_attribute("data-same") == "yes" and page.locator("[role=status]").count() == 1
 
 
-def test_it_fits_a_narrow_page_in_either_theme(opened, tmp_path):
+def test_it_fits_a_narrow_page_in_either_theme(opened, show, tmp_path):
     page, name = opened
     folder = Path(os.environ.get("COURSE_SCREENSHOTS") or tmp_path)
-    for theme, style in (("light", LIGHT), ("dark", DARK)):
-        page.set_content(document(PAGES[name](), style))
+    for theme in ("light", "dark"):
+        show(PAGES[name]().html, theme=theme)
         assert page.locator(".course-explorer[data-dark]").count() == (theme == "dark")
         for width in (1000, 400):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             page.screenshot(path=str(folder / f"explorer_{name}_{width}_{theme}.png"), full_page=True)
+
+
+def test_another_theme_of_the_page_changes_the_colours_at_once(browser, show):
+    show(explorers.logit_explorer().html)
+    for colour, state in (("#eee", "attached"), ("#222", "detached")):
+        browser.evaluate("colour => { document.body.style.color = colour }", colour)
+        browser.locator(".course-explorer[data-dark]").wait_for(state=state)
 
 
 def test_slider_to_picture_is_measured(opened):
@@ -319,25 +307,21 @@ def test_slider_to_picture_is_measured(opened):
     assert len(times) == 40
 
 
-def test_axe_has_nothing_serious_to_say(opened):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_has_nothing_serious_to_say(opened, show, axe_at_every_width, theme):
     page, name = opened
-    axe = os.environ.get("COURSE_AXE")
-    if not axe:
-        pytest.skip("COURSE_AXE does not name axe.min.js (npm install axe-core)")
-    for style, width in itertools.product((LIGHT, DARK), (1400, 800, 400)):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.set_content(document(PAGES[name](), style))
-        page.add_script_tag(content=Path(axe).read_text())
-        found = page.evaluate("async () => (await axe.run()).violations.map(v => [v.impact, v.id, v.nodes[0].html])")
-        assert not [violation for violation in found if violation[0] in ("serious", "critical")]
+    show(PAGES[name]().html, theme=theme)
+    assert axe_at_every_width(page, ".course-explorer") == []
+    for slider in page.locator("input[type=range]").all():  # and with every slider at its other end
+        slider.fill(slider.get_attribute("min" if slider.input_value() == slider.get_attribute("max") else "max"))
+    assert axe_at_every_width(page, ".course-explorer") == []
 
 
 # --- each explorer by hand
 
 
-def test_a_logit_is_dragged_in_the_picture(browser):
-    browser.set_viewport_size({"width": 1000, "height": 900})
-    browser.set_content(document(explorers.logit_explorer(), LIGHT))
+def test_a_logit_is_dragged_in_the_picture(browser, show):
+    show(explorers.logit_explorer().html)
     box = browser.locator(".pane svg").nth(1).bounding_box()
     browser.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
     browser.mouse.down()
@@ -354,9 +338,8 @@ def test_a_logit_is_dragged_in_the_picture(browser):
     assert shown == [f"{v:.3f}".replace("-", "−") for v in (expected.cross_entropy, *expected.cross_entropy_gradient)]
 
 
-def test_the_race_plays_steps_and_starts_where_it_is_put(browser):
-    browser.set_viewport_size({"width": 1000, "height": 900})
-    browser.set_content(document(explorers.race_explorer(), LIGHT))
+def test_the_race_plays_steps_and_starts_where_it_is_put(browser, show):
+    show(explorers.race_explorer().html)
     step = browser.get_by_label("step", exact=True)
     browser.get_by_role("button", name="Step").click()
     assert step.input_value() == "0"
@@ -381,8 +364,8 @@ def test_the_race_plays_steps_and_starts_where_it_is_put(browser):
     assert float(browser.locator("tr:has-text('Adam') td").last.inner_text()) == pytest.approx(walk.losses[-1], rel=0.01)
 
 
-def test_beyond_the_cliff_the_sentence_says_so(browser):
-    browser.set_content(document(explorers.race_explorer("gradient descent", momentum=0.0), LIGHT))
+def test_beyond_the_cliff_the_sentence_says_so(browser, show):
+    show(explorers.race_explorer("gradient descent", momentum=0.0).html)
     rate = browser.get_by_label("learning rate of gradient descent")
     choices = race.CHOICES
     for value, grows in ((0.19, False), (0.21, True)):
@@ -392,11 +375,11 @@ def test_beyond_the_cliff_the_sentence_says_so(browser):
     assert choices[mark] <= 0.2 < choices[mark + 1]
 
 
-def test_what_is_typed_is_shown_as_text_in_tokens_ids_and_mask(browser):
-    browser.set_content(document(PAGES["batch"](), LIGHT))
+def test_what_is_typed_is_shown_as_text_in_tokens_ids_and_mask(browser, show):
+    show(PAGES["batch"]().html)
     browser.get_by_label("your texts").fill("<img src=x onerror=document.title='caught'> dull\n\nfunny film, once!")
     assert browser.locator("td").all_inner_texts()[:2] == ["<img → <unk>", "src=x → <unk>"]
-    assert browser.title() == "explorer" and browser.locator("td img").count() == 0
+    assert browser.title() == "output" and browser.locator("td img").count() == 0
     browser.get_by_label("show").select_option("ids")
     ids = WORDS.encode(text.basic_english("funny film, once!"))
     assert browser.locator("tr").nth(1).locator("td").all_inner_texts()[: len(ids)] == [str(i) for i in ids]
@@ -409,9 +392,8 @@ def test_what_is_typed_is_shown_as_text_in_tokens_ids_and_mask(browser):
     assert "Type a text" in browser.locator("[role=status]").inner_text()
 
 
-def test_a_cost_moves_the_best_threshold_and_the_picture_can_be_dragged(browser):
-    browser.set_viewport_size({"width": 1000, "height": 900})
-    browser.set_content(document(PAGES["threshold"](), LIGHT))
+def test_a_cost_moves_the_best_threshold_and_the_picture_can_be_dragged(browser, show):
+    show(PAGES["threshold"]().html)
     browser.get_by_label("cost: positive, called negative").fill("9")
     best = threshold.best_threshold(PROBABILITIES, LABELS, cost_fn=9)
     assert f"at {best:.2f}" in browser.locator("[role=status]").inner_text()
@@ -426,8 +408,8 @@ def test_a_cost_moves_the_best_threshold_and_the_picture_can_be_dragged(browser)
     assert browser.locator("td").all_inner_texts()[:4] == [str(n) for n in (found.tn, found.fp, found.fn, found.tp)]
 
 
-def test_temperature_and_top_p_move_the_bars_and_a_token_is_drawn(browser):
-    browser.set_content(document(PAGES["next_token"](), LIGHT))
+def test_temperature_and_top_p_move_the_bars_and_a_token_is_drawn(browser, show):
+    show(PAGES["next_token"]().html)
     browser.get_by_label("temperature").fill("0.5")
     browser.get_by_label("top-p").fill("0.5")
     p = next_token.shaped([z for _, z in PROMPTS["The film is"]], temperature=0.5, top_p=0.5)
@@ -439,21 +421,21 @@ def test_temperature_and_top_p_move_the_bars_and_a_token_is_drawn(browser):
     assert "of 2 tokens" in browser.locator("[role=status]").inner_text()
 
 
-def test_a_head_is_picked_and_a_token_hovered(browser):
-    browser.set_content(document(PAGES["attention"](), LIGHT))
+def test_a_head_is_picked_and_a_token_hovered(browser, show):
+    show(PAGES["attention"]().html)
     browser.get_by_role("button", name="layer 0, head 1").click()
     browser.locator("span", has_text="film").first.hover()
     (first, *_) = attention.strongest(np.round(ATTENTION[0, 1, 3] * 255), n=1)
-    token = ["[CLS]", "a", "<b>", "film", "[SEP]"][first]
+    token = TOKENS[first]
     share = round(round(ATTENTION[0, 1, 3, first] * 255) / 2.55)
     assert f'Layer 0, head 1: "film" looks most at "{token}" ({share} %)' in browser.locator("[role=status]").inner_text()
     assert browser.get_by_role("button", name="layer 0, head 1").get_attribute("aria-pressed") == "true"
 
 
 @pytest.mark.parametrize(("name", "slider"), [("reading", "words read"), ("film", "step")])
-def test_a_film_plays_to_its_end_at_once_where_motion_is_unwelcome(browser, name, slider):
+def test_a_film_plays_to_its_end_at_once_where_motion_is_unwelcome(browser, show, name, slider):
     browser.emulate_media(reduced_motion="reduce")
-    browser.set_content(document(PAGES[name](), LIGHT))
+    show(PAGES[name]().html)
     control = browser.get_by_role("slider", name=slider)
     control.fill("1")
     before = browser.locator("[role=status]").inner_text()
@@ -463,8 +445,8 @@ def test_a_film_plays_to_its_end_at_once_where_motion_is_unwelcome(browser, name
     assert browser.locator("[role=status]").inner_text() != before
 
 
-def test_a_sentence_is_chosen_and_small_effects_are_hidden(browser):
-    browser.set_content(document(PAGES["words"](), LIGHT))
+def test_a_sentence_is_chosen_and_small_effects_are_hidden(browser, show):
+    show(PAGES["words"]().html)
     assert browser.locator("sup").all_inner_texts() == ["\u2212", "+", "\u2212", "+"]
     browser.get_by_label("show from").fill("1")
     assert browser.locator("sup").all_inner_texts() == ["+", "\u2212"]
@@ -473,11 +455,11 @@ def test_a_sentence_is_chosen_and_small_effects_are_hidden(browser):
     assert browser.locator("sup").count() == 1
 
 
-def test_checkpoints_fill_the_blanks_and_long_blocks_leak_less(browser):
-    browser.set_content(document(PAGES["pretraining"](), LIGHT))
+def test_checkpoints_fill_the_blanks_and_long_blocks_leak_less(browser, show):
+    show(PAGES["pretraining"]().html)
     browser.get_by_label("checkpoint").fill("2")
     assert "as uncertain as among 20 equally" in browser.locator("[role=status]").inner_text()  # e to the 3
-    browser.set_content(document(PAGES["splits"](), LIGHT))
+    show(PAGES["splits"]().html)
     status = browser.locator("[role=status]")
     assert "Random rows" in status.inner_text() and "names 0.600" in status.inner_text()
     browser.get_by_label("rows in a block").fill("1")

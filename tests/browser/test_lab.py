@@ -1,6 +1,7 @@
 """Notebook 01 in a real browser: JupyterLab opens it, every cell runs, and the sliders answer to the keyboard."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,22 +9,17 @@ import pytest
 
 from tools import screenshot as lab
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(lab.find_browser() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
-]
 BADGE = "colab.research.google.com"  # a picture; without a network its text stands there
 
 
 @pytest.fixture(scope="module")
-def opened():
+def opened(browser, address):
     """Notebook 01 after all cells have run, and the hosts that the page asked for anything."""
-    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
     hosts = set()
-    with lab.lab_server(profile="smoke") as address, lab.browser_page() as page:
+    with closing(browser.context.new_page()) as page:
         page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         lab.open_notebook(page, address, "01_minimise_the_loss")
-        lab.run_all(page)
+        lab.run_all(page, seconds=900)
         yield page, hosts
 
 
@@ -85,3 +81,10 @@ def test_a_picture_of_it_can_be_taken(opened, tmp_path):
     lab.scroll_to(page, "learning-rate explorer")
     page.screenshot(path=str(folder / "notebook_01.png"))
     assert (folder / "notebook_01.png").stat().st_size > 20_000
+
+
+def test_axe_has_nothing_serious_to_say_about_what_is_ours(opened, axe_at_every_width):
+    page, _ = opened
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.set_theme(page, theme)
+        assert axe_at_every_width(page, ".course-explorer, .course-card, .course-figure") == [], theme

@@ -1,16 +1,9 @@
 """The training panel in JupyterLab: Stop is pressed while the cell runs, and the panel says how it ended."""
 
-import nbformat
-import pytest
-
 from tools import screenshot as lab
-from tools.notebooks import KERNELS
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(lab.find_browser() is None, reason="there is no Chromium here (Debian: apt-get install chromium)"),
-]
-RUN = """import time
+CELLS = (
+    """import time
 from course_utils import explorers, training
 history, ended = training.History(1, 2000), "by itself"
 try:
@@ -21,28 +14,22 @@ try:
             panel(history)
 except KeyboardInterrupt:
     ended = "by Stop"
-print(ended, history.step < 1500)"""
+print(ended, history.step < 1500)""",
+    "print('the next cell')",
+)
 
 
-@pytest.fixture
-def opened(tmp_path):
-    pytest.importorskip("playwright", reason="the package playwright is not installed: pip install -e '.[browser]'")
-    cells = [nbformat.v4.new_code_cell(RUN), nbformat.v4.new_code_cell("print('the next cell')")]
-    (tmp_path / "made").mkdir()
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNELS["python3"]})
-    nbformat.write(notebook, tmp_path / "made" / "98_panel.ipynb")
-    with lab.lab_server(more=tmp_path / "made") as address, lab.browser_page() as page:
-        lab.open_notebook(page, address, "98_panel")
-        yield page
-
-
-def test_stop_is_heard_while_the_cell_runs_and_the_panel_says_how_it_ended(opened):
-    page = opened
+def test_stop_is_heard_while_the_cell_runs_and_the_panel_says_how_it_ended(made, axe):
+    page, panel = made, ".jp-OutputArea-output:has(progress)"
     lab.run_command(page, "notebook:run-all-cells", wait=False)
     page.wait_for_function("() => document.querySelector('progress')?.value > 0.002", timeout=120_000)
+    assert axe(page, panel) == []
     page.get_by_role("button", name="Stop, or press ■").click()
     page.get_by_text("Stopped after").wait_for(timeout=30_000)
     page.get_by_text("by Stop True").wait_for(timeout=30_000)
     assert page.get_by_role("button", name="ended").is_disabled()
     assert page.locator("img[alt^='Loss and validation accuracy up to step']").count() == 1
     assert page.get_by_role("progressbar", name="training").count() == 1
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.set_theme(page, theme)
+        assert axe(page, panel) == [], theme
