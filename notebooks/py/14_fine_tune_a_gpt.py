@@ -23,7 +23,7 @@
 # costs beside a fine-tuned BERT, and what the model has forgotten.
 #
 # **Before you start:** notebooks 04 (attention), 06 (fine-tuning) and 08 (LoRA).
-# **Time:** 90 minutes to read and play; the code takes about seven minutes.
+# **Time:** 90 minutes to read and play; the code takes about six minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
