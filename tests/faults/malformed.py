@@ -18,9 +18,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from course_utils import tables
 
@@ -243,19 +243,24 @@ def _ends(value: object) -> int:
     return len(re.findall(r"\r\n|\r|\n", value)) if isinstance(value, str) else 0
 
 
-def main(number: int) -> int:
-    """Try files of seeds 0 to `number` - 1, print what became of them, and return how many failed."""
+def tell(number: int, outcomes: Iterable[tuple[object, Any]]) -> int:
+    """Print what became of `number` files, from each outcome and its kind, and return how many failed."""
     kinds, failed, slowest = Counter(), [], 0.0
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(number):
-            outcome = attempt(seed, Path(folder))
-            kinds[outcome.kind] += 1
-            slowest = max(slowest, outcome.seconds)
-            failed += [] if outcome.ok else [outcome]
+    for kind, outcome in outcomes:
+        kinds[kind] += 1
+        slowest = max(slowest, outcome.seconds)
+        failed += [] if outcome.ok else [outcome]
     for outcome in failed[:40]:
         print(outcome)
     print(f"{number:,} files: {dict(kinds)}; {len(failed)} failed; the slowest took {slowest:.2f} s")
     return len(failed)
+
+
+def main(number: int) -> int:
+    """Try files of seeds 0 to `number` - 1, print what became of them, and return how many failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        outcomes = (attempt(seed, Path(folder)) for seed in range(number))
+        return tell(number, ((outcome.kind, outcome) for outcome in outcomes))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import io
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,18 +77,11 @@ def _predict(path: Path, model: Path) -> tuple[str, bool]:
 
 def main(number: int, first: int = 0) -> int:
     """Try files of some seeds, print what became of them, and return how many failed."""
-    kinds, failed, slowest = Counter(), [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         model = make_finished(Path(folder) / "model")
-        for seed in range(first, first + number):
-            for outcome in attempt(seed, Path(folder), model):
-                kinds[outcome.command, outcome.kind] += 1
-                slowest = max(slowest, outcome.seconds)
-                failed += [] if outcome.ok else [outcome]
-    for outcome in failed[:40]:
-        print(outcome)
-    print(f"{number:,} files: {dict(kinds)}; {len(failed)} failed; the slowest took {slowest:.2f} s")
-    return len(failed)
+        seeds = range(first, first + number)
+        outcomes = (outcome for seed in seeds for outcome in attempt(seed, Path(folder), model))
+        return malformed.tell(number, (((outcome.command, outcome.kind), outcome) for outcome in outcomes))
 
 
 if __name__ == "__main__":
