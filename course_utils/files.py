@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 MANIFEST = "manifest.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -150,7 +152,7 @@ def kernel_folder(name: str, *, parent: Path = Path("outputs")) -> Path:
     """
     for number in itertools.count(1):
         folder = parent / (name if number == 1 else f"{name}-{number}")
-        with suppress(Timeout):
+        with suppress(TimeoutError):  # filelock's own is one
             _claim(folder.absolute())
             break
     shutil.rmtree(folder, ignore_errors=True)  # what an earlier run has left
@@ -161,6 +163,8 @@ def kernel_folder(name: str, *, parent: Path = Path("outputs")) -> Path:
 @cache
 def _claim(folder: Path) -> FileLock:
     """Return the lock of a folder, which the cache keeps until the program ends."""
+    from filelock import FileLock  # here, since it takes a third of the time of `course --help`
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     (lock := FileLock(folder.with_name(f".{folder.name}.lock"))).acquire(timeout=0)
     return lock
