@@ -52,11 +52,20 @@ def use_style() -> None:
     plt.rcParams.update(STYLE)  # type: ignore[arg-type]
 
 
+# on a dark page a picture is turned over: white becomes the page's black, and each colour keeps its hue
+_DARK = "[data-jp-theme-light=false], [data-theme=dark], [theme=dark], .vscode-dark"
+DARK_STYLE = f"<style>:is({_DARK}) .course-figure {{ filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen }}</style>"
+
+
 def figure_html(png: str, alt: str, *, width: int | None = None) -> str:
-    """Return a picture (base64) as HTML: JupyterLab takes alternative text from there alone; `width` is in pixels."""
+    """Return a picture (base64) as HTML, for bright and dark pages; `width` is in pixels.
+
+    JupyterLab takes alternative text from there alone.
+    """
     size = f' width="{width}"' if width else ""
     style = "max-width: 100%; height: auto"
-    return f'<img class="course-figure" style="{style}" alt="{html.escape(alt)}"{size} src="data:image/png;base64,{png}">'
+    picture = f'<img class="course-figure" style="{style}" alt="{html.escape(alt)}"{size} src="data:image/png;base64,{png}">'
+    return picture + DARK_STYLE
 
 
 def show(figure: Figure, alt: str, *, sharpness: int = 1) -> None:

@@ -94,7 +94,7 @@ class TrainingPanel:
         figure, axes = plt.subplots(1, 2, figsize=(8.6, 2.8))
         plots.training_curves(axes, history)
         png, alt = base64.b64encode(as_png(figure)).decode(), f"Loss and validation accuracy up to step {history.step}."
-        self._picture.value = f'<img style="max-width: 100%" src="data:image/png;base64,{png}" alt="{alt}">'
+        self._picture.value = plots.figure_html(png, alt)
         drawn = time.monotonic()
         self._picture_due = drawn + max(self._seconds, 19 * (drawn - started))
 

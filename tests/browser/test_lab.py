@@ -83,6 +83,15 @@ def test_a_picture_of_it_can_be_taken(opened, tmp_path):
     assert (folder / "notebook_01.png").stat().st_size > 20_000
 
 
+def test_figures_are_turned_over_in_the_dark_theme_alone(opened):
+    page, _ = opened
+    looks = "() => getComputedStyle(document.querySelector('.course-figure')).filter"
+    lab.scroll_to(page, "learning-rate explorer")
+    for theme, filtered in (("JupyterLab Dark", "invert(1) hue-rotate(180deg)"), ("JupyterLab Light", "none")):
+        lab.set_theme(page, theme)
+        assert page.evaluate(looks) == filtered
+
+
 def test_axe_has_nothing_serious_to_say_about_what_is_ours(opened, axe_at_every_width):
     page, _ = opened
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
