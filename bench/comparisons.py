@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
-from bench import course_runs, other_runs
+from bench import course_runs, language_runs, other_runs
 from bench.jobs import BATCH_SIZE, LEARNING_RATE, Prepare
-from course_utils import data, device, pretrained, text
+from course_utils import data, device, prediction, pretrained, text
 from course_utils.batching import TokenDataset
 
 PAID_BY_ACCURACY = "Dropout is left out: the rows with accuracies (`course bench accuracy`) say whether that costs any."
@@ -28,6 +29,14 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """Texts to score each trained model on: which of them it gets right, bool (n,), and their blocks (n,)."""
+
+    correct: Callable[[nn.Module], np.ndarray]
+    blocks: np.ndarray
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Ways of doing the same; ratios are seconds of each side over seconds of the first."""
 
@@ -37,7 +46,7 @@ class Comparison:
     tokens: int  # real tokens that one run reads
     texts: int
     trades: str = "Nothing: every side computes the same, up to rounding."
-    test: tuple[TokenDataset, np.ndarray] | None = None  # texts to score each trained model on, with their blocks
+    test: Scoring | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,11 @@ class Sizes:
     predicted_reviews: int = 64
     accuracy: int = 2_000  # to train on; the test part is whole
     tested: int | None = None
+    asked: int = 300  # sentences that the language model is trained on
+    answered: int = 400  # and tested on
 
 
-QUICK = Sizes(8, 4, 16, 8, lstm=12, predicted=6, predicted_reviews=4, accuracy=8, tested=8)
+QUICK = Sizes(8, 4, 16, 8, lstm=12, predicted=6, predicted_reviews=4, accuracy=8, tested=8, asked=4, answered=4)
 
 
 def wordpieces(source: str, size: int | None, max_length: int, *, part: str = "train") -> tuple[TokenDataset, data.Reviews]:
@@ -80,7 +91,7 @@ def _trainer_sides(dataset: TokenDataset) -> list[Side]:
 
 def _against_trainer(
     source: str, size: int, max_length: int, ours: Callable[[TokenDataset], list[Side]],
-    test: tuple[TokenDataset, np.ndarray] | None = None,
+    test: Scoring | None = None,
 ) -> Comparison:  # fmt: skip
     dataset, _ = wordpieces(source, size, max_length)
     return Comparison(
@@ -111,6 +122,9 @@ def reviews(sizes: Sizes) -> Comparison:
 def accuracy(sizes: Sizes) -> Comparison:
     test, parts = wordpieces("rotten_tomatoes", sizes.tested, 48, part="test")
 
+    def correct(model: nn.Module) -> np.ndarray:
+        return prediction.evaluate(model, test).predictions == test.labels
+
     def ours(dataset: TokenDataset) -> list[Side]:
         run = course_runs.course_run
         return [
@@ -119,7 +133,7 @@ def accuracy(sizes: Sizes) -> Comparison:
             Side("training.fit, dropout 0.1", "and with dropout", run(dataset, dropout=0.1)),
         ]
 
-    return _against_trainer("rotten_tomatoes", sizes.accuracy, 48, ours, (test, parts.blocks))
+    return _against_trainer("rotten_tomatoes", sizes.accuracy, 48, ours, Scoring(correct, parts.blocks))
 
 
 def _in_float32(dataset: TokenDataset) -> list[Side]:
@@ -226,6 +240,27 @@ def prediction_reviews(sizes: Sizes) -> Comparison:
     return _prediction("imdb", sizes.predicted_reviews, sizes.review_length)
 
 
+def language(sizes: Sizes) -> Comparison:
+    splits = data.load_splits("rotten_tomatoes")
+    train, test = data.evenly(splits.train, sizes.asked), data.evenly(splits.test, sizes.answered)
+    rows, precision = language_runs.encode(train), "bfloat16" if multiplies_bfloat16() else "float32"
+    grouped, plain = (language_runs.trainer_lora_run(rows, strategy=how) for how in ("group_by_length", "random"))
+    logits = "logits of all positions"
+    return Comparison(
+        f"How long is an epoch of LoRA on the language model, on {len(train):,} sentences with their labels as answers?",
+        f"conversations, adapter, batch {language_runs.BATCH_SIZE}, AdamW at {language_runs.LEARNING_RATE:g}, clipping, "
+        f"{precision}",
+        [
+            Side("chat.fine_tune", "batches of similar length, logits of the answers", language_runs.course_lora_run(rows)),
+            Side("Trainer, group_by_length", f"groups of similar length, {logits}", grouped),
+            Side("Trainer, defaults", f"random batches, {logits}", plain),
+        ],
+        sum(len(ids) for ids, _ in rows),
+        len(rows),
+        test=Scoring(lambda model: language_runs.correct_answers(model, test), test.blocks),
+    )
+
+
 COMPARISONS: dict[str, tuple[Callable[[Sizes], Comparison], str]] = {
     "sentences": (sentences, "an epoch of fine-tuning on sentences, against Hugging Face's Trainer"),
     "reviews": (reviews, "the same on long reviews"),
@@ -234,6 +269,7 @@ COMPARISONS: dict[str, tuple[Callable[[Sizes], Comparison], str]] = {
     "lstm-whole": (lstm_whole, "the same on whole reviews of every length"),
     "prediction": (prediction_sentences, "bulk prediction of sentences, against transformers.pipeline"),
     "prediction-reviews": (prediction_reviews, "the same on long reviews"),
+    "language": (language, "LoRA on the language model of notebook 14, against the Trainer (if the model was fetched)"),
     "accuracy": (accuracy, "test accuracy with each choice, and the Trainer's (20 minutes; only if named)"),
 }
-ONLY_IF_NAMED = {"accuracy"}
+ONLY_IF_NAMED = {"accuracy", "language"}

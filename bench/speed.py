@@ -34,7 +34,7 @@ import torch
 from bench import records
 from bench.comparisons import COMPARISONS, ONLY_IF_NAMED, QUICK, Comparison, Side, Sizes
 from bench.jobs import import_what_fit_needs
-from course_utils import cost, device, prediction
+from course_utils import cost, device
 from course_utils.evaluation import block_interval
 
 QUICK_RESULT = records.ROOT / "outputs" / "speed_quick.json"
@@ -77,8 +77,7 @@ def measure_once(comparison: Comparison, side: Side, seed: int, into: Measured) 
     into.seconds.append(time.perf_counter() - started)
     into.flops = job.flops
     if comparison.test and job.model is not None:
-        texts, _ = comparison.test
-        into.correct.append(prediction.evaluate(job.model, texts).predictions == texts.labels)
+        into.correct.append(comparison.test.correct(job.model))
 
 
 def spread(values: Iterable[float], digits: int = 3) -> dict[str, float]:
@@ -101,9 +100,9 @@ def row(comparison: Comparison, side: Side, got: Measured, first: Measured, rate
         kept["foretold_over_measured"] = spread(p / s for p, s in zip(predicted, got.seconds, strict=True))
     if got.correct and comparison.test:
         mean = np.mean(got.correct, axis=0)  # (n,), over seeds
-        kept["accuracy"] = asdict(block_interval(mean, comparison.test[1]))
+        kept["accuracy"] = asdict(block_interval(mean, comparison.test.blocks))
         gain = mean - np.mean(first.correct, axis=0)
-        kept["accuracy_over_first"] = asdict(block_interval(gain, comparison.test[1]))
+        kept["accuracy_over_first"] = asdict(block_interval(gain, comparison.test.blocks))
     return kept
 
 
