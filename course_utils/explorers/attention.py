@@ -33,9 +33,8 @@ def attention_explorer(tokens: Sequence[str], weights: np.ndarray, *, layer: int
         raise ValueError(f"{len(tokens)} tokens are too many to see: choose a sentence of at most 40.")
     figure, ax = plt.subplots(figsize=(5.6, 4.8))
     ax.imshow(A[layer, head], cmap="Blues", vmin=0, vmax=1)
-    plain = [token.replace("$", r"\$") for token in tokens]
-    ax.set_xticks(range(len(tokens)), plain, rotation=90)
-    ax.set_yticks(range(len(tokens)), plain)
+    ax.set_xticks(range(len(tokens)), tokens, rotation=90, parse_math=False)
+    ax.set_yticks(range(len(tokens)), tokens, parse_math=False)
     ax.set(xlabel="looks at", ylabel="token", title=f"Layer {layer}, head {head}")
     ax.grid(False)
     looked = "; ".join(f"{t} at {tokens[strongest(row, n=1)[0]]}" for t, row in zip(tokens, A[layer, head], strict=True))

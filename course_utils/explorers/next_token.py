@@ -41,7 +41,7 @@ def next_token_explorer(prompts: Mapping[str, Sequence[tuple[str, float]]]) -> P
     for ax, temperature in zip(axes, (0.5, 1.0, 1.5), strict=True):
         ax.barh(range(len(tokens)), shaped(logits, temperature=temperature)[: len(tokens)], color=plots.COLOURS[0])
         ax.set(title=f"temperature {temperature}", xlabel="probability", xlim=(0, 1))
-    axes[0].set_yticks(range(len(tokens)), [token.replace("$", r"\$") for token in tokens])
+    axes[0].set_yticks(range(len(tokens)), tokens, parse_math=False)
     axes[0].invert_yaxis()
     best = shaped(logits)[0]
     alt = (

@@ -36,7 +36,7 @@ def reading_explorer(tokens: Sequence[str], logits: Sequence[float], gates: Mapp
     figure, ax = plt.subplots(figsize=(9, 3))
     ax.plot(z, "o-", markersize=4, color=plots.COLOURS[0])
     ax.set(ylabel="logit, positive\nminus negative", title="The prediction after each word")
-    ax.set_xticks(range(len(tokens)), [token.replace("$", r"\$") for token in tokens], rotation=45, ha="right")
+    ax.set_xticks(range(len(tokens)), tokens, rotation=45, ha="right", parse_math=False)
     most = int(np.argmax(np.abs(changes)))
     alt = (
         f"The logit after each word of a text of {len(tokens)} words, which ends at {z[-1]:.2f}. It moves most at "

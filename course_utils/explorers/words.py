@@ -45,9 +45,7 @@ def words_explorer(sentences: Mapping[str, Mapping[str, Sequence[float]]]) -> Pa
         ax.bar(range(len(values)), values, color=[plots.COLOURS[v < 0] for v in values])
         ax.set(ylabel=name)
         ax.axhline(0, color="black", linewidth=0.8)
-    axes[-1, 0].set_xticks(
-        range(len(first["words"])), [w.replace("$", r"\$") for w in first["words"]], rotation=45, ha="right"
-    )
+    axes[-1, 0].set_xticks(range(len(first["words"])), first["words"], rotation=45, ha="right", parse_math=False)
     axes[0, 0].set_title("What each word adds to the score")
     tops = [f"{name}: {first['words'][i]} ({values[i]:+.2f})" for name, values in models.items()
             for i in [int(np.argmax(np.abs(values)))]]  # fmt: skip
