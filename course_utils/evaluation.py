@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_SHOWN = 1.96 + 0.84  # standard errors of a difference whose 95 % interval excludes 0 in four experiments of five
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -35,7 +37,7 @@ class Interval:
         """
         if self.verdict == "cannot tell" and max(-self.low, self.high) < margin:
             return f"equal, within {100 * margin:g} points"
-        seen = 100 * (1.96 + 0.84) * (self.high - self.low) / (2 * 1.96)
+        seen = 100 * _SHOWN * (self.high - self.low) / (2 * 1.96)
         return f"cannot tell, could have seen {seen:.1f} points" if self.verdict == "cannot tell" else self.verdict
 
 
@@ -92,4 +94,4 @@ def detectable_difference(disagreement: float, n: int) -> float:
     Both models answer the same examples, and disagree on the share `disagreement` of them; a 95 % interval is to exclude 0.
     Source: Connor, 1987, for two paired proportions (1.96 for the interval, 0.84 for four of five).
     """
-    return (1.96 + 0.84) * (disagreement / n) ** 0.5
+    return _SHOWN * (disagreement / n) ** 0.5
