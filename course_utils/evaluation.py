@@ -41,7 +41,7 @@ class Interval:
         return f"cannot tell, could have seen {seen:.1f} points" if self.verdict == "cannot tell" else self.verdict
 
 
-def block_interval(values: np.ndarray, blocks: np.ndarray, *, draws: int = 2_000, seed: int = 0) -> Interval:
+def block_interval(values: np.ndarray, blocks: np.ndarray, *, draws: int = 2_000) -> Interval:
     """Return the mean of `values` (n,) with a 95 % percentile interval from drawing whole blocks.
 
     Reviews in one block resemble each other, so blocks, not reviews, are the independent units.
@@ -54,18 +54,18 @@ def block_interval(values: np.ndarray, blocks: np.ndarray, *, draws: int = 2_000
     if len(names[0]) < 2:
         raise ValueError("An interval needs at least two blocks of reviews.")
     sums, sizes = np.bincount(names[1], weights=values), np.bincount(names[1])
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(draws, len(sums)))
+    drawn = np.random.default_rng(0).integers(len(sums), size=(draws, len(sums)))
     means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(values.mean()), float(low), float(high))
 
 
-def difference_interval(correct_a: np.ndarray, correct_b: np.ndarray, blocks: np.ndarray, *, seed: int = 0) -> Interval:
+def difference_interval(correct_a: np.ndarray, correct_b: np.ndarray, blocks: np.ndarray) -> Interval:
     """Return accuracy(a) - accuracy(b) on the same examples, with its 95 % interval over blocks."""
-    return block_interval(np.asarray(correct_a, float) - np.asarray(correct_b, float), blocks, seed=seed)
+    return block_interval(np.asarray(correct_a, float) - np.asarray(correct_b, float), blocks)
 
 
-def seeds_interval(ours: np.ndarray, theirs: np.ndarray, blocks: np.ndarray, *, seed: int = 0) -> Interval:
+def seeds_interval(ours: np.ndarray, theirs: np.ndarray, blocks: np.ndarray) -> Interval:
     """Return the mean difference of two methods over seeds and examples, with its 95 % interval.
 
     Two kinds of chance add up: which examples were drawn (blocks, as in `block_interval`), and how the seeds of training
@@ -82,7 +82,7 @@ def seeds_interval(ours: np.ndarray, theirs: np.ndarray, blocks: np.ndarray, *, 
     gaps = np.asarray(ours, float) - np.asarray(theirs, float)  # (S, n)
     if len(gaps) < 2:
         raise ValueError("An interval over seeds needs at least two seeds.")
-    drawn, by_seed = block_interval(gaps.mean(axis=0), blocks, seed=seed), gaps.mean(axis=1)
+    drawn, by_seed = block_interval(gaps.mean(axis=0), blocks), gaps.mean(axis=1)
     half = student_t.ppf(0.975, len(gaps) - 1) * by_seed.std(ddof=1) / len(gaps) ** 0.5
     low, high = np.hypot(drawn.estimate - drawn.low, half), np.hypot(drawn.high - drawn.estimate, half)
     return Interval(drawn.estimate, float(drawn.estimate - low), float(drawn.estimate + high))
