@@ -22,21 +22,11 @@ if TYPE_CHECKING:
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}  # by Accelerate's names
 
 
-def choose_device(name: str | None = None) -> torch.device:
-    """Return the device asked for, or the best one here, as Accelerate chooses it: cuda, then mps, then cpu.
-
-    Raises:
-        ValueError: the device is unknown or not in this machine; the message lists those that are.
-    """
-    here = ["cpu"]
-    if torch.backends.mps.is_available():
-        here.insert(0, "mps")
+def choose_device() -> torch.device:
+    """Return the best device of this machine, as Accelerate chooses it: cuda, then mps, then cpu."""
     if torch.cuda.is_available():
-        here.insert(0, "cuda")
-    name = name or here[0]
-    if name.split(":")[0] not in here:
-        raise ValueError(f"This machine has no device {name!r}. Choose one of: {', '.join(here)}.")
-    return torch.device(name)
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def has_fast_bfloat16() -> bool:
