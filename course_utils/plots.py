@@ -175,12 +175,10 @@ def heat_map(
     columns: Sequence[str],
     numbers: str | None = None,
     limits: tuple[float, float] | None = None,
-    diverging: bool = False,
 ) -> Axes:
     """Draw values (R, K) as shades; `numbers` is a format that writes each value into its cell."""
     low, high = limits or (float(np.min(values)), float(np.max(values)))
-    colours = "RdBu_r" if diverging else "Blues"
-    picture = ax.imshow(values, cmap=colours, vmin=low, vmax=high, aspect="auto")
+    picture = ax.imshow(values, cmap="Blues", vmin=low, vmax=high, aspect="auto")
     ax.set_xticks(
         range(len(columns)),
         list(columns),
