@@ -113,10 +113,9 @@ def curves(ax: Axes, series: Mapping[str, Any], *, x: Sequence[float] | None = N
 
 def smooth(values: Sequence[float], *, span: int = 20) -> np.ndarray:
     """Return the running mean (n,) of the last `span` values."""
-    sums = np.cumsum(np.insert(np.asarray(values, dtype=float), 0, 0.0))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - span, 0)
-    return (sums[ends] - sums[starts]) / (ends - starts)
+    import pandas as pd
+
+    return pd.Series(values, dtype=float).rolling(span, min_periods=1).mean().to_numpy()
 
 
 def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str = "accuracy") -> Axes:
