@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -88,7 +88,6 @@ def predict_logits(
     batch_size: int = 256,
     max_batch_tokens: int | None = None,
     mixed_precision: str | None = None,
-    progress: bool = False,
     shared: bool = False,
 ) -> torch.Tensor:
     """Return logits float32 (n, C) on the CPU, computed in order of length and returned in the order of the data.
@@ -97,7 +96,6 @@ def predict_logits(
         batch_size: the most texts of a batch.
         max_batch_tokens: the most tokens of a batch, padding included; None takes that of `token_budget`.
         mixed_precision: as in `device.autocast`.
-        progress: show a bar, for long work.
         shared: the processes of a run share the work, and each gets all logits; all of them have to call it.
 
     Raises:
@@ -111,13 +109,8 @@ def predict_logits(
     workers = rank_and_size()[1] if shared else 1
     loader = make_loader(dataset, batch_size=batch_size * workers, max_batch_tokens=budget * workers)
     batches: list[list[int]] = [own_rows(indices) if shared else indices for indices in loader.batch_sampler or ()]
-    shown: Iterable[dict[str, torch.Tensor]] = loader
-    if progress:
-        from tqdm.auto import tqdm
-
-        shown = tqdm(loader, desc="predicting", unit="batch")
     with autocast(model_device(model), mixed_precision):  # around all batches: weights are converted once
-        shares = (own_batch(batch)[0] if shared else batch for batch in shown)
+        shares = (own_batch(batch)[0] if shared else batch for batch in loader)
         logits = torch.cat([model_logits(model, batch, mixed_precision=mixed_precision) for batch in shares])
     computed = gather_rows(logits, list(chain(*batches)), count=len(dataset), shared=shared).cpu()
     if bad := int((~computed.isfinite()).any(dim=1).sum()):

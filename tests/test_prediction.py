@@ -85,7 +85,7 @@ def test_precision_is_an_argument_and_logits_are_float32_in_each(encoded):
     torch.testing.assert_close(rough, exact, atol=0.03, rtol=0.1)
 
 
-def test_prediction_keeps_to_the_budget_of_the_model_and_says_how_far_it_is(tiny_bert, monkeypatch):
+def test_prediction_keeps_to_the_budget_of_the_model(tiny_bert, monkeypatch):
     budgets = [prediction.token_budget(tiny_bert, mixed_precision) for mixed_precision in ("no", "bf16")]
     assert [*budgets, prediction.token_budget(make_model())] == [2_048, 4_096, 16_384]  # BERT: the same bytes
     seen: list[int] = []
@@ -93,19 +93,15 @@ def test_prediction_keeps_to_the_budget_of_the_model_and_says_how_far_it_is(tiny
     model.register_forward_pre_hook(lambda _, inputs, named: seen.append(named["input_ids"].numel()), with_kwargs=True)
     longer = make_encoded(200, longest=60)
     monkeypatch.setattr(prediction, "token_budget", lambda *_: 300)
-    told: list[str] = []
-    monkeypatch.setattr("tqdm.auto.tqdm", lambda batches, *, desc, unit: told.extend([desc, unit]) or batches)
-    prediction.predict_logits(model, longer, progress=True)
+    prediction.predict_logits(model, longer)
     assert max(seen) <= 300 and sum(seen) < 1.1 * longer.lengths.sum() and len(seen) >= sum(seen) / 300
-    assert told == ["predicting", "batch"]
 
 
-def test_one_set_of_batches_serves_for_the_order_the_bar_and_the_prediction(tiny_bert, monkeypatch):
+def test_one_set_of_batches_serves_for_the_order_and_the_prediction(tiny_bert, monkeypatch):
     made, make = [], batching.make_batches
     monkeypatch.setattr(batching, "make_batches", lambda *given, **limits: made.append(1) or make(*given, **limits))
-    monkeypatch.setattr("tqdm.auto.tqdm", lambda batches, **_: [len(batches)] and batches)
     encoded = make_encoded(30)
-    prediction.predict_logits(tiny_bert, encoded, progress=True)
+    prediction.predict_logits(tiny_bert, encoded)
     assert len(made) == 1
     layers.sentence_features(tiny_bert.bert, encoded)
     assert len(made) == 2
