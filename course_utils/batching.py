@@ -165,8 +165,6 @@ class LengthBucketSampler(Sampler[list[int]]):
         return (batch.tolist() for batch in self._batches())
 
     def __len__(self) -> int:
-        if self.max_batch_tokens is None and self.batch_size:
-            return -(-len(self.lengths) // self.batch_size)
         return len(self._batches())
 
 
