@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from filelock import FileLock
-
 from . import __version__
-from .files import MANIFEST, complete_folder, sha256_of, verify_manifest
+from .files import MANIFEST, complete_folder, made_once, sha256_of, verify_manifest
 
 PATIENCE = 15.0  # seconds without a byte after which an answer is given up
 DRIVE = Path("/content", "drive")  # where Colab shows the learner's Drive
@@ -48,11 +46,7 @@ def fetch_listed(folder: Path, address: str) -> Path:
 
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     kept = platformdirs.user_cache_path("fine-tuning-course") / f"{folder.name}-{manifest['sha256'][:12]}"
-    if not kept.is_dir():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{kept}.lock"):  # another notebook may be fetching them
-            if not kept.is_dir():
-                _fill(kept, manifest["files"], address)
+    made_once(kept, lambda: _fill(kept, manifest["files"], address))
     verify_manifest(kept, repair="Delete this folder and run this again.")
     return kept
 

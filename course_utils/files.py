@@ -111,6 +111,18 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+def made_once(path: Path, make: Callable[[], object]) -> Path:
+    """Return `path`, after `make()` if it is not there; of programs that ask at once one makes it, and the others wait."""
+    from filelock import FileLock  # see `_claim`
+
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                make()
+    return path
+
+
 @contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
     """Raise what the system refuses, in Python or in Rust, as one sentence: which file (or else `path`), why, what to do.

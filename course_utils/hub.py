@@ -18,9 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from filelock import FileLock
-
-from .files import MANIFEST, complete_folder, verify_manifest
+from .files import complete_folder, made_once, verify_manifest
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -160,18 +158,16 @@ def fetch(
 
     keep = keep or platformdirs.user_cache_path("fine-tuning-course") / "hub"
     folder = keep / f"{name}@{revision}".replace("/", "--") / kind
-    if not (folder / MANIFEST).is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):  # another program may be fetching it: it is there when the lock is free
-            if not (folder / MANIFEST).is_file():
-                try:
-                    _fill(folder, name, patterns=patterns, revision=revision, sha256=sha256, patience=patience,
-                          endpoint=endpoint)  # fmt: skip
-                except Exception as error:  # of the hub, of its client, of the disk: of many kinds
-                    if getattr(error, "filename", None):
-                        raise  # a file of ours
-                    said = f"Could not fetch {name}: {_reason(error, patience)}. {instead}"
-                    raise ConnectionError(said.strip()) from error
+
+    def fill() -> None:
+        try:
+            _fill(folder, name, patterns=patterns, revision=revision, sha256=sha256, patience=patience, endpoint=endpoint)
+        except Exception as error:  # of the hub, of its client, of the disk: of many kinds
+            if getattr(error, "filename", None):
+                raise  # a file of ours
+            raise ConnectionError(f"Could not fetch {name}: {_reason(error, patience)}. {instead}".strip()) from error
+
+    made_once(folder, fill)
     verify_manifest(folder, repair="Delete this folder and run this again.")
     return folder / "files"
 

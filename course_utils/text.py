@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import zipfile
@@ -9,16 +10,16 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from . import hub
 from .batching import TokenDataset
 from .data import Reviews
-from .files import verify_file, write_aside
+from .files import made_once, verify_file, write_aside
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 PAIR = "\x1f"  # between the halves of a pair of texts: ASCII's unit separator
@@ -142,16 +143,15 @@ def glove_file(folder: Path | None = None) -> Path:
     folder = folder or platformdirs.user_cache_path("fine-tuning-course")
     target = folder / GLOVE_NAME
 
-    def unpack(aside: Path) -> None:
-        with zipfile.ZipFile(files / "glove.6B.zip") as zipped, zipped.open(GLOVE_NAME) as source, aside.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+    def fetch() -> None:
+        instead = "What has arrived is kept: run this again, or use text.ppmi_vectors, which needs no network."
+        files = hub.fetch("stanfordnlp/glove", "vectors", patterns=("glove.6B.zip",), instead=instead, keep=folder)
+        with zipfile.ZipFile(files / "glove.6B.zip") as zipped:
+            unpacked = zipped.extract(GLOVE_NAME, files.parents[1])
+        write_aside(target, partial(os.replace, unpacked))
+        shutil.rmtree(files.parents[1])
 
-    with FileLock(f"{target}.lock"):  # another kernel may be fetching it
-        if not target.exists():
-            instead = "What has arrived is kept: run this again, or use text.ppmi_vectors, which needs no network."
-            files = hub.fetch("stanfordnlp/glove", "vectors", patterns=("glove.6B.zip",), instead=instead, keep=folder)
-            write_aside(target, unpack)
-            shutil.rmtree(files.parents[1])
+    made_once(target, fetch)
     return verify_file(target, GLOVE_SHA256, f"Delete {target} and run this again.")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -164,6 +165,21 @@ def test_two_programs_get_folders_of_their_own_and_one_program_the_same_again_bu
     assert mine.name == "08_int8" and not list(mine.iterdir())  # theirs are free again
     (mine / "int8.onnx").write_text("")
     assert files.kernel_folder("08_int8", parent=tmp_path / "outputs") == mine and not list(mine.iterdir())
+
+
+def test_what_is_asked_for_at_once_is_made_once_and_after_a_failure_again(tmp_path):
+    path, made = tmp_path / "new" / "file", []
+
+    def make():
+        made.append(1)
+        time.sleep(0.1)
+        path.write_text("whole")
+
+    with pytest.raises(ZeroDivisionError):
+        files.made_once(path, lambda: 1 / 0)
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(lambda _: files.made_once(path, make), range(4))] == [path] * 4
+    assert made == [1]
 
 
 def test_a_note_beside_the_files_is_no_fault_and_a_folder_without_manifest_is(folder, tmp_path):

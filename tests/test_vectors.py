@@ -139,7 +139,7 @@ def test_two_kernels_that_want_glove_at_once_fetch_it_once(tmp_path, asked):
 
 
 def test_half_unpacked_vectors_are_never_used(tmp_path, asked, monkeypatch):
-    def fail(source, target, length):
+    def fail(source, target, length=0):
         target.write(source.read(5))
         raise OSError("disk full")
 
