@@ -38,6 +38,7 @@ COLUMNS = {
     "text": "given twice, two columns are a pair of texts",
     "label": "given several times, each is a label of 0 and 1",
 }
+READING = ("encoding", "separator", "header")  # options of `_add_reading_options`
 TORCHTEXT_NOTEBOOK = Path("notebooks", "03b_the_published_listing.ipynb")
 
 
@@ -121,8 +122,8 @@ def _add_reading_options(action: argparse.ArgumentParser) -> None:
     action.add_argument("--no-header", action="store_false", dest="header", help="the columns are called 1, 2, ...")
 
 
-def _reading(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in ("encoding", "separator", "header")}
+def _chosen(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in names}
 
 
 def course_folder(start: Path | None = None) -> Path:
@@ -240,15 +241,11 @@ def _finetune(options: argparse.Namespace) -> int:
 
     out = options.out or Path(f"{options.table.stem}-model")
     part = run.unfinished(out, resume=options.resume)
-    columns = {f"{role}_column": getattr(options, f"{role}_column") for role in (*COLUMNS, "group")}
-    columns = {role: names[0] if names and role != "group_column" and len(names) == 1 else names
-               for role, names in columns.items()}  # fmt: skip
     config = TrainingConfig(num_epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed)
-    names = ("checkpoint", "max_length", "save_steps", "resume", "class_weights", "export")
-    others = {name: getattr(options, name) for name in names}
+    how = _chosen(options, "text_column", "label_column", "group_column", "task", *READING)
+    others = _chosen(options, "checkpoint", "max_length", "save_steps", "resume", "class_weights", "export")
 
     def work() -> None:
-        how: dict[str, Any] = {**columns, "task": options.task, **_reading(options)}
         own = {part: path for part in ("validation", "test") if (path := getattr(options, part))}
         given = {part: intake.read_table(path, part_only=True, **how) for part, path in own.items()}
         if judgement := run.finetune(intake.read_table(options.table, **how), out, config, given=given, **others):
@@ -280,9 +277,9 @@ def _predict(options: argparse.Namespace) -> int:
         return 0
     if not options.table:
         raise ValueError('Give a table with --text-column NAME, or --text "a text".')
-    chosen = {"text_column": options.text_column, "unsure_below": options.unsure_below, **_reading(options)}
 
     def work() -> None:
+        chosen = _chosen(options, "text_column", "unsure_below", *READING)
         print(*predict.predict_table(options.folder, options.table, options.out, **chosen), sep="\n")
 
     return _stoppable(work, options.out.with_name(f"{options.out.name}.unfinished"), again=options.typed)
