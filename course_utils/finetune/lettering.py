@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
@@ -15,12 +16,10 @@ def drawable(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """
     letters = {letter for name in names for letter in name if not letter.isspace()}
     fonts, lacking = [_DEFAULT], {letter for letter in letters if not _has(_DEFAULT, letter)}
-    while lacking:
-        font, has = max(((font, _count(font, frozenset(lacking))) for font in _fonts()), key=lambda pair: pair[1])
-        if not has:
-            break
-        fonts.append(font)
-        lacking = {letter for letter in lacking if not _has(font, letter)}
+    while covered := Counter(font for font in _fonts() for letter in lacking if _has(font, letter)):
+        ((best, _),) = covered.most_common(1)
+        fonts.append(best)
+        lacking = {letter for letter in lacking if not _has(best, letter)}
     written = {letter: letter.encode("unicode_escape").decode() for letter in lacking} | {"$": r"\$"}
     return ["".join(written.get(letter, letter) for letter in " ".join(name.split()))[:40] for name in names], fonts
 
@@ -43,7 +42,3 @@ def _letters(font: str) -> frozenset[int]:
 
 def _has(font: str, letter: str) -> bool:
     return ord(letter) in _letters(font)
-
-
-def _count(font: str, letters: frozenset[str]) -> int:
-    return sum(_has(font, letter) for letter in letters)
