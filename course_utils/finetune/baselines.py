@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Splits
-from .tasks import CLASSES, LABELS, NUMBERS, choose, task_of
+from .tasks import CLASSES, LABELS, NUMBERS, task_of
 
 MAJORITY, LINEAR = "majority class", "TF-IDF + logistic regression"
 ALWAYS, MEDIAN, RIDGE = "most frequent labels", "median of all", "TF-IDF + ridge regression"
@@ -26,6 +26,7 @@ def predict_baselines(splits: Splits) -> dict[str, np.ndarray]:
     regularisation (`STRENGTHS`) and weights of the classes (`WEIGHTS`) are those with the best macro F1 there, or for
     numbers the smallest mean absolute error; the first of equals.
     """
+    from sklearn.dummy import DummyClassifier, DummyRegressor
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     train, validation, test = splits
@@ -37,9 +38,10 @@ def predict_baselines(splits: Splits) -> dict[str, np.ndarray]:
     known, unseen = vectoriser.transform(validation.texts), vectoriser.transform(test.texts)
     trained = [model.fit(features, _flat(train.labels)) for model in _candidates(task)]
     best = max(trained, key=lambda model: _score(model.predict(known), validation))
-    constant = _constant(train.labels, task, len(test))
-    linear = np.asarray(best.predict(unseen)).reshape(constant.shape)
-    return dict(zip(NAMES[task], (constant, linear.astype(constant.dtype)), strict=True))
+    constant = DummyRegressor(strategy="median") if task == NUMBERS else DummyClassifier(strategy="most_frequent")
+    predicted = [model.predict(unseen) for model in (constant.fit(features, train.labels), best)]
+    shaped = [np.reshape(values, test.labels.shape).astype(test.labels.dtype) for values in predicted]
+    return dict(zip(NAMES[task], shaped, strict=True))
 
 
 def _flat(labels: np.ndarray) -> np.ndarray:
@@ -63,10 +65,3 @@ def _score(predicted: np.ndarray, validation: Any) -> float:
     if task_of(validation) == NUMBERS:
         return -float(np.abs(predicted - validation.labels[:, 0]).mean())
     return float(f1_score(validation.labels, predicted, average="macro", zero_division=0))
-
-
-def _constant(labels: np.ndarray, task: str, count: int) -> np.ndarray:
-    if task == CLASSES:
-        return np.full(count, np.bincount(labels).argmax())
-    value = np.median(labels, axis=0) if task == NUMBERS else choose(labels.mean(axis=0), task)
-    return np.tile(value.astype(np.float32), (count, 1))
