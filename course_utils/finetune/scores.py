@@ -11,6 +11,7 @@ from ..evaluation import Interval
 from .tasks import CLASSES
 
 Z = 1.959964  # a normal variable is within as many standard deviations with a probability of 95 %
+DRAWS = 2_000  # of blocks, for an interval
 
 
 class ClassScore(NamedTuple):
@@ -62,15 +63,13 @@ def share_interval(values: np.ndarray, blocks: np.ndarray) -> Interval:
     return wilson(mean * worth, worth)
 
 
-def drawn_interval(
-    counts: np.ndarray, blocks: np.ndarray, statistic: Callable[[np.ndarray], float], *, draws: int = 2_000, seed: int = 0
-) -> Interval:
+def drawn_interval(counts: np.ndarray, blocks: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Interval:
     """Return a statistic of the sum of counts (n, ...) over texts, with its 95 % interval from drawing whole blocks."""
     codes = np.unique(blocks, return_inverse=True)[1]
     of_block = np.zeros((codes.max() + 1, *counts.shape[1:]))
     np.add.at(of_block, codes, counts)
-    rng, size = np.random.default_rng(seed), len(of_block)
-    drawn = [statistic(of_block[rng.integers(size, size=size)].sum(axis=0)) for _ in range(draws)]
+    rng, size = np.random.default_rng(0), len(of_block)
+    drawn = [statistic(of_block[rng.integers(size, size=size)].sum(axis=0)) for _ in range(DRAWS)]
     return Interval(statistic(of_block.sum(axis=0)), *map(float, np.quantile(drawn, [0.025, 0.975])))
 
 
@@ -85,12 +84,12 @@ def macro_f1(counts: np.ndarray) -> float:
     return float((doubled[total > 0] / total[total > 0]).mean())
 
 
-def macro_f1_interval(predicted: np.ndarray, truth: np.ndarray, blocks: np.ndarray, **drawing: int) -> Interval:
+def macro_f1_interval(predicted: np.ndarray, truth: np.ndarray, blocks: np.ndarray) -> Interval:
     """Return macro F1 of predictions (n, C) of 0 and 1 with its interval.
 
     If there is no mistake, drawing texts gives none either: then the lower end is the mean of the classes' lower ends.
     """
-    interval = drawn_interval(f1_counts(truth, predicted), blocks, macro_f1, **drawing)
+    interval = drawn_interval(f1_counts(truth, predicted), blocks, macro_f1)
     if (truth != predicted).any():
         return interval
     lowest = np.mean([wilson(n, n).low for n in truth.sum(axis=0) if n])
