@@ -88,6 +88,13 @@ def seeds_interval(ours: np.ndarray, theirs: np.ndarray, blocks: np.ndarray) -> 
     return Interval(drawn.estimate, float(drawn.estimate - low), float(drawn.estimate + high))
 
 
+def tenths(probabilities: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Return, for each tenth of probabilities (n,) that has texts: mean probability, share of hits and n, float (k, 3)."""
+    p, y = np.asarray(probabilities, dtype=float), np.asarray(hits)
+    tenth = np.minimum((p * 10).astype(int), 9)
+    return np.array([[p[tenth == k].mean(), y[tenth == k].mean(), (tenth == k).sum()] for k in np.unique(tenth)])
+
+
 def detectable_difference(disagreement: float, n: int) -> float:
     """Return the smallest difference in accuracy that `n` test examples show in four experiments of five.
 

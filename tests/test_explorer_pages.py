@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from course_utils import batching, descent, explorers
+from course_utils import batching, descent, evaluation, explorers
 from course_utils.explorers import (
     attention,
     batch,
@@ -214,14 +214,14 @@ def test_the_threshold_of_a_calibrated_model_follows_the_costs():
     assert threshold.best_threshold(p, y, cost_fn=4) == pytest.approx(1 / 5, abs=0.011)  # cost_fp / (cost_fp + cost_fn)
 
 
-def test_reliability_is_the_curve_of_scikit_learn(answers):
+def test_tenths_are_the_calibration_curve_of_scikit_learn(answers):
     from sklearn.calibration import calibration_curve
 
     p, y = answers
     shares, means = calibration_curve(y, p, n_bins=10)
-    found = threshold.reliability(p, y)
+    found = evaluation.tenths(p, y)
     np.testing.assert_allclose(found[:, :2], np.stack([means, shares], axis=1))
-    assert found[:, 2].sum() == 200 and threshold.reliability(np.array([1.0]), np.array([1])).tolist() == [[1, 1, 1]]
+    assert found[:, 2].sum() == 200 and evaluation.tenths(np.array([1.0]), np.array([1])).tolist() == [[1, 1, 1]]
 
 
 def test_without_a_text_called_positive_there_is_no_precision():

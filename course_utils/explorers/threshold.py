@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from .. import plots
+from ..evaluation import tenths
 from .page import Page, page
 
 GRID = np.arange(101) / 100
@@ -53,20 +54,13 @@ def best_threshold(probabilities: np.ndarray, labels: np.ndarray, *, cost_fp: fl
     return float(GRID[np.argmin([decide(probabilities, labels, threshold=t, **prices).cost for t in GRID])])
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return, for each tenth of the probabilities that has texts: mean probability, share positive and n, float (k, 3)."""
-    p, y = np.asarray(probabilities, dtype=float), np.asarray(labels)
-    tenth = np.minimum((p * 10).astype(int), 9)
-    return np.array([[p[tenth == k].mean(), y[tenth == k].mean(), (tenth == k).sum()] for k in np.unique(tenth)])
-
-
 def threshold_explorer(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Page:
     """Return a threshold and two costs to choose, over the probabilities (n,) of class 1 and labels (n,) of 0 and 1."""
     p, y = np.round(np.asarray(probabilities, dtype=float), 4), np.asarray(labels)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
     left.plot(GRID, [decide(p, y, threshold=t).cost for t in GRID], "-", color=plots.COLOURS[0])
     left.set(xlabel="threshold", ylabel="cost of a text", title="What each threshold costs, if errors cost 1")
-    bins = reliability(p, y)
+    bins = tenths(p, y)
     right.plot([0, 1], [0, 1], ":", color="black")
     right.plot(bins[:, 0], bins[:, 1], "o-", color=plots.COLOURS[1])
     right.set(xlabel=f"probability of {class_names[1]}", ylabel=f"share that is {class_names[1]}")

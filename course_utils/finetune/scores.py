@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..evaluation import Interval
+from ..evaluation import Interval, tenths
 from .tasks import CLASSES
 
 Z = 1.959964  # a normal variable is within as many standard deviations with a probability of 95 %
@@ -129,16 +129,12 @@ def class_scores(
     return rows
 
 
-def reliability(confidence: np.ndarray, right: np.ndarray, *, bins: int = 10) -> Reliability:
-    """Return how often predictions of each confidence (n,) are right (n,), in bins of equal width; none is empty."""
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    there = np.unique(which)
-    members = [which == b for b in there]
-    means = [float(confidence[m].mean()) for m in members]
-    hits = [wilson(float(right[m].sum()), int(m.sum())) for m in members]
-    sizes = [int(m.sum()) for m in members]
-    gaps = [abs(mean - hit.estimate) for mean, hit in zip(means, hits, strict=True)]
-    return Reliability(means, hits, sizes, float(np.average(gaps, weights=sizes)))
+def reliability(confidence: np.ndarray, right: np.ndarray) -> Reliability:
+    """Return how often predictions of each confidence (n,) are right (n,), in ten bins of equal width; none is empty."""
+    means, shares, sizes = tenths(confidence, right).T
+    hits = [wilson(share * size, size) for share, size in zip(shares, sizes, strict=True)]
+    error = float(np.average(abs(means - shares), weights=sizes))
+    return Reliability(means.tolist(), hits, sizes.astype(int).tolist(), error)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray, task: str) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import transformers
 
-from course_utils import explorers, pretrained, text
+from course_utils import evaluation, explorers, pretrained, text
 from course_utils.explorers import (
     attention,
     batch,
@@ -154,7 +154,7 @@ def compression_cases():
 def threshold_cases():
     for t, cost_fp, cost_fn in itertools.product((0.0, 0.07, 0.5, 1.0), (1, 4), (1, 9)):
         given, costs = (PROBABILITIES, LABELS), {"cost_fp": cost_fp, "cost_fn": cost_fn}
-        found, bins = threshold.decide(*given, threshold=t, **costs), threshold.reliability(*given)
+        found, bins = threshold.decide(*given, threshold=t, **costs), evaluation.tenths(*given)
         decision = vars(found) | {"precision": found.precision, "recall": found.recall, "accuracy": found.accuracy}
         yield (
             {"probabilities": PROBABILITIES.tolist(), "labels": LABELS.tolist(), "threshold": t, **costs},
