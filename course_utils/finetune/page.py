@@ -26,8 +26,8 @@ def write_page(
     largest = [max((abs(weight) for _, weight in marked), default=0) or 1 for marked in words]
     marked = [[(word, round(weight / most, 2)) for word, weight in ws] for ws, most in zip(words, largest, strict=True)]
     curves = _curves(history)
-    page = template.render(facts, mistakes=mistakes.to_dict("records"), words=marked, curves=curves,
-                           reliable=_reliable(facts["reliability"]), width=WIDTH, height=HEIGHT)  # fmt: skip
+    rows = mistakes.to_dict("records")
+    page = template.render(facts, mistakes=rows, words=marked, curves=curves, width=WIDTH, height=HEIGHT)
     path.write_text(page, encoding="utf-8")
 
 
@@ -48,13 +48,3 @@ def _curves(history: History) -> dict[str, Any] | None:
         "top": top, "last": len(train), "best": history.best_epoch,
         "first_loss": float(train[0]), "last_loss": float(train[-1]),
     }  # fmt: skip
-
-
-def _reliable(reliability: dict[str, Any] | None) -> list[dict[str, float]]:
-    """Return, for each bin, where its point and the ends of its interval are in a square of side `HEIGHT`."""
-    if not reliability:
-        return []
-    bins = zip(reliability["confidence"], reliability["right"], reliability["texts"], strict=True)
-    return [{"x": HEIGHT * confidence, "y": HEIGHT * (1 - right.estimate), "low": HEIGHT * (1 - right.low),
-             "high": HEIGHT * (1 - right.high), "confidence": confidence, "right": right.estimate, "texts": texts}
-            for confidence, right, texts in bins]  # fmt: skip
