@@ -55,11 +55,8 @@ def unfinished(folder: Path, *, resume: bool = False) -> Path:
         )
     if resume and not part.exists():
         raise FileNotFoundError(f"There is no {part}, so there is no run to go on with. Start it without --resume.")
-    if (
-        resume
-        and any([*part.glob("*.safetensors"), *part.glob("*/*.safetensors")])
-        and not checkpoints_in(part / CHECKPOINTS)
-    ):
+    models = [*part.glob("*.safetensors"), *part.glob("*/*.safetensors")]
+    if resume and models and not checkpoints_in(part / CHECKPOINTS):
         raise FileNotFoundError(f"{part} contains a model, but no checkpoint to go on from. Rename it, and start again.")
     return part
 
