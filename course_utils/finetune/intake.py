@@ -210,9 +210,7 @@ def _notes(reviews: Reviews) -> list[Fault]:
     return [note for note in notes if note.number]
 
 
-def split_table(
-    reviews: Reviews, *, seed: int = 0, shares: tuple[float, float, float] = SHARES, given: dict[str, Reviews] | None = None
-) -> Splits:
+def split_table(reviews: Reviews, *, seed: int = 0, given: dict[str, Reviews] | None = None) -> Splits:
     """Return train, validation and test parts with about the same share of every class, and no block in two parts.
 
     Blocks are assigned from the largest to the smallest, equal ones in random order, each to the part that still
@@ -224,7 +222,7 @@ def split_table(
     """
     given = given or {}
     parts = [i for i, name in enumerate(Splits._fields) if name not in given]
-    weights = np.array([shares[i] for i in parts]) / sum(shares[i] for i in parts)
+    weights = np.array([SHARES[i] for i in parts]) / sum(SHARES[i] for i in parts)
     _, block_of = np.unique(reviews.blocks, return_inverse=True)
     each = truths(reviews)  # (n, C)
     if task_of(reviews) == LABELS:
