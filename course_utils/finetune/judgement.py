@@ -207,19 +207,13 @@ def tested(run: Run, judgement: Judgement) -> pd.DataFrame:
     test, task = run.splits.test, task_of(run.splits.test)
     names = test.class_names
     said = {name: names_of(predicted, names, task) for name, predicted in judgement.predictions.items()}
-    shown = [text.replace(PAIR, " | ") for text in test.texts]
-    cells: dict[str, Any] = {
-        "row": test.rows,
-        "text": shown,
-        "label": names_of(test.labels, names, task),
-        "predicted": said.pop(TUNED),
-    }
-    if task == NUMBERS:
-        return pd.DataFrame(cells | {f"predicted by {name}": values for name, values in said.items()})
-    right = [a == b for a, b in zip(cells["label"], cells["predicted"], strict=True)]
-    cells |= {"right": right, "confidence": confidence_in(judgement.probabilities, task)}
-    cells |= {f"p({name})": judgement.probabilities[:, i] for i, name in enumerate(names)}
-    return pd.DataFrame(cells | {f"predicted by {name}": values for name, values in said.items()})
+    texts, labels = [text.replace(PAIR, " | ") for text in test.texts], names_of(test.labels, names, task)
+    frame = pd.DataFrame({"row": test.rows, "text": texts, "label": labels, "predicted": said.pop(TUNED)})
+    if task != NUMBERS:
+        frame["right"] = frame["label"] == frame["predicted"]
+        frame["confidence"] = confidence_in(judgement.probabilities, task)
+        frame[[f"p({name})" for name in names]] = judgement.probabilities
+    return frame.assign(**{f"predicted by {name}": values for name, values in said.items()})
 
 
 def confident_mistakes(run: Run, judgement: Judgement) -> pd.DataFrame:
