@@ -21,7 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -81,31 +81,55 @@ def speed(count: int, rounds: int) -> dict[str, Any]:
     return {"texts": count, "seconds": seconds, "ratio": float(np.median(ratios)), "same_prediction": min(same)}
 
 
-def plain_trainer(path: Path, text: str, label: str) -> dict[str, Any]:
-    """Return what a script as in many tutorials gives: pandas, a random split, `Trainer` with its defaults, accuracy."""
-    import torch
+class Split(NamedTuple):
+    """A table as scripts of tutorials read it: its texts, what each label is numbered, and the rows of two random parts."""
+
+    texts: list[str]
+    codes: np.ndarray
+    num_classes: int
+    train: np.ndarray
+    test: np.ndarray
+
+    def scored(self, said: np.ndarray) -> dict[str, Any]:
+        """Return what the record states about predictions for the test part, class numbers (n,)."""
+        truth, predicted = (np.eye(self.num_classes)[numbers] for numbers in (self.codes[self.test], said))
+        f1 = macro_f1_interval(predicted, truth, np.arange(len(self.test)))
+        return {"macro F1": interval(f1), "test texts": len(self.test), "rows": len(self.texts), "classes": self.num_classes,
+                "faults": []}  # fmt: skip
+
+
+def read_and_split(path: Path, text: str, label: str) -> Split:
+    """Return a table read by pandas and split at random, with nothing looked at."""
     from sklearn.model_selection import train_test_split
-    from torch.utils.data import Subset
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
     frame = pd.read_csv(path)
     codes, names = pd.factorize(frame[label])
     train, test = train_test_split(np.arange(len(frame)), test_size=0.15, random_state=0)
+    return Split(frame[text].astype(str).tolist(), codes, len(names), train, test)
+
+
+def plain_trainer(path: Path, text: str, label: str) -> dict[str, Any]:
+    """Return what a script as in many tutorials gives: pandas, a random split, `Trainer` with its defaults, accuracy."""
+    import torch
+    from torch.utils.data import Subset
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
+
+    table = read_and_split(path, text, label)
     folder = str(pretrained.checkpoint_path())
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     with quiet_loading():
-        model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(names), trust_remote_code=False)
-    encoded = tokenizer(frame[text].astype(str).tolist(), truncation=True, max_length=MAX_LENGTH)["input_ids"]
-    items: Any = [{"input_ids": ids, "labels": int(code)} for ids, code in zip(encoded, codes, strict=True)]
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=table.num_classes, trust_remote_code=False
+        )
+    encoded = tokenizer(table.texts, truncation=True, max_length=MAX_LENGTH)["input_ids"]
+    items: Any = [{"input_ids": ids, "labels": int(code)} for ids, code in zip(encoded, table.codes, strict=True)]
     with tempfile.TemporaryDirectory() as out:
         options: dict[str, Any] = {"num_train_epochs": EPOCHS, "report_to": [], "save_strategy": "no", "use_cpu": True}
         trainer = Trainer(model, TrainingArguments(out, disable_tqdm=True, logging_strategy="no", **options),
-                          train_dataset=Subset(items, train.tolist()), processing_class=tokenizer)  # fmt: skip
+                          train_dataset=Subset(items, table.train.tolist()), processing_class=tokenizer)  # fmt: skip
         trainer.train()
-        said = torch.as_tensor(trainer.predict(Subset(items, test.tolist())).predictions).argmax(dim=1).numpy()
-    truth, predicted = np.eye(len(names))[codes[test]], np.eye(len(names))[said]
-    f1 = macro_f1_interval(predicted, truth, np.arange(len(test)))
-    return {"macro F1": interval(f1), "test texts": len(test), "rows": len(frame), "classes": len(names), "faults": []}
+        said = torch.as_tensor(trainer.predict(Subset(items, table.test.tolist())).predictions).argmax(dim=1).numpy()
+    return table.scored(said)
 
 
 def setfit_script(path: Path, text: str, label: str) -> dict[str, Any]:
@@ -113,23 +137,17 @@ def setfit_script(path: Path, text: str, label: str) -> dict[str, Any]:
     import setfit
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, models  # type: ignore[attr-defined]
-    from sklearn.model_selection import train_test_split
 
-    frame = pd.read_csv(path)
-    codes, names = pd.factorize(frame[label])
-    train, test = train_test_split(np.arange(len(frame)), test_size=0.15, random_state=0)
+    table = read_and_split(path, text, label)
     body = models.Transformer(str(pretrained.checkpoint_path()), max_seq_length=MAX_LENGTH)
     encoder = SentenceTransformer(modules=[body, models.Pooling(body.get_word_embedding_dimension())], device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         encoder.save(folder)
         model = setfit.SetFitModel.from_pretrained(folder)
-    known = Dataset.from_dict({"text": [str(frame[text][i]) for i in train], "label": codes[train].tolist()})
+    known = Dataset.from_dict({"text": [table.texts[i] for i in table.train], "label": table.codes[table.train].tolist()})
     options = setfit.TrainingArguments(num_epochs=1, num_iterations=5, batch_size=16, report_to="none")
     setfit.Trainer(model=model, args=options, train_dataset=known).train()
-    said = np.asarray(model.predict([str(frame[text][i]) for i in test]))
-    truth, predicted = np.eye(len(names))[codes[test]], np.eye(len(names))[said]
-    f1 = macro_f1_interval(predicted, truth, np.arange(len(test)))
-    return {"macro F1": interval(f1), "test texts": len(test), "rows": len(frame), "classes": len(names), "faults": []}
+    return table.scored(np.asarray(model.predict([table.texts[i] for i in table.test])))
 
 
 def course(path: Path, text: str, label: str) -> dict[str, Any]:
