@@ -178,12 +178,8 @@ def heat_map(
     """Draw values (R, K) as shades; `numbers` is a format that writes each value into its cell."""
     low, high = limits or (float(np.min(values)), float(np.max(values)))
     picture = ax.imshow(values, cmap="Blues", vmin=low, vmax=high, aspect="auto")
-    ax.set_xticks(
-        range(len(columns)),
-        list(columns),
-        rotation=45 if len(columns) > 4 else 0,
-        ha="right" if len(columns) > 4 else "center",
-    )
+    tilted: dict[str, Any] = {"rotation": 45, "ha": "right"} if len(columns) > 4 else {}
+    ax.set_xticks(range(len(columns)), list(columns), **tilted)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.grid(False)
     if numbers is None:
