@@ -13,7 +13,7 @@ import pandas as pd
 
 from .. import __version__, plots
 from ..layers import count_parameters
-from .judgement import TUNED, Judgement, Run, confident_mistakes, judge, tested, words_that_mattered
+from .judgement import FEW_OF_A_CLASS, TUNED, Judgement, Run, confident_mistakes, judge, tested, words_that_mattered
 from .lettering import drawable
 from .page import write_page
 from .spreadsheet import write_csv
@@ -69,7 +69,7 @@ def _facts(run: Run, judgement: Judgement, name: str) -> dict[str, Any]:
         "parts": {part: len(reviews) for part, reviews in run.splits._asdict().items()},
         "blocks_in_test": judgement.blocks, "faults": [fault._asdict() for fault in table.faults],
         "scores": judgement.scores, "gains": judgement.gains, "confusion": confusion,
-        "class_scores": [scores._asdict() for scores in judgement.classes],
+        "class_scores": [scores._asdict() for scores in judgement.classes], "few_of_a_class": FEW_OF_A_CLASS,
         "reliability": judgement.reliability and judgement.reliability._asdict(), "temperature": run.temperature,
         "sure": judgement.sure and judgement.sure._asdict(),
         "no_mistake": task != NUMBERS and tuned.estimate == 1, "main_measure": measure,
