@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -76,7 +74,6 @@ def make_accelerator(*, mixed_precision: str | None = None, gradient_accumulatio
     from accelerate import Accelerator, DataLoaderConfiguration
     from accelerate.state import AcceleratorState, GradientState
 
-    keep_freed_memory()
     AcceleratorState._reset_state()
     GradientState._reset_state()
     if mixed_precision is None:
@@ -186,28 +183,12 @@ def _lower_output(module: nn.Module, inputs: tuple, states: torch.Tensor) -> tor
     return lowered(states)
 
 
-def keep_freed_memory() -> bool:
-    """Let this process keep the memory that tensors give back, and return whether it will; on Linux alone.
-
-    Each step makes and frees the same activations. By default the C library hands large ones back to the system, which
-    has to fill them with zeros when they are asked for again: a fifth of a training step, a tenth of a prediction (2
-    cores with AVX-512 BF16; the peak of memory stays the same within 2 %). Switched off as `prepare_for_bfloat16` is.
-
-    Source: mallopt(3) of the GNU C library: M_TRIM_THRESHOLD is -1, M_MMAP_THRESHOLD -3.
-    """
-    if os.environ.get("COURSE_PLAIN_MODELS") or not sys.platform.startswith("linux"):
-        return False
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not in every C library
-    return mallopt is not None and bool(mallopt(-1, 1 << 30)) and bool(mallopt(-3, 1 << 25))
-
-
 def prepare_for_bfloat16(model):
     """Return a transformers model, changed in place, that is faster in bfloat16; in float32 it computes what it did before.
 
     Its embeddings pass on `lowered` states, and on a processor with fast bfloat16 it uses `float32_attention`. Called
     once, when a model is loaded. The environment variable `COURSE_PLAIN_MODELS=1` switches it off.
     """
-    keep_freed_memory()
     if os.environ.get("COURSE_PLAIN_MODELS"):
         return model
     embeddings = getattr(model.base_model, "embeddings", None)

@@ -2,8 +2,6 @@
 
 import copy
 import dataclasses
-import subprocess
-import sys
 from functools import partial
 from unittest.mock import patch
 
@@ -388,32 +386,6 @@ def test_on_a_processor_without_bfloat16_or_with_a_gpu_attention_stays_the_libra
 def test_the_attention_chosen_here_is_not_written_into_the_folder(tiny_bert, fast, tmp_path):
     device.prepare_for_bfloat16(tiny_bert).save_pretrained(tmp_path)
     assert "sdpa_float32" not in (tmp_path / "config.json").read_text()
-
-
-FAULTS = """
-import resource, sys
-import torch
-from course_utils import device
-torch.set_num_threads(1)
-if sys.argv[1] == "ours":
-    assert device.keep_freed_memory()
-def again():
-    for _ in range(20):
-        torch.ones(1_000_000) + 1  # two tensors of 4 MB, both freed
-again()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-again()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of Linux' C library")
-def test_memory_that_tensors_give_back_is_kept(monkeypatch):
-    """The system's own count of pages that it had to bring in: 40 tensors of 977 pages, or next to none."""
-    run = lambda side: int(subprocess.check_output([sys.executable, "-c", FAULTS, side], text=True))  # noqa: E731
-    assert run("ours") < 1_000 < 10_000 < run("plain")
-    monkeypatch.setenv("COURSE_PLAIN_MODELS", "1")
-    assert not device.keep_freed_memory()
 
 
 # --- Accelerate in and out
