@@ -19,7 +19,7 @@ def inside(widget: w.Widget, kind: type) -> list:
 
 
 def said(view: w.Widget) -> str:
-    texts = [re.sub("<[^>]*>", "", html.value) for html in inside(view, w.HTML)]
+    texts = [re.sub("<style>.*</style>|<[^>]*>", "", html.value) for html in inside(view, w.HTML)]
     return next(text for text in reversed(texts) if text or len(texts) == 1)
 
 
