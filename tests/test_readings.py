@@ -61,7 +61,7 @@ def test_readings_are_printed_and_not_typed_after_one_run(number):
 def test_few_comparisons_end_in_cannot_tell_and_those_say_what_they_could_have_seen():
     lines = {number: [line for line in judged(printed(number)) if line[0][0] != "|"] for number in JUDGED}  # no repeats
     undecided = {number: [line for line, *_, verdict in of if verdict == "cannot tell"] for number, of in lines.items()}
-    assert sum(map(len, undecided.values())) <= sum(map(len, lines.values())) / 4  # the aim is a fifth
+    assert sum(map(len, undecided.values())) <= sum(map(len, lines.values())) / 5
     named = [line for number in ("09", "10") for line in undecided[number] if "soup" not in line]
     assert named and all("could have seen" in line for line in named)
 
