@@ -76,7 +76,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DistributedSampler
 
 # %%
-from course_utils import batching, data, diagrams, files, layers, plots, prediction, pretrained, profiles, text
+from course_utils import batching, claims, data, diagrams, files, layers, plots, prediction, pretrained, profiles, text
 from course_utils.exercises import checks
 
 plots.use_style()
@@ -99,7 +99,7 @@ smoke = profile.name == "smoke"
 # contains $S$ batches of $B$ sentences, all padded to $T$ tokens.
 
 # %%
-num_steps, batch_size = (2, 8) if smoke else (8, 32)  # S, B
+num_steps, batch_size = (2, 8) if smoke else (6, 96)  # S, B
 sizes = (64, 48, 70) if smoke else (1024, 300, 600)
 splits = data.Splits(*map(data.evenly, data.load_splits("rotten_tomatoes"), sizes))
 tokenizer = pretrained.load_tokenizer()
@@ -341,6 +341,7 @@ for name, sampler in samplers.items():
 pairs = zip(reached["one order, shared"], reached["the same for all"], strict=True)
 lost = np.mean([shared.accuracy - same.accuracy for shared, same in pairs])
 print(f"accuracy lost if all workers read the same: {lost:.3f}")
+print(claims.check_claim("11 accuracy lost if all workers read the same", lost))
 
 # %% [markdown]
 # The symptom to watch is a loss curve that is as noisy with eight workers as with one. The test takes a line: print the
@@ -791,6 +792,7 @@ catching_up = {name: 1 - (np.mean(losses) - np.mean(scaled["1 worker"])) / behin
 display(Markdown(f"At the same rate the large batch ends {behind:.3f} above the small one. "
                  f"With the root of 8 it makes up {catching_up['8 workers, rate × √8']:.0%} of that, with 8 times the "
                  f"rate {catching_up['8 workers, rate × 8']:.0%} (100 % is the loss of one worker)."))  # fmt: skip
+print(claims.check_claim("11 loss of a batch 8 times as large at the same rate, minus that of the small one", behind))
 
 # %% [markdown]
 # Neither rule is a law. They say where to start the search (notebook 07), and that rates from a run with another batch
@@ -908,6 +910,7 @@ for run_seed in seeds:
     losses.append(prediction.evaluate(top, states.validation).loss)
 as_intended = np.mean([one.loss for one in reached["one order, shared"]])  # trained in section 3
 print(f"schedule as intended: validation loss {as_intended:.3f}; {workers} times as fast: {np.mean(losses):.3f}")
+print(claims.check_claim("11 loss added by a schedule 8 times too fast", np.mean(losses) - as_intended))
 
 # %% [markdown]
 # The run ends without a warning, with a model that is only worse. Print the learning rate at the last step, it should
