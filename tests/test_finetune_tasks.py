@@ -176,6 +176,13 @@ def test_several_labels_are_trained_judged_and_predicted(tmp_path, checkpoint):
     assert "Says which of 3 labels a text has" in (tmp_path / "m" / "README.md").read_text()
 
 
+def test_a_scale_has_few_steps(tmp_path):
+    for values, steps in ((["0.5", "1", "1.5"] * 10, [0.5, 1.0, 1.5]), ([f"{i / 7:.3f}" for i in range(40)], [])):
+        read = table(tmp_path, [f"text {i} {NUMBERS[i % 36]},{value}" for i, value in enumerate(values)], "text,kind")
+        assert tasks.levels(read.reviews) == steps
+    assert tasks.levels(table(tmp_path, [f"text {i},{'ab'[i % 2]}" for i in range(30)], "text,kind").reviews) == []
+
+
 def test_numbers_are_trained_judged_and_predicted_in_their_own_unit(tmp_path, checkpoint):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -188,8 +195,9 @@ def test_numbers_are_trained_judged_and_predicted_in_their_own_unit(tmp_path, ch
     assert judgement.scores["mean absolute error"]["fine-tuned"].estimate == pytest.approx(errors.mean(), rel=1e-4)
     seen = f"good good film {NUMBERS[1]} {NUMBERS[2]}"
     answers = predict.predict(tmp_path / "m", [seen, f"film {NUMBERS[0]} {NUMBERS[0]}"])
-    assert list(answers) == ["text", "prediction"]
+    assert list(answers) == ["text", "prediction", "nearest"]
     found = answers["prediction"].astype(float)
+    assert answers["nearest"].tolist() == ["1401", "1000"]  # of 1000, 1200.5 and 1401
     assert found[0] == pytest.approx(1401, abs=150) and found[1] == pytest.approx(1000, abs=150)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "m")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "m")

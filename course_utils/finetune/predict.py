@@ -31,7 +31,7 @@ PIECE = 2_048, 400_000  # the most rows and letters that are predicted together:
 class Classifier(NamedTuple):
     """A model of a folder, the names of its classes, how many tokens of a text it reads, and what it predicts.
 
-    text_columns: of the table that it was trained on, as far as the folder says so.
+    text_columns: of the table that it was trained on, as far as the folder says so. levels: of the scale of its numbers.
     """
 
     model: Any
@@ -40,11 +40,13 @@ class Classifier(NamedTuple):
     max_length: int
     task: str = CLASSES
     text_columns: tuple[str, ...] = ()
+    levels: tuple[float, ...] = ()
 
     def answers(self, texts: Sequence[str | None], *, unsure_below: float = 0.0) -> pd.DataFrame:
         """Return prediction, confidence, the probability of each class and a note for each text; None for no text.
 
-        Of several labels the confidence is that of the least certain one; a number has neither confidence nor probability.
+        Of several labels the confidence is that of the least certain one; a number has neither confidence nor probability,
+        but the nearest level of its scale, if it is on one.
         A prediction whose confidence is below `unsure_below` is left out, and the note says what it would have been.
         """
         there = np.array([text is not None for text in texts], dtype=bool)
@@ -58,13 +60,17 @@ class Classifier(NamedTuple):
         predicted = np.full(len(texts), None, dtype=object)
         predicted[there] = names_of(choose(values[there], self.task), self.names, self.task)
         if self.task == NUMBERS:
-            return pd.DataFrame({"prediction": predicted, "note": notes})
+            nearest = {"nearest": [self._level(value) for value in values[:, 0]]} if self.levels else {}
+            return pd.DataFrame({"prediction": predicted} | nearest | {"note": notes})
         confidence = confidence_in(values, self.task)
         for row in np.flatnonzero(confidence < unsure_below):
             says = f"unsure: {predicted[row]} with a confidence of {confidence[row]:.2f}"
             notes[row], predicted[row] = "; ".join(filter(None, [says, notes[row]])), None
         frame = pd.DataFrame({"prediction": predicted, "confidence": confidence})
         return frame.join(pd.DataFrame(values, columns=[f"p({name})" for name in self.names])).assign(note=notes)
+
+    def _level(self, number: float) -> str | None:
+        return None if np.isnan(number) else f"{min(self.levels, key=lambda level: abs(level - number)):g}"
 
     def _truncated(self, texts: list[str], lengths: np.ndarray) -> list[str]:
         """Return a note for each text that has more tokens than the model reads, and "" for the others."""
@@ -257,6 +263,7 @@ def load(folder: Path) -> Classifier:
         raise ValueError(
             f"The model in {folder} has {size} outputs for the task {task!r}, which the course does not predict."
         )
-    longest, columns = longest_input(model, tokenizer), tuple(getattr(model.config, "text_columns", ()))
+    longest = longest_input(model, tokenizer)
+    columns, levels = (tuple(getattr(model.config, name, ())) for name in ("text_columns", "levels"))
     model = prepare_for_bfloat16(model).to(choose_device())
-    return Classifier(model, tokenizer, [names[i] for i in range(size)], longest, task, columns)
+    return Classifier(model, tokenizer, [names[i] for i in range(size)], longest, task, columns, levels)

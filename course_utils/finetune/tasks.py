@@ -16,7 +16,7 @@ from ..tables import Fault, as_text, listed, shown
 from ..tables.shape import is_number
 
 TASKS = {"classes": CLASSES, "labels": LABELS, "numbers": NUMBERS}
-MAX_CLASSES = 50
+MAX_CLASSES, MAX_LEVELS = 50, 20
 NONE = "(none)"  # of several labels
 _YES, _NO = {"1", "true", "yes", "x"}, {"0", "false", "no", ""}
 _OTHERWISE = "If it is something else, add --task"
@@ -34,6 +34,12 @@ def truths(reviews: Reviews) -> np.ndarray:
         codes = np.unique(np.searchsorted(quarters, reviews.labels[:, 0]), return_inverse=True)[1]
         return np.eye(codes.max() + 1)[codes]
     return np.eye(len(reviews.class_names))[reviews.labels] if reviews.labels.ndim == 1 else reviews.labels.astype(float)
+
+
+def levels(reviews: Reviews) -> list[float]:
+    """Return the steps of the scale that numbers are on, such as half stars; [] if they are many, or no numbers."""
+    different = np.unique(reviews.labels).tolist() if task_of(reviews) == NUMBERS else []
+    return different if len(different) <= MAX_LEVELS else []
 
 
 def shares(logits: np.ndarray, task: str) -> np.ndarray:
