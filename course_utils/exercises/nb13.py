@@ -156,7 +156,11 @@ EXERCISES = [
         title="macro F1 by hand",
         solution=my_macro_f1,
         cases=(
-            Case("my_macro_f1(counts=[[0, 30], [0, 70]])", (np.array([[0, 30], [0, 70]]),), 7 / 17),
+            Case(
+                "my_macro_f1(counts=[[0, 20, 0], [0, 50, 0], [0, 30, 0]])",
+                (np.array([[0, 20, 0], [0, 50, 0], [0, 30, 0]]),),
+                2 / 9,
+            ),
             Case("my_macro_f1(counts=[[5, 0], [0, 5]])", (np.array([[5, 0], [0, 5]]),), 1.0),
             Case("my_macro_f1(counts=[[1, 1], [0, 2]])", (np.array([[1, 1], [0, 2]]),), 11 / 15),
             Case("my_macro_f1(counts=[[3, 1], [2, 4]])", (np.array([[3, 1], [2, 4]]),), 23 / 33),
@@ -169,7 +173,7 @@ EXERCISES = [
         mistakes=(
             Mistake(
                 lambda counts: counts.trace() / counts.sum(),
-                "the accuracy, in which a small class hardly counts. In the first case, always predicting the second class reaches 0.7.",
+                "the accuracy, in which a small class hardly counts. In the first case, always predicting the second class reaches 0.5.",
             ),
             Mistake(
                 lambda counts: (counts.diagonal() / counts.sum(axis=1)).mean(),
@@ -406,25 +410,26 @@ EXERCISES = [
         id="13.q2",
         kind="choice",
         title="a good-looking number",
-        question="Seven in ten rows are positive, and a model has 0.72 accuracy and 0.45 macro F1. What do you think of it?",
+        question="Half of the rows are praise, the rest are two other classes. A model has 0.52 accuracy and 0.27 macro F1. What do "
+        "you think of it?",
         expected="c",
         options={
             "a": (
-                "good: 0.72 is far above one half",
-                "One half is chance level. Always predicting positive gets 0.70 here.",
+                "good: 0.52 is far above one third",
+                "One third is chance level. Always predicting praise gets 0.50 here.",
             ),
             "b": (
                 "the two numbers contradict each other",
                 "They do not: in one each text counts the same, in the other each class.",
             ),
-            "c": ("it is hardly better than always predicting positive", "That alone gives 0.70 and a macro F1 of 0.41."),
+            "c": ("it is hardly better than always predicting praise", "That alone gives 0.50 and a macro F1 of 0.22."),
         },
     ),
     Exercise(
         id="13.q3",
         kind="choice",
         title="two labels for one sentence",
-        question="The same sentence is in the table as positive and as negative. What should you do with it before training?",
+        question="The same sentence is in the table as praise and as complaint. What should you do with it before training?",
         expected="a",
         options={
             "a": ("set both rows aside and report them, so that a person can decide", "The table does not tell you."),

@@ -64,10 +64,10 @@ import torch
 from accelerate import Accelerator
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from course_utils import batching, claims, cost, data, evaluation, explorers, files, layers, plots, prediction
-from course_utils import pretrained, profiles, text, training
+from course_utils import batching, cost, data, evaluation, explorers, files, layers, plots, prediction, pretrained
+from course_utils import profiles, text, training
 from course_utils.device import autocast, choose_precision
 from course_utils.exercises import checks
 from course_utils.finetune import intake, predict, report
@@ -83,27 +83,55 @@ folder = files.kernel_folder("13")  # outputs/13, without what an earlier run ha
 # ## 1 A table as it arrives
 #
 # Real tables come from spreadsheets, web forms and colleagues. This notebook makes one, so that you know what to
-# expect. It takes single sentences of real film reviews, seven in ten of them positive, because real reviews are often
-# imbalanced. Then it adds typical faults and counts them, so that we can check whether we find them all.
+# expect. Imagine a film site that sorts single sentences into three classes. `praise` and `complaint` are what critics
+# wrote, and `viewer` is what viewers wrote, whether they liked the film or not.
+#
+# Critics' sentences come from Rotten Tomatoes, where everything is in lower case and punctuation has spaces around it.
+# Viewers' reviews come from IMDB, where it is not so. If we left them as they are, a single capital letter would reveal
+# the class, and the model would learn to look for capitals. So we take one sentence of each review and write it as
+# Rotten Tomatoes does:
+
 
 # %%
-rng = np.random.default_rng(0)
-part = data.load_splits("rotten_tomatoes").train
-positive, negative = (rng.permutation(np.flatnonzero(part.labels == label)) for label in (1, 0))
-size = 160 if smoke else 1_000
-chosen = [*positive[: int(0.7 * size)], *negative[: size - int(0.7 * size)]]
-rows = [(part.texts[i], part.class_names[part.labels[i]]) for i in chosen]
+def viewer_sentence(review):
+    """Return one sentence of a review, of 8 to 30 words and marks, written as the critics' are; "" if there is none."""
+    parts = re.split(r"<br />|(?<=[.!?]) +", review.lower())
+    spaced = [re.sub(r"(--+|[^\w\s'-])", r" \1 ", part).split() for part in parts]
+    fits = [words for words in spaced if 8 <= len(words) <= 30 and words[-1] in ".!?"]
+    return " ".join(fits[len(fits) // 2]) if fits else ""
 
+
+# %%
+rng, size = np.random.default_rng(0), 160 if smoke else 1_000
+pool = {"complaint": [], "praise": [], "viewer": []}  # of each class (text, block); neighbours in the source share a block
+for source, kinds in {"rotten_tomatoes": ("complaint", "praise"), "imdb": ("viewer", "viewer")}.items():
+    for number, part in enumerate(data.load_splits(source)):
+        for string, label, block in zip(part.texts, part.labels, part.blocks, strict=True):
+            pool[kinds[label]].append((string, (number, block)))
+for sentences in pool.values():
+    rng.shuffle(sentences)
+viewers = ((viewer_sentence(review), block) for review, block in pool["viewer"][: 2 * size])
+pool["viewer"] = [(string, block) for string, block in viewers if string]
+for name, sentences in pool.items():
+    print(f"{name:9} | {sentences[0][0]}")
+
+# %% [markdown]
+# Half of our rows are praise and only one in five is a complaint, because real tables are often imbalanced. Then we add
+# typical faults and count them, so that we can check whether we find them all.
+
+# %%
+shares = {"praise": 0.5, "complaint": 0.2, "viewer": 0.3}
+rows = [(string, name) for name, share in shares.items() for string, _ in pool[name][: round(share * size)]]
 planted = {
-    "missing text": [("", "positive"), ("   ", "negative"), ("", "negative")],
-    "missing label": [(part.texts[i], " ") for i in positive[-4:]],
-    "conflicting labels": [(rows[i][0].upper(), "negative") for i in range(5)],  # they are positive
+    "missing text": [("", "praise"), ("   ", "complaint"), ("", "viewer")],
+    "missing label": [(string, " ") for string, _ in pool["praise"][-4:]],
+    "conflicting labels": [(rows[i][0].upper(), "complaint") for i in range(5)],  # they are praise
     "repeated texts": [(rows[i][0].replace(" ", "  "), rows[i][1]) for i in range(20, 50)],
     "class too small": [("so-so , i suppose", "mixed"), ("neither good nor bad", "mixed")],
 }
 rows += [row for added in planted.values() for row in added]
 for i in range(60, 72):
-    rows[i] = (rows[i][0], "Positive " if i % 2 else "POSITIVE")
+    rows[i] = (rows[i][0], "Praise " if i % 2 else "PRAISE")
 
 # %% [markdown]
 # Two more faults are in the file itself. In three lines somebody typed a comma without quotation marks. And the file
@@ -112,9 +140,9 @@ for i in range(60, 72):
 # %%
 buffer = io.StringIO(newline="")
 csv.writer(buffer).writerows(rows[i] for i in rng.permutation(len(rows)))
-ragged = "dull, dull, dull,negative\r\nfunny, and wise,positive\r\nwell, no,negative\r\n"
+ragged = "dull, dull, dull,complaint\r\nfunny, and wise,praise\r\nwell, no,complaint\r\n"
 path = folder / "reviews.csv"
-lines = "review,sentiment\r\n" + buffer.getvalue() + ragged
+lines = "review,kind\r\n" + buffer.getvalue() + ragged
 path.write_text(lines, encoding="utf-8-sig", newline="")
 print(path.name, f"{path.stat().st_size:,} bytes, beginning with", path.read_bytes()[:20])
 
@@ -148,23 +176,23 @@ with path.open(encoding="utf-8-sig", newline="") as file:
     header, *cells = csv.reader(file)
 whole = [row for row in cells if len(row) == len(header)]
 labels_of, by_hand = defaultdict(set), Counter({"ragged row": len(cells) - len(whole)})
-for review, sentiment in whole:
+for review, kind in whole:
     by_hand["missing text"] += not review.strip()
-    by_hand["missing label"] += bool(review.strip()) and not sentiment.strip()
-    if review.strip() and sentiment.strip():
-        labels_of[level(review)].add(level(sentiment))
+    by_hand["missing label"] += bool(review.strip()) and not kind.strip()
+    if review.strip() and kind.strip():
+        labels_of[level(review)].add(level(kind))
 clash = {key for key, labels in labels_of.items() if len(labels) > 1}
 by_hand["conflicting labels"] = sum(level(review) in clash for review, _ in whole)
 print(dict(by_hand))
 
 # %% [markdown]
-# Five sentences have both labels, in ten rows. Which label is correct? The table cannot tell you, so we use neither.
+# Five sentences have two labels, in ten rows. Which label is correct? The table cannot tell you, so we use neither.
 #
 # The package does more: `intake.read_table` looks for these faults and for others. It **drops nothing silently**. If a
 # row cannot be used, it is set aside with its line number and the reason; all other faults are reported.
 
 # %%
-table = intake.read_table(path, text_column="review", label_column="sentiment")
+table = intake.read_table(path, text_column="review", label_column="kind")
 found = {fault.kind: fault.number for fault in table.faults}
 assert {kind: found[kind] for kind in by_hand} == dict(by_hand)
 assert all(found[kind] >= len(added) for kind, added in planted.items())
@@ -194,24 +222,23 @@ tokenizer = pretrained.load_tokenizer()
 lengths = text.encode_wordpieces(reviews, tokenizer, max_length=512).lengths
 fig, axes = plt.subplots(1, 2, figsize=(8.5, 2.8))
 axes[0].barh(reviews.class_names, np.bincount(reviews.labels), color=plots.COLOURS[0])
-axes[0].set(xlabel="usable rows", title="Seven in ten are positive")
+axes[0].set(xlabel="usable rows", title="Half of the rows are praise")
 axes[1].hist(lengths, bins=range(0, lengths.max() + 3, 3), color=plots.COLOURS[0])
 axes[1].axvline(max_length, color="black", linestyle=":")
-axes[1].set(xlabel="word pieces in a text (T)", ylabel="texts")
-axes[1].set_title("Few texts are truncated")
-plots.show(fig, alt="Left: bars of usable rows, about 300 negative and 700 positive. Right: histogram of word pieces in a text, mostly "
+axes[1].set(xlabel="word pieces in a text (T)", ylabel="texts", title="Few texts are truncated")
+plots.show(fig, alt="Left: bars of usable rows, about 200 complaints, 500 praise and 300 of viewers. Right: histogram of word pieces in a text, mostly "
            "between 10 and 50, with a dotted line at the limit where longer texts are truncated.")  # fmt: skip
 
 # %%
 (cut,) = intake.truncated_texts(reviews, tokenizer, max_length=max_length)
 assert cut.number == (lengths > max_length).sum()
 share = np.bincount(reviews.labels).max() / len(reviews)
-print(f"always 'positive' is correct in {share:.1%} of the rows")
+print(f"always 'praise' is correct in {share:.1%} of the rows")
 print(f"{cut.number} of {len(reviews):,} texts {cut.sentence}")
 
 # %% [markdown]
 # Few texts are truncated, so the limit is no problem here. The class imbalance on the left is one: a model with an
-# accuracy of 0.70 may have learned nothing. For such data look at **macro F1** as well. For each class count the texts
+# accuracy of 0.50 may have learned nothing. For such data look at **macro F1** as well. For each class count the texts
 # that were found ($TP$), those that were missed ($FN$), and those of other classes that were taken for it ($FP$). Then
 # $F_1 = 2\,TP / (2\,TP + FP + FN)$, and macro F1 is the mean over classes, so the small class counts as much as the
 # large one.
@@ -219,8 +246,8 @@ print(f"{cut.number} of {len(reviews):,} texts {cut.sentence}")
 # %% [markdown]
 # **Exercise 13.1 (complete): macro F1 by hand.** Write `my_macro_f1(counts)`. `counts` is an array of integers
 # $(C, C)$: the row is the true class and the column the predicted one. Return macro F1, a number. For example, if you
-# always predict the second class for 30 texts of the first class and 70 of the second, you get
-# `counts = [[0, 30], [0, 70]]` and a macro F1 of $\tfrac12 (0 + \tfrac{140}{170}) = 0.41$.
+# always predict the second class for 20 texts of the first class, 50 of the second and 30 of the third, you get
+# `counts = [[0, 20, 0], [0, 50, 0], [0, 30, 0]]` and a macro F1 of $\tfrac13 (0 + \tfrac{100}{150} + 0) = 0.22$.
 
 
 # %% tags=["exercise"]
@@ -259,17 +286,25 @@ for label in range(len(reviews.class_names)):
     for number, chosen_keys in enumerate(np.split(different, cuts)):
         part_by_hand[np.isin(keys, chosen_keys)] = number
 
-splits = intake.split_table(reviews, seed=seed)
-for number, (name, dealt) in enumerate(splits._asdict().items()):
-    hand = reviews.labels[part_by_hand == number]
-    print(f"{name:11} by hand {len(hand):4}, {hand.mean():.1%} positive; ", end="")
-    print(f"split_table {len(dealt):4}, {dealt.labels.mean():.1%} positive")
 
 # %%
+def class_shares(labels):
+    return np.bincount(labels, minlength=len(reviews.class_names)) / len(labels)  # (C,)
+
+
+def by_class(values):
+    return ", ".join(f"{name} {value:.0%}" for name, value in zip(reviews.class_names, values, strict=True))
+
+
+# %%
+splits = intake.split_table(reviews, seed=seed)
+for number, (name, dealt) in enumerate(splits._asdict().items()):
+    for way, labels in {"by hand": reviews.labels[part_by_hand == number], "split_table": dealt.labels}.items():
+        print(f"{name:10} {way:11} {len(labels):4}: {by_class(class_shares(labels))}")
 sides = [{level(review) for review in part.texts} for part in splits]
 assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
-assert all(abs(part.labels.mean() - reviews.labels.mean()) < 0.03 for part in splits)
-print("no text is in two parts, and the classes have the same shares")
+assert all(np.allclose(class_shares(part.labels), class_shares(reviews.labels), atol=0.03) for part in splits)
+print("no text is in two parts of split_table, and the classes have the same shares")
 
 # %% [markdown]
 # `split_table` never divides a **block**. A block contains the copies of a text, also **near-copies** that differ only in
@@ -366,9 +401,7 @@ print(f"predicted for {config.num_epochs} epochs: {predicted:.0f} s, without val
 history = training.fit(model, encoded[0], encoded[1], config, on_step=explorers.TrainingPanel())
 best = max(record.validation_accuracy for record in history.records)
 print(f"validation accuracy: untrained {untrained.accuracy:.3f}, best epoch {best:.3f}")
-print(
-    f"predicted {predicted:.0f} s, took {history.seconds:.0f} s with validation: {history.seconds / predicted:.1f} times as long"
-)
+print(f"predicted {predicted:.0f} s, took {history.seconds:.0f} s with validation: {history.seconds / predicted:.1f} times")
 
 # %% [markdown]
 # The prediction counts only matrix products, at the rate of the steps that we timed. Validation, drawing the curves and
@@ -380,8 +413,8 @@ print(
 #
 # `report.judge` evaluates three models on the test part. The first always predicts the majority class. The second is
 # TF-IDF with logistic regression, trained on the same training part; its regularisation and the weights of its classes are
-# chosen on the validation part. The third is ours. The intervals come from resampling blocks with replacement (bootstrap). For macro F1 we do
-# this by hand:
+# chosen on the validation part. The third is ours. The intervals come from resampling blocks with replacement
+# (bootstrap). For macro F1 we do this by hand:
 
 
 # %%
@@ -412,18 +445,18 @@ print(judgement.report())
 #
 # ### A baseline that knows what we know
 #
-# The package gives the linear model the choice of class weights. What is this worth? A linear model that is trained on seven positive texts in ten can be accurate and still miss
-# most negative ones. Weights help: with `class_weight="balanced"` an error on a text of the rare class costs more
-# (exercise 13.4). We train both variants, with and without weights, and choose $C$ by macro F1 on the validation part.
+# The package gives the linear model the choice of class weights. What is this worth? A linear model that is trained on
+# few complaints can be accurate and still miss most of them. Weights help: with `class_weight="balanced"` an error on a
+# text of a rare class costs more (exercise 13.4). We train both variants, with and without weights, and choose $C$ by
+# macro F1 on the validation part.
 
 # %%
 vectoriser = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(splits.train.texts)
 x = data.Splits(*(vectoriser.transform(part.texts) for part in splits))
 linear_models = {}
 for name, weights in {"word counts": None, "word counts, balanced": "balanced"}.items():
-    tried = [
-        LogisticRegression(C=C, class_weight=weights, max_iter=1000).fit(x.train, splits.train.labels) for C in (1, 4, 16)
-    ]
+    untrained_ones = [LogisticRegression(C=C, class_weight=weights, max_iter=1000) for C in (1, 4, 16)]
+    tried = [one.fit(x.train, splits.train.labels) for one in untrained_ones]
     scored = [f1_score(splits.validation.labels, one.predict(x.validation), average="macro") for one in tried]
     linear_models[name] = tried[int(np.argmax(scored))]
 
@@ -439,9 +472,7 @@ for name, weights in {"word counts": None, "word counts, balanced": "balanced"}.
 ours = prediction.evaluate(model, encoded[1]).predictions
 disagreement = np.mean(ours != linear_models["word counts, balanced"].predict(x.validation))
 visible = evaluation.detectable_difference(disagreement, len(test))
-print(
-    f"they disagree on {disagreement:.0%}; with {len(test)} test texts you can see a gain of {100 * visible:.0f} points or more"
-)
+print(f"they disagree on {disagreement:.0%}; with {len(test)} test texts you can see {100 * visible:.0f} points or more")
 print(f"to see 3 points you need {disagreement * (2.8 / 0.03) ** 2:,.0f} texts")
 
 # %% [markdown]
@@ -449,18 +480,15 @@ print(f"to see 3 points you need {disagreement * (2.8 / 0.03) ** 2:,.0f} texts")
 # can compare on thousands of **fresh** sentences, with about the same class shares as in the table.
 
 # %%
-source_parts = data.load_splits("rotten_tomatoes")
-used, pool = {level(string) for string in reviews.texts}, []
-for number, source in enumerate(source_parts):
-    pool += [(string, label, (number, block)) for string, label, block in zip(source.texts, source.labels, source.blocks, strict=True)
-             if level(string) not in used]  # fmt: skip
-pool = [pool[i] for i in np.random.default_rng(1).permutation(len(pool))]
-ups, downs = ([row for row in pool if row[1] == label] for label in (1, 0))
-picked = ups[: 140 if smoke else 2_100] + downs[: 60 if smoke else 900]
+fresh_size, picked = 200 if smoke else 3_000, []
+for label, name in enumerate(reviews.class_names):
+    taken = round(shares[name] * size)  # they are in the table
+    picked += [(string, label, block) for string, block in pool[name][taken : taken + round(shares[name] * fresh_size)]]
 fresh_texts, fresh_labels, blocks = zip(*picked, strict=True)
+assert not {level(string) for string in fresh_texts} & {level(string) for string in reviews.texts}
 blocks = np.unique(blocks, axis=0, return_inverse=True)[1].ravel()
 fresh = data.Reviews(fresh_texts, np.array(fresh_labels), np.arange(len(picked)), blocks, reviews.class_names)
-print(f"{len(fresh):,} fresh sentences, {fresh.labels.mean():.1%} positive")
+print(f"{len(fresh):,} fresh sentences: {by_class(class_shares(fresh.labels))}")
 
 # %%
 fresh_encoded = text.encode_wordpieces(fresh, tokenizer, max_length=max_length)
@@ -490,9 +518,8 @@ for name in linear_models:
 
 # %% tags=["nbval-ignore-output"]
 for name, predicted in chosen_by.items():
-    f1 = f1_score(fresh.labels, predicted, average="macro")
-    found = np.mean(predicted[fresh.labels == 0] == 0)
-    print(f"{name:22} accuracy {right[name].mean():.3f}, macro F1 {f1:.3f}, negative texts found {found:.0%}")
+    f1, found = f1_score(fresh.labels, predicted, average="macro"), recall_score(fresh.labels, predicted, average=None)
+    print(f"{name:22} accuracy {right[name].mean():.3f}, macro F1 {f1:.3f}; found: {by_class(found)}")
 for name, gain in gains.items():
     print(f"{name:36} {gain.points:22} points: {gain.verdict}")
 verdicts = {gain.verdict for gain in gains.values()}
@@ -509,17 +536,17 @@ ax.set_title("A fair baseline makes the gain in macro F1 smaller")
 plots.show(fig, alt="Gain of the fine-tuned model over two linear models, in accuracy and in macro F1, each with its 95 percent interval, beside "
            "a dotted line at zero. Against the balanced linear model the gain in macro F1 is smaller than against the plain one.")  # fmt: skip
 
-# %%
+# %% tags=["nbval-ignore-output"]
 plain, fair = (gains[f"macro F1, over {name}"] for name in linear_models)
 if not smoke:
-    assert fair.low > 0 and fair.estimate < plain.estimate and reached > fresh.labels.mean()
-print(claims.check_claim("13 accuracy on fresh sentences, 1,000 rows", reached))
+    assert fair.low > 0 and fair.estimate < plain.estimate and reached > class_shares(fresh.labels).max()
+print(f"of {100 * plain.estimate:.1f} points of gain, {100 * (plain.estimate - fair.estimate):.1f} are due to class weights")
 
 # %% [markdown]
-# Compare the rows. Without weights the linear model looks hopeless in macro F1, since it finds few negative texts. A
-# large part of the "gain of fine-tuning" over it is really the gain of one argument, `class_weight="balanced"`. What is
-# left over the balanced model is due to fine-tuning. Publish that one. The interval of a gain shrinks with the square root of the number
-# of test texts: four times the texts give half the width.
+# Compare the rows. Without weights the linear model finds very few complaints, and macro F1 shows it more clearly than
+# the accuracy. So a part of the "gain of fine-tuning" over it is really the gain of one argument,
+# `class_weight="balanced"`. What is left over the balanced model is due to fine-tuning. Publish that one. The interval of
+# a gain shrinks with the square root of the number of test texts: four times the texts give half the width.
 
 # %% [markdown]
 # **Exercise 13.2 (predict): half the width.** With 150 test texts your interval is 12 points wide. How many test texts
@@ -563,43 +590,50 @@ checks.check("13.3", my_report_solution, mine=False)  # the same check, on the s
 # Which classes does the model confuse? We count the test texts by true and predicted class:
 
 # %%
-fig, ax = plt.subplots(figsize=(4.6, 3))
+fig, ax = plt.subplots(figsize=(5, 3.4))
 counts = confusion_matrix(test.labels, predictions, labels=range(len(reviews.class_names)))
 plots.confusion_matrix(ax, counts, reviews.class_names)
 ax.set_title("True and predicted class of the test texts")
-plots.show(fig, alt="Table of true class against predicted class on the test part, two by two, with the number of texts in each cell; most "
-           "are on the diagonal, and the positive row contains more than the negative one.")  # fmt: skip
+plots.show(fig, alt="Table of true class against predicted class on the test part, three by three, with the number of texts in each cell; most "
+           "are on the diagonal, and the row of praise contains the most.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-for name, row in zip(reviews.class_names, counts, strict=True):
-    hits = row[reviews.class_names.index(name)]
-    print(f"{name}: {hits} of {row.sum()} found ({hits / row.sum():.0%})")
+print("found (recall):", by_class(recall_score(test.labels, predictions, average=None)))
+errors = counts - np.diag(counts.diagonal())  # (C, C)
+label, called = (reviews.class_names[i] for i in np.unravel_index(errors.argmax(), errors.shape))
+print(f"the most frequent error: {label}, called {called}: {errors.max()} of {errors.sum()} errors")
 
 # %% [markdown]
-# Compare the two rows: on imbalanced data a model can miss much of the rare class and still have a good accuracy.
+# Compare the rows: on imbalanced data a model can miss much of the rarest class and still have a good accuracy. And read
+# each row from left to right: it says which class the missed texts were taken for.
 #
 # ### Threshold
 #
-# So far a text is called positive if its probability is at least one half. Another **threshold** trades one kind of error
-# for the other. Which one is best depends on what *your* errors cost. As with every choice, we use the validation part:
+# So far the model picks the class with the largest probability. But suppose that the site wants to answer complaints. Then
+# only one question counts: is it a complaint or not? This is **one class against the rest**. A text is called a complaint
+# if its probability of `complaint` reaches a **threshold**, which trades one kind of error for the other. Which threshold
+# is best depends on what *your* errors cost. As with every choice, we use the validation part:
 
 # %%
-likely = prediction.predict_proba(model, encoded[1])[:, 1]
-explorers.threshold_explorer(likely, splits.validation.labels, reviews.class_names)
+complaint = reviews.class_names.index("complaint")
+likely = prediction.predict_proba(model, encoded[1])[:, complaint]
+explorers.threshold_explorer(likely, splits.validation.labels == complaint, ("other", "complaint"))
 
 # %% [markdown]
-# Set the first cost to 4: if it is expensive to call a negative text positive, a higher threshold is cheaper. For
-# probabilities that can be trusted the best one is $c_0 / (c_0 + c_1)$, where $c_0$ is the cost of calling a negative text
-# positive and $c_1$ that of the other error. The picture on the right shows whether they can be trusted.
+# Set the second cost to 4: if it is expensive to miss a complaint, a lower threshold is cheaper. For probabilities that
+# can be trusted the best one is $c_0 / (c_0 + c_1)$, where $c_0$ is the cost of calling another text a complaint and $c_1$
+# that of missing a complaint. The picture on the right shows whether they can be trusted, but only roughly: the
+# validation part has few complaints.
 #
 # ### Calibration
 #
-# A model is **<abbr title="校准">calibrated</abbr>** if it is right about as often as it says: of all predictions with a
-# confidence of 0.8, 80 % should be correct. Fine-tuned models are often too confident. The usual cure has one number,
-# the **temperature** $\tau$ (Guo and others, 2017): divide all logits by it before the softmax.
-# The predictions stay the same, only the confidence changes. We choose the $\tau$ with the smallest loss on the
-# validation part. To measure the damage we use the **expected calibration error** (ECE): the mean distance between
-# confidence and accuracy, over tenths of the confidence.
+# The **confidence** of a prediction is its largest probability; with three classes it is at least one third. A model is
+# **<abbr title="校准">calibrated</abbr>** if it is right about as often as it says: of all predictions with a confidence
+# of 0.8, 80 % should be correct. Fine-tuned models are often too confident. The usual cure has one number, the
+# **temperature** $\tau$ (Guo and others, 2017): divide all logits by it before the softmax. The predictions stay the same,
+# only the confidence changes, and the nearer $\tau$ is to 1, the less it changes. We choose the $\tau$ with the smallest
+# loss on the validation part. To measure the damage we use the **expected calibration error** (ECE): the mean distance
+# between confidence and accuracy, over tenths of the confidence.
 
 # %%
 validation_logits = prediction.predict_logits(model, encoded[1])
@@ -619,22 +653,22 @@ def reliability(temperature):
 
 # %%
 fig, ax = plt.subplots(figsize=(5.6, 3.4))
-ax.plot([0.5, 1], [0.5, 1], ":", color="black", label="calibrated")
+ax.plot([0.3, 1], [0.3, 1], ":", color="black", label="calibrated")
 for i, (name, temperature) in enumerate({"as trained": 1.0, "with temperature": tau}.items()):
     bins, _ = reliability(temperature)
     mean_confidence, accuracy, n = np.array(bins).T
     ax.errorbar(mean_confidence, accuracy, yerr=1.96 * np.sqrt(accuracy * (1 - accuracy) / n), color=plots.COLOURS[i],
                 fmt=plots.MARKERS[i] + "-", elinewidth=1, label=name)  # fmt: skip
-ax.set(xlabel="mean confidence in a tenth", ylabel="accuracy on fresh sentences", xlim=(0.5, 1))
-ax.set_title("One number brings the confidence nearer to the truth")
+ax.set(xlabel="mean confidence in a tenth", ylabel="accuracy on fresh sentences", xlim=(0.3, 1))
+before, after = (100 * reliability(temperature)[1] for temperature in (1.0, tau))
+ax.set_title(f"ECE: {before:.1f} points as trained, {after:.1f} with the temperature")
 ax.legend()
-plots.show(fig, alt="Accuracy on fresh sentences over the confidence of the model, with intervals, as trained and with a temperature. As trained "
-           "the line is mostly below the diagonal; with a temperature it is closer to it.")  # fmt: skip
+plots.show(fig, alt="Accuracy on fresh sentences over the confidence of the model, with intervals, as trained and with a temperature, beside a "
+           "dotted diagonal. Where a line is below the diagonal, the model is less often right than it says.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-before, after = (reliability(temperature)[1] for temperature in (1.0, tau))
-print(f"temperature {tau:.2f}: the model is too {'confident' if tau > 1 else 'careful'}")
-print(f"expected calibration error {100 * before:.1f} points as trained, {100 * after:.1f} with the temperature")
+print(f"temperature {tau:.2f}: on the validation part the model is too {'confident' if tau > 1 else 'careful'}")
+print(f"expected calibration error {before:.1f} points as trained, {after:.1f} with the temperature")
 
 # %% [markdown]
 # ### Abstain
@@ -647,21 +681,17 @@ confidence = (fresh_logits / tau).softmax(dim=1).max(dim=1).values.numpy()
 levels = np.quantile(confidence, np.arange(0, 0.91, 0.05))  # answer everything, 95 %, 90 % ... of the texts
 answered = np.array([np.mean(confidence >= bar) for bar in levels])
 accuracies = [evaluation.block_interval(hits[confidence >= bar], fresh.blocks[confidence >= bar]) for bar in levels]
+estimates, lows, highs = np.array([(one.estimate, one.low, one.high) for one in accuracies]).T
 fig, ax = plt.subplots(figsize=(6.4, 3))
-ax.plot(100 * answered, [one.estimate for one in accuracies], "o-", color=plots.COLOURS[0])
-ax.fill_between(
-    100 * answered, [one.low for one in accuracies], [one.high for one in accuracies], color=plots.COLOURS[0], alpha=0.2
-)
-ax.set(
-    xlabel="texts answered, in percent",
-    ylabel="accuracy on those",
-    title="The fewer texts it answers, the more often it is right",
-)
+ax.plot(100 * answered, estimates, "o-", color=plots.COLOURS[0])
+ax.fill_between(100 * answered, lows, highs, color=plots.COLOURS[0], alpha=0.2)
+ax.set(xlabel="texts answered, in percent", ylabel="accuracy on those")
+ax.set_title("The fewer texts it answers, the more often it is right")
 plots.show(fig, alt="Accuracy on the answered texts over the share of texts that the model answers, with a shaded 95 percent interval; it falls "
            "steadily from left, where only confident answers count, to right, where all do.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-sure = np.flatnonzero([one.low >= 0.9 for one in accuracies])
+sure = np.flatnonzero(lows >= 0.9)
 for k in (0, *sure[:1]):  # everything, and the first threshold that reaches 0.9 beyond the noise
     print(f"confidence of {levels[k]:.3f} or more: answers {answered[k]:.0%} of the texts, accuracy {accuracies[k]}")
 
@@ -671,36 +701,37 @@ for k in (0, *sure[:1]):  # everything, and the first threshold that reaches 0.9
 # ### Where are the errors?
 #
 # One number hides where a model fails. So compare **slices** of the texts: those with a negation, short and long ones,
-# each class. Here is the accuracy of each slice on the fresh sentences:
+# each class (where the accuracy is the recall of the class). Here is the accuracy of each slice on the fresh sentences:
 
 # %%
 negation = re.compile(r"\b(?:not?|never|nothing|nor|neither|without|hardly|cannot)\b|n't")
 pieces, spoken = fresh_encoded.lengths, np.array([bool(negation.search(string)) for string in fresh.texts])
 short, long = np.quantile(pieces, [0.25, 0.75]).astype(int)
 slices = {"all": pieces > 0, "with a negation": spoken, "without": ~spoken,
-          f"at most {short} word pieces": pieces <= short, f"{long} or more": pieces >= long,
-          "negative (the rare class)": fresh.labels == 0, "positive": fresh.labels == 1}  # fmt: skip
+          f"at most {short} word pieces": pieces <= short, f"{long} or more": pieces >= long}  # fmt: skip
+slices |= {name: fresh.labels == label for label, name in enumerate(reviews.class_names)}
 by_slice = {name: evaluation.block_interval(hits[rows], fresh.blocks[rows]) for name, rows in slices.items()}
 
 # %%
-fig, ax = plt.subplots(figsize=(7.5, 3))
+fig, ax = plt.subplots(figsize=(7.5, 3.2))
 plots.bars_with_intervals(ax, {f"{name} ({slices[name].sum():,})": one for name, one in by_slice.items()})
 below = [name for name, one in by_slice.items() if one.high < by_slice["all"].estimate]
 ax.set_title(f"Clearly below the average: {', '.join(below) or 'no slice'}")
 plots.show(fig, alt="Accuracy of the fine-tuned model with 95 percent intervals on slices of the fresh sentences: all, with and without a negation, "
-           "short and long, negative and positive. The negative class lies below the positive one.")  # fmt: skip
+           "short and long, and of each class. Complaints, the rarest class, lie below praise, the largest.")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-for one, other in zip(list(slices)[1::2], list(slices)[2::2], strict=True):
+slice_names = list(slices)
+for one, other in (slice_names[1:3], slice_names[3:5], ("complaint", "praise"), ("viewer", "praise")):
     a, b = by_slice[one], by_slice[other]
     low, high = np.hypot(a.estimate - a.low, b.high - b.estimate), np.hypot(a.high - a.estimate, b.estimate - b.low)
     gap = evaluation.Interval(a.estimate - b.estimate, a.estimate - b.estimate - low, a.estimate - b.estimate + high)
     print(f"{one}, minus {other}: {gap.points} points: {gap.verdict}")
+print("texts with a negation:", by_class([spoken[slices[name]].mean() for name in reviews.class_names]))
 
 # %% [markdown]
-# A slice that is clearly worse tells you which texts to label next. But slices overlap. Of the negative sentences of
-# this data 29 % contain a negation, of the positive ones 19 %: a slice may look hard because it contains more texts of
-# the rare class.
+# A slice that is clearly worse tells you which texts to label next. But slices overlap. Complaints contain more negations
+# than praise does (see the last line), so a slice may look hard because it contains more texts of the rarest class.
 #
 # Now read the most confident errors of the model. For each one, ask yourself: is the label correct?
 
@@ -711,10 +742,11 @@ for mistake in mistakes[:4].itertuples():
     print(f"labelled {mistake.label}:\n   {mistake.text}")
 
 # %% [markdown]
-# Which class do they belong to? Calling a negative text positive is the typical error after training on mostly positive
-# texts. The line numbers refer to the file. If a label is wrong, fix it there, never in the notebook. But
-# these are test texts: if you fix only labels that disagree with the model, its score becomes too good. Read the same
-# number of its correct predictions too, or use a new test part.
+# Could you tell the class from the text alone? A critic's sentence may be labelled with what the critic thinks of the
+# whole film, and a viewer may write like a critic. Such errors set a limit to every model. The line numbers refer to the
+# file. If a label is wrong, fix it there, never in the notebook. But these are test texts: if you fix only labels that
+# disagree with the model, its score becomes too good. Read the same number of its correct predictions too, or use a new
+# test part.
 
 # %% [markdown]
 # **Exercise 13.4 (complete): weights for imbalanced classes.** If the model misses the rare class too often, give its
@@ -786,23 +818,24 @@ print("plain transformers gives the same probabilities, up to rounding")
 # files with the **SHA-256** of each, a number of 256 bits that is different if a single bit of the file is. We copy the
 # folder and flip one of the 700 million bits of the weights:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 broken = shutil.copytree(home, folder / "broken") / "model.safetensors"
 content = bytearray(broken.read_bytes())
 content[-1] ^= 0b0100_0000  # in the exponent of the last weight of the head
 broken.write_bytes(content)
 classify_broken = pipeline("text-classification", model=str(broken.parent), device="cpu")
-surest = min(answer["score"] for answer in classify_broken(list(test.texts[:8]), truncation=True))
-print(f"plain transformers: loaded; its lowest confidence in 8 texts is {surest:.0%}")
+logits_of = classify_broken(list(test.texts[:8]), truncation=True, top_k=None, function_to_apply="none")
+largest = max(abs(logit["score"]) for logits in logits_of for logit in logits)
+print(f"plain transformers: loaded; its largest logit in 8 texts is {largest:.0e}, with or without a minus")
 try:
     predict.predict(broken.parent, test.texts[:8])
 except ValueError as error:
     print("the course:", error)
 
 # %% [markdown]
-# Plain `transformers` loads the damaged file and says nothing, although the model is now completely sure of every
-# answer. `predict` compares the manifest first and names the file. It also refuses weights whose names or shapes do not
-# fit the model, instead of filling the gap with random ones.
+# Plain `transformers` loads the damaged file and says nothing, although a logit of this size decides alone: if it is
+# positive the text gets its class, if it is negative never. `predict` compares the manifest first and names the file. It
+# also refuses weights whose names or shapes do not fit the model, instead of filling the gap with random ones.
 
 # %% [markdown]
 # ### The same from the shell
@@ -811,7 +844,7 @@ except ValueError as error:
 # epochs, learning rate and maximum length (`course finetune --help`), so its numbers differ from ours:
 #
 # ```
-# course finetune reviews.csv --text-column review --label-column sentiment --out film-sentences
+# course finetune reviews.csv --text-column review --label-column kind --out film-sentences
 # ```
 #
 # It prints the report of section 2 and a rough estimate of the minutes, trains with a progress bar, and ends with the
@@ -827,7 +860,7 @@ def shell(*arguments: str) -> str:
     return f"{done.stdout}{done.stderr}(exit status {done.returncode})"
 
 
-print(shell("finetune", str(path), "--text-column", "reveiw", "--label-column", "sentiment"))
+print(shell("finetune", str(path), "--text-column", "reveiw", "--label-column", "kind"))
 
 # %% [markdown]
 # `course predict` classifies a text or a whole file (`course predict FOLDER new.csv --text-column review`):
@@ -889,8 +922,7 @@ for row, values in enumerate(scores.values()):
         heights = np.full(num_splits, row - 0.12 + 0.24 * k)
         ax.plot(values[:, k], heights, "os"[k], color=plots.COLOURS[1 - k], label=name if row == 0 else None)
 ax.set_yticks(range(len(scores)), list(scores))
-ax.set(ylim=(1.6, -0.6), xlabel="accuracy")
-ax.set_title("With scattered copies the test accuracy is far too high")
+ax.set(ylim=(1.6, -0.6), xlabel="accuracy", title="With scattered copies the test accuracy is far too high")
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plots.show(fig, alt="Accuracy of the linear model for ten splits of two kinds. With copies together, the model's own test part and fresh sentences "
            "agree roughly; with copies scattered, its own test part scores far higher than the fresh sentences.")  # fmt: skip
@@ -901,9 +933,8 @@ if not smoke:
     assert flattery["copies scattered"] > flattery["copies together"] + 0.03
 for name, values in scores.items():
     own_mean, fresh_mean = values.mean(axis=0)
-    print(
-        f"{name:16}: own test part {own_mean:.3f}, fresh sentences {fresh_mean:.3f}, too high by {100 * (own_mean - fresh_mean):+.0f} points"
-    )
+    excess = 100 * (own_mean - fresh_mean)
+    print(f"{name:16}: own test part {own_mean:.3f}, fresh sentences {fresh_mean:.3f}, too high by {excess:+.0f} points")
 
 # %% [markdown]
 # Nothing crashes, but the number is wrong: with scattered copies the model's own test part promises far more than the
