@@ -661,6 +661,7 @@ for name, right in correct.items():
 # %% tags=["nbval-ignore-output"]
 gain = evaluation.difference_interval(correct["LoRA, 600 sentences"], correct["zero-shot prompt"], test.blocks)
 print(f"LoRA over zero-shot: {gain.points} points: {gain.verdict}")
+print(claims.check_claim("14 LoRA on 600 sentences minus the zero-shot prompt", gain.estimate))
 
 # %% [markdown]
 # "Better" means that the whole interval is above 0. The interval contains the chance of the test sentences; another seed of the
@@ -676,10 +677,9 @@ print(f"LoRA over zero-shot: {gain.points} points: {gain.verdict}")
 folder = "outputs/14_sentiment"
 tuned.save_pretrained(folder, selected_adapters=["sentiment"])
 again = PeftModel.from_pretrained(pretrained.load_language_model(dtype=dtype).to(device), f"{folder}/sentiment")
-few_prompts, words = chat_prompts[:8], test.class_names
-same = chat.label_logits(tokenizer, again.eval(), few_prompts, words)
-np.testing.assert_allclose(same, chat.label_logits(tokenizer, tuned, few_prompts, words), atol=0.05)
-merged = chat.label_logits(tokenizer, again.merge_and_unload(), few_prompts, words)
+same = chat.label_logits(tokenizer, again.eval(), chat_prompts[:8], test.class_names)
+np.testing.assert_allclose(same, chat.label_logits(tokenizer, tuned, chat_prompts[:8], test.class_names), atol=0.05)
+merged = chat.label_logits(tokenizer, again.merge_and_unload(), chat_prompts[:8], test.class_names)
 print(f"largest logit difference after merging: {np.abs(merged - same).max():.2f}")
 print(f"the adapter takes {sum(file.stat().st_size for file in Path(folder).rglob('*.safetensors')) / 1e6:.0f} MB")
 del again
@@ -770,8 +770,7 @@ note("padded on the right", asked_prompts, "right", like="600 sentences")
 reviews = data.load_splits("imdb")
 record_train = records.make_examples(reviews.train, 8 if smoke else 128)
 record_test = records.make_examples(reviews.test, 6 if smoke else 32)
-for example in record_train[:3]:
-    print(example.sentence, example.answer, sep="\n", end="\n\n")
+print(*[f"{example.sentence}\n{example.answer}\n" for example in record_train[:3]], sep="\n")
 
 # %% [markdown]
 # An answer is **valid** if a program can read it: it parses, and has the three keys with values of the right kinds
@@ -817,16 +816,16 @@ print(f"loss {np.mean(losses[:3]):.2f} at first, {np.mean(losses[-3:]):.2f} at l
 answers = score_records("LoRA, 128 sentences", tuned, record_prompts["prompt"])
 for name, (valid, f1) in record_scores.items():
     print(f"{name:24} valid {valid}, F1 of names {f1:.2f}")
+print(claims.check_claim("14 valid JSON after LoRA on 128 sentences", valid.estimate))
 
 # %% [markdown]
 # In our run every answer of the fine-tuned model is valid; of those prompted with examples one in eight is not, and without
 # examples none is valid. The names are another matter: an $F_1$ of 0.45 is little better than that of the prompt. Where is it wrong?
 
 # %% tags=["nbval-ignore-output"]
-told = zip(answers, record_test, strict=True)
-wrong = [(answer, example) for answer, example in told if records.names_in(answer) != records.names_in(example.answer)]
-for answer, example in wrong[:3]:
-    print(example.sentence, f"  answer: {answer}", f"  rules:  {example.answer}", sep="\n")
+told = [(e.sentence, e.answer, answer) for e, answer in zip(record_test, answers, strict=True)]
+for sentence, by_rules, answer in [one for one in told if records.names_in(one[1]) != records.names_in(one[2])][:3]:
+    print(sentence, f"  answer: {answer}", f"  rules:  {by_rules}", sep="\n")
 
 # %% [markdown]
 # In these three the name is copied correctly, but is put under the wrong role. So 128 examples have taught a *format*; the relation
@@ -950,7 +949,8 @@ print(f"{len(pairs)} pairs; loss {losses[0]:.3f} in the first step, {losses[-1]:
 after = ask(asked)
 for name, score in {"in the format": in_format, "right and ended": right_and_ended}.items():
     print(f"{name:15} {score(before).mean():.2f}, then {score(after).mean():.2f}: {judge(score(after), score(before))}")
-print("three answers:", *after[:3], sep="\n")
+gained = in_format(after).mean() - in_format(before).mean()
+print("three answers:", *after[:3], claims.check_claim("14 answers in the format, after DPO minus before", gained), sep="\n")
 
 # %% [markdown]
 # The verdict of the first row says whether 48 pairs were enough to teach the rule. The second row also asks for the right word. It is
