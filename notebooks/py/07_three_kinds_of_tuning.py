@@ -556,7 +556,7 @@ ax.legend()
 ax.set(xscale="log", xlabel="learning rate", ylabel="validation accuracy")
 ax.set_title("A rate far from the middle costs several points")
 plots.show(fig, alt="Validation accuracy of the trials of the top layer against the learning rate on a log axis: finished trials form "
-           "a peak around 0.0002, and pruned trials are lower.")  # fmt: skip
+           "a peak between 0.0001 and 0.001, and pruned trials lie below it.")  # fmt: skip
 
 # %% [markdown]
 # For a real layer the accuracy has a peak. If the learning rate is too small, the model does not converge in two

@@ -22,7 +22,7 @@
 # to say what it costs in accuracy and what it really saves.
 #
 # **Before you start:** notebook 06; notebook 07 helps.
-# **Time:** one hour and a half to read and play; the code takes about four minutes.
+# **Time:** one hour and a half to read and play; the code takes about three minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there

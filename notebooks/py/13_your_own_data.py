@@ -21,7 +21,7 @@
 # model on it, evaluate the model honestly, and hand it over in a folder with a model card that says how good it is.
 #
 # **Before you start:** notebooks 02 (splits, baselines) and 06 (fine-tuning).
-# **Time:** 50 minutes to read and play; the code takes about two and a half minutes.
+# **Time:** 50 minutes to read and play; the code takes about a minute.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
