@@ -33,9 +33,9 @@ HEADLINE = (
     "（{seeds} 个随机种子均值的 95 % 置信区间：{low:.1f} 到 {high:.1f}）。测量环境：{hardware}，无 GPU，{date}。"
 )
 COSTS = (
-    "以上是 `{profile}` 档位的时间，测量环境：{hardware}，无 GPU，{date}。全部笔记本共需 {minutes:.1f} 分钟；如果处理器支持 "
-    "bfloat16 乘法，则只需 {fewer:.1f} 分钟（{fast_date}；用 `course doctor` 可以查看你的处理器是否支持）。"
-    "阅读和动手练习所花的时间更长。"
+    "以上是 `{profile}` 档位的时间，测量环境：{hardware}，无 GPU。自 {date} 以来没有改动的笔记本以 float32 测量；"
+    "其余的在支持 bfloat16 乘法的处理器上测量（{fast_date}；用 `course doctor` 可以查看你的处理器是否支持），"
+    "不支持时需要更久。在支持的处理器上，全部笔记本共需 {fewer:.0f} 分钟。阅读和动手练习所花的时间更长。"
 )
 
 
