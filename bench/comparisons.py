@@ -257,6 +257,7 @@ def language(sizes: Sizes) -> Comparison:
         ],
         sum(len(ids) for ids, _ in rows),
         len(rows),
+        trades="Which sentences share a batch, and so the luck of a seed; labels, loss and schedule are the same.",
         test=Scoring(lambda model: language_runs.correct_answers(model, test), test.blocks),
     )
 
