@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench import records
 from bench.jobs import Job, Prepare, padded_tokens
+from bench.other_runs import trainer_job
 from course_utils import chat, data, device, pretrained
 
 BATCH_SIZE, LEARNING_RATE = 8, 5e-4  # of notebook 14, section 5
@@ -32,7 +32,7 @@ def correct_answers(model: nn.Module, reviews: data.Reviews) -> np.ndarray:
     """Return bool (n,): whether the more probable of the label words is the right one."""
     tokenizer = pretrained.load_tokenizer("smollm2")
     prompts = [chat.prompt_text(tokenizer, messages_of(text)) for text in reviews.texts]
-    return chat.label_logits(tokenizer, model, prompts, reviews.class_names).argmax(axis=1) == reviews.labels
+    return chat.label_logits(tokenizer, model.eval(), prompts, reviews.class_names).argmax(axis=1) == reviews.labels
 
 
 def with_lora(seed: int) -> nn.Module:
@@ -43,9 +43,8 @@ def with_lora(seed: int) -> nn.Module:
     model = pretrained.load_language_model("smollm2", dtype=device.choose_precision(here)).to(here)
     upper = list(range(model.config.num_hidden_layers // 2, model.config.num_hidden_layers))
     torch.manual_seed(seed)
-    return get_peft_model(
-        model, LoraConfig(r=8, lora_alpha=16, target_modules=LINEAR, layers_to_transform=upper, task_type="CAUSAL_LM")
-    )
+    lora = LoraConfig(r=8, lora_alpha=16, target_modules=LINEAR, layers_to_transform=upper, task_type="CAUSAL_LM")
+    return get_peft_model(model, lora).train()
 
 
 def course_lora_run(rows: list[chat.Row]) -> Prepare:
@@ -63,9 +62,7 @@ def course_lora_run(rows: list[chat.Row]) -> Prepare:
             return loss_of(indices)
 
         def run() -> int:
-            model.train()
             chat.fine_tune(model, lengths.tolist(), counted, learning_rate=LEARNING_RATE, batch_size=BATCH_SIZE, seed=seed)
-            model.eval()
             return tokens
 
         return Job(run, model)
@@ -82,31 +79,12 @@ def trainer_lora_run(rows: list[chat.Row], *, strategy: str) -> Prepare:
     examples = [{"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels} for ids, labels in rows]
 
     def prepare(seed: int) -> Job:
-        from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
+        from transformers import DataCollatorForSeq2Seq
 
-        model, pad, tokens = with_lora(seed), DataCollatorForSeq2Seq(pretrained.load_tokenizer("smollm2")), 0
-
-        def counting(batch: list[dict]) -> dict:
-            nonlocal tokens
-            padded = pad(batch)
-            tokens += padded["input_ids"].numel()
-            return padded
-
-        here = device.choose_device()
-        arguments = TrainingArguments(
-            output_dir=str(records.ROOT / "outputs" / "trainer"), num_train_epochs=1, per_device_train_batch_size=BATCH_SIZE,
-            learning_rate=LEARNING_RATE, warmup_steps=0.1, weight_decay=0.0, seed=seed, train_sampling_strategy=strategy,
-            bf16=device.choose_precision(here) == torch.bfloat16, use_cpu=here.type == "cpu",
-            report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
+        return trainer_job(
+            with_lora(seed), examples, DataCollatorForSeq2Seq(pretrained.load_tokenizer("smollm2")), seed=seed,
+            train_sampling_strategy=strategy, bf16=device.choose_precision(device.choose_device()) == torch.bfloat16,
+            per_device_train_batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, warmup_steps=0.1, weight_decay=0.0,
         )  # fmt: skip
-        trainer = Trainer(model, arguments, train_dataset=examples, data_collator=counting)
-        trainer.remove_callback(PrinterCallback)
-
-        def run() -> int:
-            trainer.train()
-            model.eval()
-            return tokens
-
-        return Job(run, model)
 
     return prepare

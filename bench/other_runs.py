@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -20,31 +23,53 @@ def trainer_run(dataset: TokenDataset, *, strategy: str) -> Prepare:
     """
 
     def prepare(seed: int) -> Job:
-        from transformers import AutoModelForSequenceClassification, PrinterCallback, Trainer, TrainingArguments, set_seed
+        from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, set_seed
 
         set_seed(seed)
         with device.quiet_loading():
             model = AutoModelForSequenceClassification.from_pretrained(
                 pretrained.checkpoint_path(), num_labels=2, trust_remote_code=False
             )
-        here, padder = device.choose_device(), _CountingPadder(pretrained.load_tokenizer())
-        fast = device.choose_precision(here) == torch.bfloat16
-        arguments = TrainingArguments(
-            output_dir=str(records.ROOT / "outputs" / "trainer"), num_train_epochs=1, per_device_train_batch_size=BATCH_SIZE,
-            learning_rate=LEARNING_RATE, seed=seed, train_sampling_strategy=strategy,
-            bf16=strategy == "group_by_length" and fast, use_cpu=here.type == "cpu",
-            report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
+        fast = device.choose_precision(device.choose_device()) == torch.bfloat16
+        return trainer_job(
+            model, _rows(dataset), DataCollatorWithPadding(pretrained.load_tokenizer()), seed=seed,
+            train_sampling_strategy=strategy, bf16=strategy == "group_by_length" and fast,
+            per_device_train_batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE,
         )  # fmt: skip
-        trainer = Trainer(model, arguments, train_dataset=_rows(dataset), data_collator=padder)
-        trainer.remove_callback(PrinterCallback)
-
-        def run() -> int:
-            trainer.train()
-            return padder.tokens
-
-        return Job(run, model)
 
     return prepare
+
+
+def trainer_job(model: nn.Module, rows: list[dict], pad: Callable[[list[dict]], Any], **options: Any) -> Job:
+    """Return one epoch of a model by Hugging Face's Trainer, which saves and reports nothing.
+
+    Args:
+        pad: makes a batch of rows.
+        options: of `TrainingArguments`.
+    """
+    from transformers import PrinterCallback, Trainer, TrainingArguments
+
+    tokens = 0
+
+    def counting(batch: list[dict]) -> Any:
+        nonlocal tokens
+        padded = pad(batch)
+        tokens += padded["input_ids"].numel()
+        return padded
+
+    arguments = TrainingArguments(
+        output_dir=str(records.ROOT / "outputs" / "trainer"), num_train_epochs=1,
+        use_cpu=device.choose_device().type == "cpu",
+        report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True, **options,
+    )  # fmt: skip
+    trainer = Trainer(model, arguments, train_dataset=rows, data_collator=counting)  # type: ignore[arg-type]
+    trainer.remove_callback(PrinterCallback)
+
+    def run() -> int:
+        trainer.train()
+        return tokens
+
+    return Job(run, model)
 
 
 def _rows(dataset: TokenDataset) -> list[dict]:
@@ -54,20 +79,6 @@ def _rows(dataset: TokenDataset) -> list[dict]:
         {"input_ids": ids.tolist(), "attention_mask": [1] * len(ids), "labels": int(label)}
         for ids, label in zip(dataset.input_ids, dataset.labels, strict=True)
     ]
-
-
-class _CountingPadder:
-    """Transformers' `DataCollatorWithPadding`, which counts the tokens that it hands out."""
-
-    def __init__(self, tokenizer) -> None:
-        from transformers import DataCollatorWithPadding
-
-        self.pad, self.tokens = DataCollatorWithPadding(tokenizer), 0
-
-    def __call__(self, rows: list[dict]) -> dict:
-        batch = self.pad(rows)
-        self.tokens += batch["input_ids"].numel()
-        return batch
 
 
 def plain_lstm_run(dataset: TokenDataset, vocab_size: int) -> Prepare:
