@@ -27,9 +27,9 @@ def test_stop_is_heard_while_the_cell_runs_and_the_panel_says_how_it_ended(made,
     page.get_by_role("button", name="Stop, or press ■").click()
     page.get_by_text("Stopped after").wait_for(timeout=30_000)
     page.get_by_text("by Stop True").wait_for(timeout=30_000)
-    assert page.get_by_role("button", name="ended").is_disabled()
-    assert page.locator("img[alt^='Loss and validation accuracy up to step']").count() == 1
-    assert page.get_by_role("progressbar", name="training").count() == 1
+    page.get_by_role("button", name="ended", disabled=True).wait_for()
+    page.locator("img[alt^='Loss and validation accuracy up to step']").wait_for()
+    page.get_by_role("progressbar", name="training").wait_for()
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         lab.set_theme(page, theme)
         assert axe(page, panel) == [], theme
