@@ -874,6 +874,27 @@ explorers.words_explorer(film_run["words"])
 # it denies. **Integrated gradients** are another way to ask which words matter: they follow the gradient from `[PAD]` to each
 # word. Over all words of these five sentences the two ways agree with a correlation of 0.76. Do not take either of them for
 # the reason of a prediction: they say what the model reacts to, not why.
+#
+# **Now ask your own models**, about a sentence of yours. Change the sentence, with spaces around what you want to leave out,
+# and run the cell. The score is again the logit of "positive" minus "negative", which is the logarithm of $p/(1-p)$.
+
+
+# %%
+def log_odds(p: np.ndarray) -> np.ndarray:
+    return np.log(p[:, 1] / p[:, 0])
+
+
+# %% tags=["nbval-ignore-output"]
+sentence = "not bad at all , and funnier than it has any right to be"
+logits_by = {"word counts": counts.decision_function,
+             "LSTM": lambda texts: log_odds(prediction.predict_proba(lstm, text.encode_words(texts, vocabulary, max_length=60))),
+             "BERT": lambda texts: log_odds(prediction.predict_proba(model, text.encode_wordpieces(texts, tokenizer, max_length=60)))}  # fmt: skip
+own = {name: explorers.occlusion_effects(score, sentence.split()) for name, score in logits_by.items()}
+explorers.words_explorer({sentence: own})
+
+# %% [markdown]
+# In our run the LSTM holds *bad* against this sentence (−2.8), as it does anywhere. BERT gives *not* +6.4 and *bad* +4.6. If you
+# leave out one of the two, the praise *not bad at all* is gone: so here *bad* speaks for the film.
 
 # %% [markdown]
 # ## 11 Save, load, use
