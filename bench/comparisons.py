@@ -245,7 +245,7 @@ def language(sizes: Sizes) -> Comparison:
     train, test = data.evenly(splits.train, sizes.asked), data.evenly(splits.test, sizes.answered)
     rows, precision = language_runs.encode(train), "bfloat16" if multiplies_bfloat16() else "float32"
     grouped, plain = (language_runs.trainer_lora_run(rows, strategy=how) for how in ("group_by_length", "random"))
-    logits = "logits of all positions"
+    logits = "logits of all positions, attention as transformers loads it"
     return Comparison(
         f"How long is an epoch of LoRA on the language model, on {len(train):,} sentences with their labels as answers?",
         f"conversations, adapter, batch {language_runs.BATCH_SIZE}, AdamW at {language_runs.LEARNING_RATE:g}, clipping, "

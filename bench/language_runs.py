@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
 
+from bench.course_runs import plain_models
 from bench.jobs import Job, Prepare, padded_tokens
 from bench.other_runs import trainer_job
 from course_utils import chat, data, device, pretrained
@@ -71,7 +74,9 @@ def course_lora_run(rows: list[chat.Row]) -> Prepare:
 
 
 def trainer_lora_run(rows: list[chat.Row], *, strategy: str) -> Prepare:
-    """Return the same by Hugging Face's Trainer, on the same model, adapter, labels, rate and schedule.
+    """Return the same by Hugging Face's Trainer, on the model as transformers loads it, with the same adapter and labels.
+
+    Rate and schedule are the same too, and with the same batches its losses are those of `chat.fine_tune`.
 
     Args:
         strategy: "random", Trainer's default, or "group_by_length".
@@ -81,10 +86,13 @@ def trainer_lora_run(rows: list[chat.Row], *, strategy: str) -> Prepare:
     def prepare(seed: int) -> Job:
         from transformers import DataCollatorForSeq2Seq
 
+        with plain_models():
+            model = with_lora(seed)
         return trainer_job(
-            with_lora(seed), examples, DataCollatorForSeq2Seq(pretrained.load_tokenizer("smollm2")), seed=seed,
+            model, examples, DataCollatorForSeq2Seq(pretrained.load_tokenizer("smollm2")), seed=seed,
             train_sampling_strategy=strategy, bf16=device.choose_precision(device.choose_device()) == torch.bfloat16,
-            per_device_train_batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, warmup_steps=0.1, weight_decay=0.0,
+            per_device_train_batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, weight_decay=0.0,
+            warmup_steps=int(0.1 * math.ceil(len(rows) / BATCH_SIZE)),
         )  # fmt: skip
 
     return prepare

@@ -120,6 +120,8 @@ def fine_tune(
 ) -> list[float]:
     """Train the parameters of a model that require gradients, and return the loss of each step.
 
+    The model stays in its mode: call `model.train()` first if you want its dropout.
+
     Args:
         lengths: tokens of each example; batches contain examples of similar length.
         loss_of: returns the mean loss of the examples at these indices.

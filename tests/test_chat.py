@@ -1,5 +1,6 @@
 """Conversations: ids, labels and losses against transformers, on a tiny Llama and a tiny GPT-2; answers, and the loop."""
 
+import copy
 import math
 
 import numpy as np
@@ -7,9 +8,19 @@ import peft
 import pytest
 import torch
 from tiny_gguf import metadata
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    DataCollatorForSeq2Seq,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Trainer,
+    TrainingArguments,
+)
 
 from course_utils import chat, language_model, pretrained
+from course_utils.batching import make_batches
+from course_utils.device import choose_precision
 
 MESSAGES = [{"role": "user", "content": "a film"}]
 
@@ -24,7 +35,8 @@ def model(request):
     torch.manual_seed(0)
     size = {"vocab_size": 23, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
     if request.param == "gpt2":
-        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, **size)).eval()
+        dropout = dict.fromkeys(("embd_pdrop", "attn_pdrop", "resid_pdrop"), 0.0)
+        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, **dropout, **size)).eval()
     config = LlamaConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
                          num_key_value_heads=1, tie_word_embeddings=True, **size)  # fmt: skip
     return LlamaForCausalLM(config).eval()
@@ -132,6 +144,28 @@ def four(tokenizer):
     messages = [[{"role": "user", "content": text}] for text in "aefl"]
     encoded = [chat.encode(tokenizer, message, answer) for message, answer in zip(messages, "1230", strict=True)]
     return [chat.prompt_text(tokenizer, message) for message in messages], encoded
+
+
+def test_given_the_same_batches_it_takes_the_steps_of_trainer(tokenizer, model, four, tmp_path):
+    encoded, theirs = four[1] * 5, copy.deepcopy(model)
+    lengths = [len(ids) for ids, _ in encoded]
+    options = {"batch_size": 4, "generator": torch.Generator().manual_seed(3)}
+    order = np.concatenate(list(make_batches(np.array(lengths), **options)))
+    ours = chat.fine_tune(
+        model, lengths, chat.loss_of_rows(model, encoded, padding=2), learning_rate=1e-2, batch_size=4, seed=3
+    )
+    arguments = TrainingArguments(
+        str(tmp_path), num_train_epochs=1, per_device_train_batch_size=4, learning_rate=1e-2, weight_decay=0.0, use_cpu=True,
+        bf16=choose_precision(torch.device("cpu")) == torch.bfloat16, train_sampling_strategy="sequential",
+        logging_steps=1, save_strategy="no", report_to="none", disable_tqdm=True,
+    )  # fmt: skip
+    examples = [{"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels} for ids, labels in encoded]
+    trainer = Trainer(theirs, arguments, train_dataset=[examples[i] for i in order],
+                      data_collator=DataCollatorForSeq2Seq(tokenizer))  # fmt: skip
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    np.testing.assert_allclose(ours, losses, rtol=0.02)
+    assert min(ours) < 0.8 * ours[0]  # they were not the same for want of learning
 
 
 def test_a_model_learns_four_answers_and_to_stop(tokenizer, model, four):
