@@ -95,3 +95,35 @@ def lstm() -> str:
         f"{min(minutes):.1f} to {max(minutes):.1f} minutes with {record['threads']} thread. Measured on "
         f"{record['hardware']}, no GPU, {record['date']}, by `bench/lstm_full.py`."
     )
+
+
+def own_tables() -> str:
+    """Return the table of `course finetune` beside other tools on five small faulty tables, and the speed of predicting."""
+    file = times.RESULTS / "finetune_tables.json"
+    if not file.exists():
+        return "Not measured yet: `python -m bench.finetune_tables tables`, then `speed`."
+    record = json.loads(file.read_text(encoding="utf-8"))
+    lines = [row("table", "with", "rows, classes", "macro F1 (95 % interval)", "tested", "seconds", "what it said of the table"),
+             row("---", "---", "---", "---", "--:", "--:", "---")]  # fmt: skip
+    for name, tools in record["tables"].items():
+        for tool, found in tools.items():
+            if "stopped" in found:
+                lines.append(row(name, tool, "", "", "", "", f"stopped: {_plain(found['stopped'])}"))
+                continue
+            score, low, high = found["macro F1"]
+            size, said = f"{found['rows']}, {found['classes']}", _plain("; ".join(found["faults"])) or "nothing"
+            seconds = f"{found['processor seconds']:.0f}"
+            lines.append(row(name, tool, size, f"{score:.2f} ({low:.2f} to {high:.2f})", found["test texts"], seconds, said))
+    sentence = f"Seconds are of the processor, summed over its cores. Measured on {record['hardware']}, by `bench/finetune_tables.py`."
+    if "speed" in record:
+        speed = record["speed"]
+        sentence += (
+            f" `course predict` answers {speed['texts']:,} short texts in a file, file to file, {speed['ratio']:.1f} times as "
+            f"fast as `transformers.pipeline(batch_size=32)`; {speed['same_prediction']:.1%} of the answers are the same."
+        )
+    return "\n".join([*lines, "", sentence])
+
+
+def _plain(text: str) -> str:
+    """Return text that can stand in a cell of a table."""
+    return text.replace("|", "\\|").replace("<", "&lt;")

@@ -102,6 +102,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "listing": accuracies.listing,
         "vectors": accuracies.vectors,
         "lstm": accuracies.lstm,
+        "own tables": accuracies.own_tables,
     },
     "bench/RESULTS.md": {"notebooks": times.notebooks, "walks": times.walks, "speed": times.speed, "faults": times.faults},
 }
