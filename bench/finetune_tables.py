@@ -144,9 +144,11 @@ def setfit_script(path: Path, text: str, label: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         encoder.save(folder)
         model = setfit.SetFitModel.from_pretrained(folder)
-    known = Dataset.from_dict({"text": [table.texts[i] for i in table.train], "label": table.codes[table.train].tolist()})
-    options = setfit.TrainingArguments(num_epochs=1, num_iterations=5, batch_size=16, report_to="none")
-    setfit.Trainer(model=model, args=options, train_dataset=known).train()
+        known = Dataset.from_dict(
+            {"text": [table.texts[i] for i in table.train], "label": table.codes[table.train].tolist()}
+        )
+        options = setfit.TrainingArguments(folder, num_epochs=1, num_iterations=5, batch_size=16, report_to="none")
+        setfit.Trainer(model=model, args=options, train_dataset=known).train()
     return table.scored(np.asarray(model.predict([table.texts[i] for i in table.test])))
 
 

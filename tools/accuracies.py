@@ -103,8 +103,8 @@ def own_tables() -> str:
     if not file.exists():
         return "Not measured yet: `python -m bench.finetune_tables tables`, then `speed`."
     record = json.loads(file.read_text(encoding="utf-8"))
-    lines = [row("table", "with", "rows, classes", "macro F1 (95 % interval)", "tested", "seconds", "what it said of the table"),
-             row("---", "---", "---", "---", "--:", "--:", "---")]  # fmt: skip
+    head = ("table", "with", "rows, classes", "macro F1 (95 % interval)", "tested", "seconds", "what it said of the table")
+    lines = [row(*head), row("---", "---", "---", "---", "--:", "--:", "---")]
     for name, tools in record["tables"].items():
         for tool, found in tools.items():
             if "stopped" in found:
@@ -114,12 +114,15 @@ def own_tables() -> str:
             size, said = f"{found['rows']}, {found['classes']}", _plain("; ".join(found["faults"])) or "nothing"
             seconds = f"{found['processor seconds']:.0f}"
             lines.append(row(name, tool, size, f"{score:.2f} ({low:.2f} to {high:.2f})", found["test texts"], seconds, said))
-    sentence = f"Seconds are of the processor, summed over its cores. Measured on {record['hardware']}, by `bench/finetune_tables.py`."
+    sentence = (
+        "Seconds are of the processor, summed over its cores. "
+        f"Measured on {record['hardware']}, by `bench/finetune_tables.py`."
+    )
     if "speed" in record:
         speed = record["speed"]
         sentence += (
-            f" `course predict` answers {speed['texts']:,} short texts in a file, file to file, {speed['ratio']:.1f} times as "
-            f"fast as `transformers.pipeline(batch_size=32)`; {speed['same_prediction']:.1%} of the answers are the same."
+            f" `course predict` answers {speed['texts']:,} short texts, file to file, {speed['ratio']:.1f} times as fast as "
+            f"`transformers.pipeline(batch_size=32)`; {speed['same_prediction']:.1%} of the answers are the same."
         )
     return "\n".join([*lines, "", sentence])
 
