@@ -103,7 +103,8 @@ def save_weights(run: Run, folder: Path) -> None:
     names = dict(enumerate(run.table.reviews.class_names))
     run.model.config.id2label, run.model.config.label2id = names, {name: i for i, name in names.items()}
     run.model.config.text_columns = list(run.table.text_columns)  # what `course predict` asks a table for
-    run.model.config.levels = levels(run.splits.train)
+    if scale := levels(run.splits.train):
+        run.model.config.levels = scale
     run.tokenizer.model_max_length = run.max_length
     if len(run.table.text_columns) > 1:  # the halves of a pair were trained without types of tokens
         run.tokenizer.model_input_names = ["input_ids", "attention_mask"]
