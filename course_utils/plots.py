@@ -44,6 +44,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "font.size": 10,
     "lines.linewidth": 1.8,
+    "axes.axisbelow": True,  # grid lines behind bars
 }
 
 
@@ -123,10 +124,12 @@ def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str 
     for i, interval in enumerate(results.values()):
         ax.plot([interval.low, interval.high], [i, i], color=COLOURS[0], linestyle="-", linewidth=2.5)
         ax.plot(interval.estimate, i, MARKERS[0], color=COLOURS[0], markersize=7)
-        ax.annotate(f"{interval.estimate:.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center")
+        ax.annotate(
+            f"{round(interval.estimate, 3) + 0.0:.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center"
+        )
     ax.set_yticks(range(len(results)), list(results))
     ax.set_ylim(len(results) - 0.4, -0.6)
-    ax.margins(x=0.15)
+    ax.margins(x=0.2)
     ax.set_xlabel(f"{unit}, with 95 % interval")
     return ax
 
@@ -134,13 +137,14 @@ def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str 
 def accuracy_against_cost(ax: Axes, results: Mapping[str, Interval], costs: Mapping[str, float], *, unit: str) -> Axes:
     """Draw each accuracy with its 95 % interval over its cost (log axis), and a stepped line through the Pareto front.
 
-    On the front are the results that no cheaper one reaches. Names stand at the right, joined to their points.
+    On the front are the results that no cheaper one reaches, where costs that agree in two digits are the same. Names
+    stand at the right, joined to their points.
     """
     order = sorted(results, key=lambda name: -results[name].estimate)
     estimates = [results[name].estimate for name in order]
     heights = np.linspace(max(estimates), min(estimates), len(order))
     right, front = max(costs.values()) * 2.2, [(0.0, 0.0)]
-    for name in sorted(order, key=lambda name: (costs[name], -results[name].estimate)):
+    for name in sorted(order, key=lambda name: (float(f"{costs[name]:.2g}"), -results[name].estimate)):
         if results[name].estimate > front[-1][1]:
             front.append((costs[name], results[name].estimate))
     for i, (name, height) in enumerate(zip(order, heights, strict=True)):

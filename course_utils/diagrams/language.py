@@ -10,7 +10,7 @@ from .shapes import arrow, box, brace, canvas, finish, labels, legend, tensor, w
 
 def next_token_loop() -> Figure:
     """A loop in a row. The tokens "the film was directed by" enter a tall box, the decoder, which gives logits (1, V)
-    for the next token. Softmax with a temperature and top-p makes probabilities of them, most of them hatched, dropped. One
+    for the next token. Softmax with a temperature and top-p makes probabilities of them, half of them hatched, dropped. One
     token, "Steven", is drawn, and an arrow leads below everything back to the left, where it is appended to the text.
     """
     ax, shades = canvas(70, 30), np.array([[0.15, 0.9, 0.1, 0.5, 0.05, 0.3]])
@@ -29,7 +29,7 @@ def next_token_loop() -> Figure:
 
 
 def labels_of_an_answer() -> Figure:
-    """Two rows of cells, one below the other: the ids of a conversation, and their labels. Above the prompt, "user: a
+    """Two rows of cells, one below the other: the ids of a conversation, and their labels. Below the prompt, "user: a
     gripping drama", and the line that opens the answer, the labels are hatched, -100; at the answer "positive" and at the
     end token they are the ids themselves. Arrows show that the logits at a position are compared with the label of the next
     one. Only two labels are in the loss.

@@ -220,7 +220,7 @@ EXERCISES = [
             "the bracket is 0 - 0, whatever beta is.",
             "-log sigmoid(0) = -log(1/2).",
         ),
-        after="A first loss other than 0.693 is a bug: the reference is not the model that the training starts from.",
+        after="A first loss far from 0.693 is a bug: the reference is not the model that the training starts from.",
         right=(0.6931, 0.693147, 0.694),
         wrong=((0.0, "infinite margin"), (0.5, "sigmoid of 0"), (0.0693, "inside the sigmoid"), (3.0, "is not correct")),
     ),
