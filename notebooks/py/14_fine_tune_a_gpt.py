@@ -97,7 +97,8 @@ smoke, dtype = profile.name == "smoke", choose_precision(device)
 #
 # Ours is **SmolLM2-135M-Instruct**, a small relative of Llama. `start.py` has fetched it as a file, and the course verifies it.
 # With a network you can write the id of another model of the hub instead, for example `"HuggingFaceTB/SmolLM2-135M"` or
-# `"openai-community/gpt2"`. (Those two have no chat template, so only sections 1 and 2 work with them.)
+# `"openai-community/gpt2"`. (Those two have no chat template, so use them in section 1 only. For `gpt2`,
+# leave out the cell that counts the key-value cache.)
 
 # %%
 model = pretrained.load_language_model("smollm2", dtype=dtype).to(device)
@@ -129,13 +130,13 @@ for share, token in zip(best.values.tolist(), best.indices.tolist(), strict=True
 # ### Text, one token after the other
 #
 # To write a text, choose the next token, append it, and ask again. **Greedy** decoding always takes the most probable
-# token.
+# token. The picture already shows the other way, a random draw; its temperature $\tau$ and top-p come after it.
 
 # %%
 diagrams.show(diagrams.next_token_loop)
 
 # %% [markdown]
-# `transformers` has a method for all this, `generate`. Do both write the same?
+# `transformers` has a method for all this, `generate`. Does a greedy loop of our own choose the same token?
 
 
 # %%
@@ -153,7 +154,7 @@ torch.testing.assert_close(by_hand[:, :first], theirs[:, :first])
 print(tokenizer.decode(theirs[0]))
 
 # %% [markdown]
-# Greedy text repeats itself and is always the same. **Sampling** draws the next token at random, with the probabilities
+# Greedy text often repeats itself, and is always the same. **Sampling** draws the next token at random, with the probabilities
 # of the model. Two settings keep it away from improbable tokens. The **temperature** $\tau$ divides the logits $z$:
 #
 # $$p_i = \frac{e^{z_i / \tau}}{\sum_j e^{z_j / \tau}}, \qquad \tau < 1 \text{ sharpens}, \quad \tau > 1 \text{ flattens}.$$
@@ -187,10 +188,11 @@ for temperature, top_p in ((0.3, 1.0), (1.0, 0.9), (1.0, 1.0), (2.0, 1.0)):
 
 # %% [markdown]
 # A low temperature keeps to probable tokens, which need not be true. At temperature 2 the long tail takes over, and the text breaks
-# down: each of the many improbable tokens is improbable, but together they are likely.
+# down: each token of the tail is improbable, but together they are likely.
 #
 # **Turn the two knobs yourself.** Choose a beginning of a sentence, move temperature and top-p, and press *Draw 100*. To keep the
-# page small, it contains only the 30 most probable tokens; an outline shows a token's probability at temperature 1.
+# page small, it contains only the 30 most probable tokens, so their probabilities are larger than above; an outline shows a
+# token's probability at temperature 1.
 
 # %% tags=["nbval-ignore-output"]
 beginnings = ["The film was directed by Steven", "The film was", "Once upon a"]
@@ -199,15 +201,17 @@ likely = [list(zip(map(tokenizer.decode, top.indices.tolist()), top.values.tolis
 explorers.next_token_explorer(dict(zip(beginnings, likely, strict=True)))
 
 # %% [markdown]
-# After "Steven" one token leads by far, and a temperature of 0.5 leaves little else. After "Once upon a" two others are nearly as
-# probable as the first, so they keep a share. At temperature 2 many tokens are drawn, until a top-p of 0.5 cuts off the tail.
+# After "Steven" one token leads by far, and a temperature of 0.5 leaves little else. After "Once upon a" two others are each
+# almost half as probable as the first, so they keep a share. At temperature 2 many tokens are drawn, until a top-p of 0.5 cuts
+# off the tail.
 #
 # ### The key-value cache
 #
 # `write_greedily` computes the whole text again for each new token. But in a decoder the states of earlier tokens cannot
 # change, because no token looks to the right. So `generate` keeps their keys and values, and computes one position a
 # step. This is the **<abbr title="键值缓存">key-value cache</abbr>**. Its price is memory:
-# two vectors (key and value) for each layer, key-value head and token.
+# two vectors (key and value) for each layer, key-value head and token. (In our model three attention heads share one
+# **key-value head**, so its cache has a third of the size.)
 
 # %%
 output = model(input_ids=prompt, use_cache=True)
@@ -230,7 +234,14 @@ print({name: [f"{value:.1f} s" for value in values] for name, values in seconds.
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.curves(ax, seconds, x=lengths)
 ax.set(xlabel="new tokens", ylabel="processor seconds", title="Without the cache, each further token costs more")
-plots.show(fig, alt="Seconds for 8, 24 and 48 tokens: nearly straight with the key-value cache, a steep curve without.")
+plots.show(
+    fig,
+    alt="Seconds for 8, 24 and 48 tokens: nearly straight with the key-value cache; a steeper line, which bends upwards, without.",
+)
+
+# %% [markdown]
+# With the cache each further token costs about the same. Without it the whole text is computed again for each token, so the gap
+# grows with the length of the text.
 
 # %% [markdown]
 # **Exercise 14.1 (predict): the cache of a larger model.** A model has 32 layers, 8 key-value heads of size 128, and keeps
@@ -331,8 +342,8 @@ ax.set_title("Most prompts prefer one word; calibration helps")
 plots.show(fig, alt="Validation accuracy with interval of six prompts, before and after calibration; low ones rise most.")
 
 # %% [markdown]
-# In our run three prompts reach about 0.8 after calibration, one of which had 0.63 before. The other three stay below 0.7,
-# whatever we subtract: they rank the reviews less well. So if you compare a trained model with one untuned prompt, you have not
+# In our run three prompts reach about 0.8 after calibration, two of which had 0.63 before. The other three stay below 0.7:
+# they rank the reviews less well. So if you compare a trained model with one untuned prompt, you have not
 # compared much. A prompt is a hyperparameter, and is chosen on validation data. Only the best one goes on to the test part:
 
 # %% tags=["nbval-ignore-output"]
@@ -344,6 +355,9 @@ gain = evaluation.difference_interval(correct["best prompt, calibrated"], correc
 print(f"{best_way}: {evaluation.block_interval(correct['best prompt, calibrated'], test.blocks)}\nover the first: {gain}")
 
 # %% [markdown]
+# The winner on validation sentences is no better than our first prompt on the test part. It was the best of six on 120
+# sentences, and a part of its lead was luck.
+#
 # ### Few-shot: examples in the prompt
 #
 # **<abbr title="少样本">Few-shot</abbr>** prompting puts labelled examples before the question. Nothing is trained: the
@@ -365,10 +379,9 @@ for size in (2, 4):
 print(f"none: {np.mean((margins['Review: ... Sentiment:'] > 0) == validation.labels):.2f}")
 
 # %% [markdown]
-# The winner on validation sentences is no better than our first prompt on the test part. It was the best of six on 120
-# sentences, and a part of its lead was luck. Now read the two rows: with four examples, the accuracy goes from chance level to
-# that of two examples, depending only on *which* ones were drawn and in which order. (Sixteen sentences are few, but inside a
-# row they are the same sentences.) A longer prompt also costs more: with four examples, each review is five times as long.
+# Read the two rows: with four examples, the accuracy goes from near chance level to that of two examples, depending only on
+# *which* ones were drawn and in which order. (Sixteen sentences are few, but inside a row they are the same sentences.) A
+# longer prompt also costs more: with four examples, each review is five times as long.
 #
 # ### Contamination: has the model seen the test?
 #
@@ -502,7 +515,7 @@ print("by hand = transformers = course")
 
 # %% [markdown]
 # All three agree, up to rounding. `answer_loss` does less work: it multiplies only the states that are in the loss with the
-# $V \times D$ matrix. For a one-word answer, that is two positions of some fifty.
+# $V \times D$ matrix. For this one-word answer, that is two positions of 28.
 
 # %% [markdown]
 # **Exercise 14.3 (complete): labels of an answer.** Write `answer_labels(prompt_ids, answer_ids, end_id)`. You get two lists
@@ -637,7 +650,7 @@ def fine_tune(rows, loss_of=None, *, batch_size, **options):
 
 # %% [markdown]
 # This is the one long cell of the notebook. Processor seconds are those of all cores added up, so on two idle cores you wait about
-# half as long, a minute and a half.
+# half as long.
 
 # %% tags=["nbval-ignore-output"]
 train = data.evenly(splits.train, 16 if smoke else 600)
@@ -664,7 +677,7 @@ print(f"LoRA over zero-shot: {gain.points} points: {gain.verdict}")
 print(claims.check_claim("14 LoRA on 600 sentences minus the zero-shot prompt", gain.estimate))
 
 # %% [markdown]
-# "Better" means that the whole interval is above 0. The interval contains the chance of the test sentences; another seed of the
+# "Better" means that the whole interval is above 0. The interval covers the chance in the test sentences; another seed of the
 # training would move the gain too.
 #
 # ### Save it, load it, merge it
@@ -714,7 +727,7 @@ def right_and_ended(answers):
 
 def judge(after, before):
     change = evaluation.difference_interval(after, before, asked.blocks)
-    return f"{change.points} points: {change.verdict}" + ", does not move beyond noise" * (change.verdict == "cannot tell")
+    return f"{change.points} points: {change.verdict}"
 
 
 # %%
@@ -728,20 +741,20 @@ def note(name, prompts, padding_side="left", like=None):
 # %% [markdown]
 # Two bugs are made in *training*. With the **loss on the prompt**, the labels are a copy of the ids, as in pretraining: nearly all
 # of the loss is then about writing reviews, because only two tokens of a row are the answer. With **no end token**, nothing teaches
-# the model to stop. We train three small adapters, each on the same 60 sentences: without a bug, and with either.
+# the model to stop. We train three small adapters, each on the same 120 sentences: without a bug, and with either.
 
 # %% tags=["nbval-ignore-output"]
 asked_prompts = [chat.prompt_text(tokenizer, messages_of(sentence)) for sentence in asked.texts]
-few_rows = sentiment_rows[:: 2 if smoke else 10]
-bugs = {"60 sentences": few_rows, "loss on the prompt": [(ids, ids) for ids, _ in few_rows]}
+few_rows = sentiment_rows[:: 2 if smoke else 5]
+bugs = {"120 sentences": few_rows, "loss on the prompt": [(ids, ids) for ids, _ in few_rows]}
 bugs["no end token"] = [(ids[:-1], labels[:-1]) for ids, labels in few_rows]
 for name, bug_rows in bugs.items():
     new_adapter(name)
     fine_tune(bug_rows, learning_rate=1e-3, batch_size=4)
-    note(name, asked_prompts, like="60 sentences" if name != "60 sentences" else None)
+    note(name, asked_prompts, like="120 sentences" if name != "120 sentences" else None)
 
 # %% [markdown]
-# The first row is what to compare with: 60 sentences teach less than 600. Read the first answer of each row too. Without the
+# The first row is what to compare with: 120 sentences teach less than 600. Read the first answer of each row too. Without the
 # end token in the labels, an answer can begin with the right word, but it does not end there.
 #
 # Two more bugs are made when the model is *used*: the **template is forgotten**, and the batch is **padded on the right**. Here the
@@ -838,7 +851,7 @@ for sentence, by_rules, answer in [one for one in told if records.names_in(one[1
 # **<abbr title="偏好对">preference pair</abbr>** is a prompt $x$ with a chosen answer $y^+$ and a rejected answer $y^-$.
 # **<abbr title="直接偏好优化">DPO</abbr>** (direct preference optimisation; Rafailov et al., 2023) trains on such pairs. It needs
 # two models: $\pi$, which is trained, and the frozen **reference** $\pi_0$, the model from before the training. An answer has the
-# log-probability of its tokens $y_1, \dots, y_n$, the sum of what section 3 averages:
+# log-probability of its tokens $y_1, \dots, y_n$, minus the sum of the losses that section 3 averages:
 #
 # $$\log \pi(y \mid x) = \sum_{t=1}^{n} \log p(y_t \mid x, y_1, \dots, y_{t-1}) .$$
 
@@ -942,8 +955,8 @@ losses = fine_tune([rejected for _, rejected in pairs], loss_of_pairs, learning_
 print(f"{len(pairs)} pairs; loss {losses[0]:.3f} in the first step, {losses[-1]:.3f} in the last")
 
 # %% [markdown]
-# The first loss is that of exercise 14.4. A low last loss says only that $\pi$ prefers the chosen answers more than before. What does
-# it write now, for the 32 sentences from which no pair was made?
+# The first loss is that of exercise 14.4, up to the rounding of bfloat16. A low last loss says only that $\pi$ prefers the
+# chosen answers more than before. What does it write now, for the 32 sentences from which no pair was made?
 
 # %% tags=["nbval-ignore-output"]
 after = ask(asked)
@@ -953,8 +966,9 @@ gained = in_format(after).mean() - in_format(before).mean()
 print("three answers:", *after[:3], claims.check_claim("14 answers in the format, after DPO minus before", gained), sep="\n")
 
 # %% [markdown]
-# The verdict of the first row says whether 48 pairs were enough to teach the rule. The second row also asks for the right word. It is
-# the chosen answer of every pair, but always against a longer text, never against the wrong word. So pairs like ours say little about it.
+# In our run 48 pairs were enough to teach the rule: every answer is in the format. The second row also asks for the right word.
+# It is the chosen answer of every pair, but always against a longer text, never against the wrong word. So pairs like ours say
+# little about it.
 #
 # ### What is lost: forgetting
 #
@@ -1030,7 +1044,7 @@ for name, (labelled, accuracy, size) in facts.items():
     print(f"{name:24}{labelled:7,}{accuracy:10.3f}{milliseconds[name]:15.1f}{size / 1e6:5.0f}")
 
 # %% [markdown]
-# The fine-tuned language model is as accurate as the encoder of notebook 06, with a ninth of its labels, and it works more than ten
+# The fine-tuned language model (one run, 400 sentences) is as accurate as the encoder of notebook 06, with a ninth of its labels, and it works more than ten
 # times as long on each sentence and takes three times the memory. Which of the two is cheaper depends on what you have more of,
 # sentences to label or sentences to classify.
 #
