@@ -118,9 +118,7 @@ def fine_tune(
     seed: int = 0,
     on_step: Callable[[], object] | None = None,
 ) -> list[float]:
-    """Train the parameters of a model that require gradients, and return the loss of each step.
-
-    The model stays in its mode: call `model.train()` first if you want its dropout.
+    """Train the parameters that require gradients, in the mode that the model is in, and return the loss of each step.
 
     Args:
         lengths: tokens of each example; batches contain examples of similar length.

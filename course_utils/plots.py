@@ -124,9 +124,7 @@ def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str 
     for i, interval in enumerate(results.values()):
         ax.plot([interval.low, interval.high], [i, i], color=COLOURS[0], linestyle="-", linewidth=2.5)
         ax.plot(interval.estimate, i, MARKERS[0], color=COLOURS[0], markersize=7)
-        ax.annotate(
-            f"{round(interval.estimate, 3) + 0.0:.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center"
-        )
+        ax.annotate(f"{interval.estimate:z.3f}", (interval.high, i), (6, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(results)), list(results))
     ax.set_ylim(len(results) - 0.4, -0.6)
     ax.margins(x=0.2)
@@ -137,8 +135,7 @@ def bars_with_intervals(ax: Axes, results: Mapping[str, Interval], *, unit: str 
 def accuracy_against_cost(ax: Axes, results: Mapping[str, Interval], costs: Mapping[str, float], *, unit: str) -> Axes:
     """Draw each accuracy with its 95 % interval over its cost (log axis), and a stepped line through the Pareto front.
 
-    On the front are the results that no cheaper one reaches, where costs that agree in two digits are the same. Names
-    stand at the right, joined to their points.
+    On the front are those that none reaches whose cost is lower, or the same in two digits. Names stand at the right.
     """
     order = sorted(results, key=lambda name: -results[name].estimate)
     estimates = [results[name].estimate for name in order]
@@ -156,8 +153,7 @@ def accuracy_against_cost(ax: Axes, results: Mapping[str, Interval], costs: Mapp
         ax.annotate(name, (right, height), (3, 0), textcoords="offset points", va="center", fontsize=8, color=colour)
     ax.step([*[cost for cost, _ in front[1:]], right], [*[top for _, top in front[1:]], front[-1][1]], where="post",
             color=COLOURS[0], linestyle=":", linewidth=1.5)  # fmt: skip
-    ax.set(xscale="log", xlabel=unit, ylabel="accuracy, with 95 % interval")
-    ax.set_xlim(min(costs.values()) / 1.6, right)
+    ax.set(xscale="log", xlabel=unit, ylabel="accuracy, with 95 % interval", xlim=(min(costs.values()) / 1.6, right))
     ax.xaxis.set_major_formatter("{x:g}")
     return ax
 
