@@ -21,7 +21,7 @@
 # small BERT and a small GPT, follow a longer pretraining from checkpoint to checkpoint and measure what it is worth once you
 # fine-tune, and find out what a real checkpoint knows before you do.
 #
-# **Before you start:** notebooks 01 to 04. **Time:** 60 minutes to read and play; the code takes about seven minutes.
+# **Before you start:** notebooks 01 to 04. **Time:** 60 minutes to read and play; the code takes about four minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
@@ -614,7 +614,7 @@ def draw_intervals(ax, intervals, i: int, label: str) -> None:
 # %% [markdown]
 # The untrained model is measured too, and it is the important comparison: the same architecture and the same labels, without
 # pretraining. The checkpoints in between get two draws instead of three, to save time. The next cell fine-tunes 15 small models, in
-# float32, because matrices this small gain nothing from bfloat16. It takes three to four minutes on two cores.
+# float32, because matrices this small gain nothing from bfloat16. It takes two to four minutes on two cores.
 
 # %% tags=["nbval-ignore-output"]
 correct = {"probe": {}, "fine-tuned": {}}  # each: step -> bool (3, n), in between (2, n)

@@ -22,7 +22,7 @@
 # much fine-tuning helps and what it costs, and save the model so that others can use it.
 #
 # **Before you start:** notebooks 02 (splits, baselines), 03 (the training loop) and, for the background, 04 and 05.
-# **Time:** 90 minutes to read and play; the code takes about five minutes.
+# **Time:** 90 minutes to read and play; the code takes about four minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
@@ -756,7 +756,7 @@ encoded_reviews = [text.encode_wordpieces(part, keeps_the_end, max_length=limit)
 print("reviews:", [len(part) for part in review_parts], "of at most", limit, "tokens")
 
 # %% [markdown]
-# The next cell is the longest of this notebook. It takes two to four minutes on two cores.
+# The next cell is the longest of this notebook. It takes one to four minutes on two cores.
 
 # %% tags=["nbval-ignore-output"]
 review_model = prepare_for_bfloat16(fresh_model())

@@ -22,7 +22,7 @@
 # eats the gain; say what fits into the memory of a GPU; and start, restart and debug such a job.
 #
 # **Before you start:** notebooks 03 (the training loop), 06 (fine-tuning) and section 1 of 08 (memory, accumulation).
-# **Time:** one hour to read and play; the code takes about three minutes.
+# **Time:** one hour to read and play; the code takes about two minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there

@@ -230,7 +230,7 @@ print(mark("i still think nobody could have played it better than sigourney weav
 print(mark("Last night in Paris, Greta Gerwig showed a film with Adam Driver that nobody had seen."))
 
 # %% [markdown]
-# That is the whole tagger. In our run it marks only one word of *ridley scott*, and misses *Adam Driver*. Change the sentences:
+# That is the whole tagger. Which names does it mark whole, which in part, and which not at all? Change the sentences:
 # where else does it fail? The rest of this notebook explains each step, asks
 # how good the model really is, and does the same for a second task.
 #
@@ -544,7 +544,7 @@ for group, counted in counts.items():
 #
 # The combination is better than the model alone: the shape finds where a name ends, and the model decides which matches
 # are persons. Its precision is higher than that of the shape. But it also misses names, which the shape cannot do on
-# these labels. So in our run it has the highest $F_1$ only where the triggers are those of the training sentences.
+# these labels. That costs it most where the triggers are new: compare the two titles of the picture.
 #
 # ### When the capitals are gone
 #
@@ -848,8 +848,8 @@ print(dict(Counter(what_is_wrong(row, reply) for row, reply in wrong)))
 # the right person: here token F1 gives partial credit and exact match does not.
 # Another name *after* the right one can be the error of a **<abbr title="捷径">shortcut</abbr>**: in training the answer to
 # "Who plays ...?" was always after the character, so the model may have learned a *position* instead of a relation. The
-# last line counts the answers of each kind. In our run a name before the right one is as frequent as one after it, so this
-# shortcut is not the whole story.
+# last line counts the answers of each kind. If a name *before* the right one is as frequent as one after
+# it, this shortcut is not the whole story.
 #
 # ### "Who plays Jim Lovell?"
 #

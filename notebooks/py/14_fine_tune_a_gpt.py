@@ -23,7 +23,7 @@
 # costs beside a fine-tuned BERT, and what the model has forgotten.
 #
 # **Before you start:** notebooks 04 (attention), 06 (fine-tuning) and 08 (LoRA).
-# **Time:** 90 minutes to read and play; the code takes about six minutes.
+# **Time:** 90 minutes to read and play; the code takes about three minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
@@ -234,14 +234,7 @@ print({name: [f"{value:.1f} s" for value in values] for name, values in seconds.
 fig, ax = plt.subplots(figsize=(7, 3))
 plots.curves(ax, seconds, x=lengths)
 ax.set(xlabel="new tokens", ylabel="processor seconds", title="Without the cache, each further token costs more")
-plots.show(
-    fig,
-    alt="Seconds for 8, 24 and 48 tokens: nearly straight with the key-value cache; a steeper line, which bends upwards, without.",
-)
-
-# %% [markdown]
-# With the cache each further token costs about the same. Without it the whole text is computed again for each token, so the gap
-# grows with the length of the text.
+plots.show(fig, alt="Seconds for 8, 24 and 48 tokens: nearly straight with the key-value cache, a steeper curve without.")
 
 # %% [markdown]
 # **Exercise 14.1 (predict): the cache of a larger model.** A model has 32 layers, 8 key-value heads of size 128, and keeps
