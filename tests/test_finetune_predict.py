@@ -30,6 +30,7 @@ def written(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, keep_default_na=False, dtype=str)
 
 
+STRANGE = "unknown: this model does not know most of the tokens"
 MIXED = "\n".join(
     ["id,text,row", "007,good film,a", "008,,b", "009,a,b,c,d", f"010,{'good ' * 40},e", "011,\u200b,f",
      "012,=cmd|' /C calc'!A0,-5", ""]
@@ -43,13 +44,13 @@ def test_every_row_and_column_is_kept_and_each_gap_has_its_reason(model, tmp_pat
     assert frame["row"].tolist() == list("234567") and frame["id"].tolist() == ["007", "008", "", "010", "011", "012"]
     assert frame["note"].tolist() == [
         "", "missing text", "set aside: ragged row: 5 cells, the header has 3",
-        "truncated: the first 32 of 42 tokens were read", "missing text", "",
+        "truncated: the first 32 of 42 tokens were read", "missing text", STRANGE,
     ]  # fmt: skip
     assert (frame["prediction"] == "").tolist() == [False, True, True, False, True, False]
     assert frame["text"][5] == "'=cmd|' /C calc'!A0" and frame["row (table)"][5] == "-5"  # a number is no formula
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         f"{tmp_path / 'out.csv'}: 6 rows; 3 got no prediction", "- missing text (2): see the column note",
-        "- set aside (1): see the column note", "- truncated (1): see the column note",
+        "- set aside (1): see the column note", "- truncated (1): see the column note", "- unknown (1): see the column note",
     ]  # fmt: skip
     assert [path.name for path in tmp_path.iterdir() if path.name != "new.csv"] == ["out.csv"]
 
@@ -136,6 +137,12 @@ def test_an_output_that_is_there_or_a_folder_that_is_not_is_said_before_anything
         predict.predict_table(model, table, table, text_column="text")
     with pytest.raises(FileNotFoundError):
         predict.predict_table(model, table, tmp_path / "absent" / "out.csv", text_column="text")
+
+
+def test_a_text_of_which_the_model_knows_next_to_nothing_is_predicted_with_a_note(model, tmp_path):
+    table = write(tmp_path, f"text\n电影\n{'z' * 100_000}\ngood 电 bad\n")
+    predict.predict_table(model, table, tmp_path / "out.csv", text_column="text")
+    assert written(tmp_path / "out.csv")["note"].tolist() == [STRANGE, STRANGE, ""]
 
 
 def test_a_folder_without_a_stated_length_is_asked_for_its_positions(model, tmp_path, capsys):

@@ -16,6 +16,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from .. import tables
+from ..batching import TokenDataset
 from ..device import choose_device, prepare_for_bfloat16
 from ..files import MANIFEST, digest_of, sha256_of, verify_manifest, write_aside
 from ..prediction import predict_logits, problem_type
@@ -56,7 +57,7 @@ class Classifier(NamedTuple):
         if given:
             encoded = encode_wordpieces(given, self.tokenizer, max_length=self.max_length)
             values[there] = shares(predict_logits(self.model, encoded).numpy(), self.task)
-            notes[there] = self._truncated(given, encoded.lengths)
+            notes[there] = self._remarks(given, encoded)
         predicted = np.full(len(texts), None, dtype=object)
         predicted[there] = names_of(choose(values[there], self.task), self.names, self.task)
         if self.task == NUMBERS:
@@ -72,14 +73,17 @@ class Classifier(NamedTuple):
     def _level(self, number: float) -> str | None:
         return None if np.isnan(number) else f"{min(self.levels, key=lambda level: abs(level - number)):g}"
 
-    def _truncated(self, texts: list[str], lengths: np.ndarray) -> list[str]:
-        """Return a note for each text that has more tokens than the model reads, and "" for the others."""
+    def _remarks(self, texts: list[str], encoded: TokenDataset) -> list[str]:
+        """Return a note for each text that the model does not read whole, or hardly knows a token of; "" for the others."""
         notes = [""] * len(texts)
-        full = np.flatnonzero(lengths >= self.max_length)
+        full = np.flatnonzero(encoded.lengths >= self.max_length)
         whole = encode_wordpieces([texts[i] for i in full], self.tokenizer, max_length=1_000_000_000).lengths
         for i, length in zip(full, whole, strict=True):
             if length > self.max_length:
                 notes[i] = f"truncated: the first {self.max_length:,} of {length:,} tokens were read"
+        for row, ids in enumerate(encoded.input_ids):
+            if 2 * (ids == self.tokenizer.unk_token_id).sum() > max(len(ids) - 2, 1):  # without [CLS] and [SEP]
+                notes[row] = "; ".join(filter(None, [notes[row], "unknown: this model does not know most of the tokens"]))
         return notes
 
 
