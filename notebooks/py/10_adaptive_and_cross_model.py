@@ -22,7 +22,7 @@
 # weights; join models that differ (a BERT, word counts, an LSTM) by tuned weights, by stacking and by distillation; and
 # say before an experiment which difference it can show.
 #
-# **Before you start:** notebooks 06 and 07. **Time:** one hour to read and play; the code takes about four minutes.
+# **Before you start:** notebooks 06 and 07. **Time:** one hour to read and play; the code takes about three minutes.
 
 # %% tags=["nbval-skip"] cellView="form"
 # @title Start here: on Colab, Kaggle and Binder this adds the course; it changes no package that is there
