@@ -146,7 +146,7 @@ def test_the_wings_and_the_roof_are_small():
     engine = [path for path in (PACKAGE / "exercises").glob("*.py") if path.stem in ENGINE]
     sizes = {"engine": size(engine), **{wing: size((PACKAGE / wing).glob("*.py")) for wing in ("tables", "finetune")}}
     sizes |= {roof: size([PACKAGE / f"{roof}.py"]) for roof in ("doctor", "cli")}
-    limits = {"engine": 405, "tables": 690, "finetune": 1_294, "doctor": 100, "cli": 235}
+    limits = {"engine": 405, "tables": 690, "finetune": 1_290, "doctor": 100, "cli": 235}
     assert not {part: n for part, n in sizes.items() if n > limits[part]}
 
 

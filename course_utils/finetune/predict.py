@@ -138,8 +138,7 @@ def predict_table(
         found = "; ".join(fault.removeprefix("- ") for fault in faults)
         raise ValueError(f"No row of {table.name} has a text in the column {', '.join(columns)!r}. {found}".strip())
     model_files = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(folder.glob("*"))}
-    work = {"model": model_files, "table": sha256_of(table), "columns": columns,
-            "unsure": unsure_below, **reading}  # fmt: skip
+    work = {"model": model_files, "table": sha256_of(table), "columns": columns, "unsure": unsure_below, **reading}
     with _claimed(out, digest_of(work)) as part:
         classifier = load(folder)
         if classifier.text_columns and (len(classifier.text_columns) > 1) != (len(columns) > 1):

@@ -37,19 +37,16 @@ def examine(reviews: Reviews, tokenizer, *, max_length: int, english: bool) -> l
     """
     encoded = encode_wordpieces(reviews, tokenizer, max_length=1_000_000_000)
     unknown = np.concatenate(encoded.input_ids) == (-1 if tokenizer.unk_token_id is None else tokenizer.unk_token_id)
-    special = 2 * len(reviews)  # [CLS] and [SEP]
-    share = unknown.sum() / max(len(unknown) - special, 1)
+    share = unknown.sum() / max(len(unknown) - 2 * len(reviews), 1)  # without [CLS] and [SEP]
     letters = scripts(reviews.texts)
     (script, number), *_ = [*(pair for pair in letters.most_common() if pair[0] != "LATIN"), ("LATIN", 0)]
     foreign = english and number > 0.5 * letters.total()
     faults = _truncated(encoded, max_length)
     if share > MANY or foreign:
         says = f"{share:.0%} of the tokens of these texts are unknown ({tokenizer.unk_token}) to this checkpoint"
-        says += (
-            f", which is for English, and most letters are {script.capitalize() if script != 'CJK' else script}" * foreign
-        )
-        otherwise = "embedded" if script == "LATIN" and not english else SEVERAL_LANGUAGES
-        otherwise = otherwise if letters else EMOJI
+        most = script if script == "CJK" else script.capitalize()
+        says += f", which is for English, and most letters are {most}" * foreign
+        otherwise = EMOJI if not letters else "embedded" if script == "LATIN" and not english else SEVERAL_LANGUAGES
         says += f". Try: --model {CHECKPOINTS.get(script, otherwise)}"
         faults.append(Fault("unknown tokens", int(unknown.sum()), says))
     return faults
