@@ -11,8 +11,7 @@ from tools import screenshot as lab
 from tools.notebooks import KERNELS
 
 THEMES = {"light": "background: white; color: #222", "dark": "background: #111; color: #eee"}
-# preload off: axe would ask for style sheets itself, and look for an imported "../basic.css" beside the page
-FINDINGS = """async within => (await axe.run(within ?? document, {resultTypes: ['violations'], preload: false})).violations
+FINDINGS = """async within => (await axe.run(within ?? document, {resultTypes: ['violations']})).violations
     .filter(found => ['serious', 'critical'].includes(found.impact))
     .map(found => [found.id, found.nodes.map(node => node.html)])"""
 
