@@ -227,3 +227,9 @@ def test_the_pareto_front_is_what_no_other_result_beats():
         beaten = {a for a in names for b in names if costs[b] < costs[a] and results[b].estimate > results[a].estimate}
         assert marked == set(names) - beaten and len(marked) > 1
         plt.close("all")
+
+
+def test_of_two_costs_that_agree_in_two_digits_only_the_better_result_is_on_the_front(ax):
+    results = {name: Interval(a, a - 0.1, a + 0.1) for name, a in (("alone", 0.69), ("taught", 0.72), ("slow", 0.73))}
+    plots.accuracy_against_cost(ax, results, {"alone": 0.7095, "taught": 0.7101, "slow": 1.4}, unit="ms")
+    assert {text.get_text() for text in ax.texts if text.get_color() == plots.COLOURS[0]} == {"taught", "slow"}
