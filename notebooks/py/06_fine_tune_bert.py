@@ -893,7 +893,7 @@ own = {name: explorers.occlusion_effects(score, sentence.split()) for name, scor
 explorers.words_explorer({sentence: own})
 
 # %% [markdown]
-# In our run the LSTM holds *bad* against this sentence (−2.8), as it does anywhere. BERT gives *not* +6.4 and *bad* +4.6. If you
+# In our run the LSTM holds *bad* against this sentence (−2.8). BERT gives *not* +6.4 and *bad* +4.6. If you
 # leave out one of the two, the praise *not bad at all* is gone: so here *bad* speaks for the film.
 
 # %% [markdown]

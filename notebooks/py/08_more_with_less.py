@@ -498,8 +498,7 @@ for dtype in (torch.float32, torch.bfloat16):
 # here. If it prints bfloat16, the times in the table already include the gain, except for the rows of ONNX Runtime
 # (section 5). How large is the gain? On a processor with AMX (instructions for products of small matrices), one large product
 # took a sixth of its float32 time, but a training step took two thirds (`course bench ablation`). GELU, norms, sums and Adam
-# are no faster, and soon they are
-# most of the step. At first we gained nothing: on a CPU, torch computes the backward pass of attention in bfloat16 so
+# are no faster, and soon they are most of the step. At first we gained nothing: on a CPU, torch computes the backward pass of attention in bfloat16 so
 # slowly that it took 42 % of the step. So `pretrained.load_classifier` keeps attention in float32 while a model trains.
 #
 # There was a second surprise: `autocast` lowers the precision of matrix products only. Each layer *adds* its products
@@ -978,7 +977,9 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
     if name in gaps:  # int8 is missing without ONNX Runtime
         print(claims.check_claim(f"08 {short} minus full fine-tuning", gaps[name].estimate))
     lost = 100 * np.array(claims.stored_values(f"08 {short} minus full fine-tuning"))
-    print(f"    {len(lost)} recorded seeds: {lost.mean():+.1f} points on average ({lost.min():+.1f} to {lost.max():+.1f})")
+    print(
+        f"    {short}, {len(lost)} recorded seeds: {lost.mean():+.1f} points on average ({lost.min():+.1f} to {lost.max():+.1f})"
+    )
 
 # %% [markdown]
 # First the speed. The student has half of the layers and needs about half of the time, but the embeddings, the head and the

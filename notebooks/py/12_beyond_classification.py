@@ -844,8 +844,8 @@ for row, reply in wrong[:5]:
 print(dict(Counter(what_is_wrong(row, reply) for row, reply in wrong)))
 
 # %% [markdown]
-# (The rules are those of the appendix. They can be wrong too: then the answer that counts as correct is not.) An answer that is cut wrongly has found
-# the right person: here token F1 gives partial credit and exact match does not.
+# (The rules are those of the appendix. They can be wrong too: then the answer that counts as correct is not.) An answer that
+# is cut wrongly has found the right person: here token F1 gives partial credit and exact match does not.
 # Another name *after* the right one can be the error of a **<abbr title="捷径">shortcut</abbr>**: in training the answer to
 # "Who plays ...?" was always after the character, so the model may have learned a *position* instead of a relation. The
 # last line counts the answers of each kind. If a name *before* the right one is as frequent as one after

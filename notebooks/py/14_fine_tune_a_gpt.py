@@ -1037,8 +1037,8 @@ for name, (labelled, accuracy, size) in facts.items():
     print(f"{name:24}{labelled:7,}{accuracy:10.3f}{milliseconds[name]:15.1f}{size / 1e6:5.0f}")
 
 # %% [markdown]
-# The fine-tuned language model (one run, 400 sentences) is as accurate as the encoder of notebook 06, with a ninth of its labels, and it works more than ten
-# times as long on each sentence and takes three times the memory. Which of the two is cheaper depends on what you have more of,
+# The fine-tuned language model (one run, 400 sentences) is as accurate as the encoder of notebook 06, with a ninth of its
+# labels, and it works more than ten times as long on each sentence and takes three times the memory. Which of the two is cheaper depends on what you have more of,
 # sentences to label or sentences to classify.
 #
 # | your situation | begin with | because |
