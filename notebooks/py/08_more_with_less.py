@@ -977,9 +977,7 @@ for short, name in {"LoRA": "LoRA (peft)", "int8": "ONNX int8", "student": "3-la
     if name in gaps:  # int8 is missing without ONNX Runtime
         print(claims.check_claim(f"08 {short} minus full fine-tuning", gaps[name].estimate))
     lost = 100 * np.array(claims.stored_values(f"08 {short} minus full fine-tuning"))
-    print(
-        f"    {short}, {len(lost)} recorded seeds: {lost.mean():+.1f} points on average ({lost.min():+.1f} to {lost.max():+.1f})"
-    )
+    print(f"    {short}, {len(lost)} seeds: {lost.mean():+.1f} points on average ({lost.min():+.1f} to {lost.max():+.1f})")
 
 # %% [markdown]
 # First the speed. The student has half of the layers and needs about half of the time, but the embeddings, the head and the
