@@ -222,7 +222,8 @@ def _bundle(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     folder = course_folder()
     pytest = ["pytest", "-p", "no:cacheprovider"]
-    unit = [*pytest, "tests", *(["-m", "not slow"] if options.part == "fast" else ["--durations", "30"])]
+    which = ["-m", "not slow"] if options.part == "fast" else ["--durations", "30"]
+    unit = [*pytest, "tests", "--numprocesses", "2", "--dist", "loadfile", *which]
     nbval = [*pytest, "--nbval", "--nbval-sanitize-with", "nbval.cfg", "--nbval-cell-timeout", "600"]
     notebooks = [[*nbval, "--nbval-current-env", "notebooks", "--ignore", str(TORCHTEXT_NOTEBOOK)]]
     if options.part != "fast" and _torchtext_is_due():

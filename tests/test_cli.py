@@ -147,14 +147,14 @@ def ran(monkeypatch):
 def test_all_tests_are_units_notebooks_and_the_torchtext_notebook(ran):
     assert cli.main(["test"]) == 0
     units, notebooks, published = ran.commands
-    assert units.endswith(" tests --durations 30") and "slow" not in units
+    assert units.endswith(" --dist loadfile --durations 30") and "slow" not in units
     assert "--nbval " in notebooks and "nbval-lax" not in notebooks and "--nbval-current-env notebooks" in notebooks
     assert "--nbval-kernel-name torchtext" in published and published.endswith("03b_the_published_listing.ipynb")
 
 
 def test_the_fast_part_leaves_out_slow_tests_and_notebooks(ran):
     assert cli.main(["test", "fast"]) == 0
-    assert [command.endswith("tests -m not slow") for command in ran.commands] == [True]
+    assert [command.endswith("tests --numprocesses 2 --dist loadfile -m not slow") for command in ran.commands] == [True]
 
 
 @pytest.mark.parametrize("statuses", [(1, 0, 0), (0, 1, 0), (0, 0, 9)])
