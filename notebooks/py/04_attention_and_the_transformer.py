@@ -768,8 +768,8 @@ print(" ".join(vocabulary.decode(written[0].tolist())))
 # %% [markdown]
 # ### What is new in today's decoders
 #
-# Notebook 14, which is still to come, will fine-tune a real decoder, SmolLM2, from the family of Llama. You now know nearly
-# all of its parts. Three of them are different:
+# In notebook 14 you fine-tune a real decoder, SmolLM2, from the family of Llama. You now know nearly all of its parts. Three
+# of them are different:
 #
 # * **Rotary positions.** No vector is added to the words. Instead, each query and each key is rotated by an angle that grows
 #   with its position. The dot product of two rotated vectors depends only on the difference of their angles, so the score
