@@ -775,9 +775,10 @@ plots.show(fig, alt="Validation accuracy against the number of labelled sentence
            "MiniLM lies clearly above TF-IDF from 64 labels on.")  # fmt: skip
 
 # %% [markdown]
-# Follow the dotted line. It is as high as the probe with 64 labels. How many labels does TF-IDF need to get there? The shaded range shows how
-# much the result depends on which sentences were drawn; with 16 labels that is a lot. With 1,024 the range is zero for
-# a simple reason: there are no more sentences to draw from, so all ten draws are the same.
+# Follow the dotted line. It is as high as the probe with 64 labels. How many labels does TF-IDF need to get there? If its
+# curve ends below the line, not even the 1,024 labels of this figure are enough. The shaded range shows how much the result
+# depends on which sentences were drawn; with 16 labels that is a lot. With 1,024 the range is zero for a simple reason: there
+# are no more sentences to draw from, so all ten draws are the same.
 #
 # Last, the test set, with all 1,024 labels and two paired differences: from random weights and from TF-IDF.
 
