@@ -1050,6 +1050,10 @@ print(f"with new heads {new.min():.3f} to {new.max():.3f}, mean {new.mean():.3f}
 # Nothing crashes, and a new head may even be lucky. To catch this bug, load the saved file into a **fresh** model and
 # check that it gives the same logits, as in notebook 06. With `peft.get_peft_model`, the option
 # `modules_to_save=["classifier"]` saves the head too.
+#
+# ## Quiz
+#
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("08")
@@ -1070,4 +1074,4 @@ checks.quiz("08")
 # **To think about.** How fast would an int8 student be? And would a student of a *better* teacher, trained on all sentences, be
 # better too?
 #
-# **Next:** notebook 09 shows what to do with little data.
+# **Next:** [09 Little data](09_little_data.ipynb) shows what to do when you have only a few labels.

@@ -748,4 +748,5 @@ checks.quiz("09")
 # **To think about.** You may label 200 more sentences. Would you draw them at random, or take those on which the model
 # is least confident? What would that do to your test part if it came from the same pool?
 #
-# **Next:** in notebook 10 training changes its own settings, and several models work together.
+# **Next:** in [10 Adaptive and cross-model](10_adaptive_and_cross_model.ipynb) training changes its own settings, and several
+# models work together.

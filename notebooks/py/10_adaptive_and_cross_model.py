@@ -767,8 +767,8 @@ behind = compare("LSTM minus its teacher", taught, best_single)
 
 # %% [markdown]
 # Nobody had to label the additional sentences. The student gets about the same number of steps with and without a
-# teacher, so the difference is what the teacher is worth. But the student starts from random word vectors, so it stays
-# behind its teacher.
+# teacher, so the difference is what the teacher is worth. But the student starts from random word vectors, so do not
+# expect it to reach its teacher: the last line shows how far behind it is, with an interval.
 #
 # ## 9 Cross-model: arithmetic with what was learned
 #
@@ -877,6 +877,10 @@ display(Markdown("\n".join(lines)))
 # MiniLM alone, and the last one with the LSTM alone. The general lesson is in the pattern: runs of *one* model differ little, so there is
 # little to gain from joining them; models that make *different* errors have more to give each other; and the largest gain is
 # that of the weakest model, from a better teacher.
+#
+# ## Quiz
+#
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("10")
@@ -898,4 +902,4 @@ checks.quiz("10")
 # schedule. Train the constant and the linear schedule with a learning rate five times as high: which of the two suffers
 # less? What does that mean for comparisons in which every method has the same learning rate?
 #
-# **Next:** notebook 11 trains one model with several processes, on one machine or on many.
+# **Next:** [11 Scale out](11_scale_out.ipynb) trains one model with several processes, on one machine or on many.

@@ -916,6 +916,10 @@ print(claims.check_claim("11 loss added by a schedule 8 times too fast", np.mean
 # The run ends without a warning, with a model that is only worse. Print the learning rate at the last step, it should
 # just have reached 0. The remedy is to count before you prepare, or `Accelerator(step_scheduler_with_optimizer=False)`,
 # which steps once. `training.fit` is tested for it: two processes have the learning rates of one.
+#
+# ## Quiz
+#
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("11")
@@ -937,5 +941,5 @@ checks.quiz("11")
 # step and has 400 MB of gradients. Is it better to share each step, or to run two seeds or two hyperparameters at the
 # same time?
 #
-# **Next:** notebook 12 goes beyond classification: with the same seven steps you find names in sentences and answers in
-# paragraphs.
+# **Next:** [12 Beyond classification](12_beyond_classification.ipynb): with the same seven steps you find names in sentences
+# and answers in paragraphs.
