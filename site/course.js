@@ -35,3 +35,14 @@ function reachable() {
 }
 addEventListener("load", () => setTimeout(reachable, 500));
 addEventListener("resize", reachable);
+
+// The full stop after a formula stays on its line.
+for (const formula of document.querySelectorAll("span.math")) {
+  const next = formula.nextSibling;
+  const mark = next?.nodeType === Node.TEXT_NODE && next.data.match(/^[.,;:?!)]+/);
+  if (!mark) continue;
+  next.data = next.data.slice(mark[0].length);
+  const whole = Object.assign(document.createElement("span"), { className: "whole" });
+  formula.replaceWith(whole);
+  whole.append(formula, mark[0]);
+}
