@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from docutils import nodes
+
 HERE = Path(__file__).parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 REPOSITORY = PROJECT["urls"]["Repository"]
@@ -60,5 +62,18 @@ def name_the_language(app, pagename, templatename, context, doctree):
         context["language"] = "zh-CN"
 
 
+CHINESE, CHINESE_MARK = re.compile("[\u3000-\u9fff\uff00-\uffef]"), re.compile("[\u3000-\u303f\uff00-\uffef]")
+
+
+def join_chinese_lines(app, doctree):
+    """Drop the ends of lines inside Chinese text: a browser would show each as a space."""
+    for end in [text for text in doctree.findall(nodes.Text) if text == "\n"]:
+        at, line = end.parent.index(end), [child.astext() for child in end.parent]
+        before, after = "".join(line[:at])[-1:], "".join(line[at + 1 :])[:1]
+        if CHINESE_MARK.match(before) or (CHINESE.match(before) and CHINESE.match(after)):
+            end.parent.remove(end)
+
+
 def setup(app):
     app.connect("html-page-context", name_the_language)
+    app.connect("doctree-read", join_chinese_lines)
