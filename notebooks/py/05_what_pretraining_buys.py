@@ -553,7 +553,7 @@ pretrain(continued, masked_loss, more_steps, batch_size=32, learning_rate=1e-3)
 after, _ = on_unseen(continued)
 display(Markdown(f"{more_steps:,} more steps: the loss goes from {unseen_losses[2]:.2f} to **{after:.2f}**. The long run was at {unseen_losses[3]:.2f} after "
                  f"{steps[3] - steps[2]:,} more steps."))  # fmt: skip
-print(claims.check_claim("05 nats that half a minute more saves, unseen words", unseen_losses[2] - after))
+print(claims.check_claim("05 loss that half a minute more saves, unseen words", unseen_losses[2] - after))
 
 # %% [markdown]
 # What such a short run gains comes partly from its learning rate, which falls to 0 within these few steps. Small last steps let the
@@ -879,7 +879,7 @@ for name, everywhere in (("chosen positions", False), ("every position", True)):
     print(f"loss at {name:16}: training curve {reported[name]:.2f}, at masked words of unseen reviews {true_loss[name]:.2f}")
 too_low = true_loss["every position"] - reported["every position"]
 print(f"before: {unseen_losses[1]:.2f} at masked words. With the bug the training curve is too low by {too_low:.2f}.")
-print(claims.check_claim("05 nats by which the copying bug flatters itself", too_low))
+print(claims.check_claim("05 loss by which the copying bug flatters itself", too_low))
 
 # %% [markdown]
 # Where the answer is in the input, copying is enough, and that is quickly learned. At masked words there is nothing to copy, so the

@@ -1011,6 +1011,10 @@ checks.check("07.4", published_solution, mine=False)  # the same check, on the s
 # grows faster: the winner is the trial with the best luck on these 100 sentences. If you choose on validation, the
 # reported and the fresh accuracy agree. (The *validation* accuracy of the winner is too high in the same way, which is
 # why nobody reports it.) To avoid this bug, do not touch the test part until the last cell.
+#
+# ## Quiz
+#
+# Three questions to check what you remember.
 
 # %% tags=["check"]
 checks.quiz("07")
@@ -1031,4 +1035,4 @@ checks.quiz("07")
 # **To think about.** You may label 500 more sentences or run 500 more trials. Which would you choose, and which of the
 # pictures above supports your choice?
 #
-# **Next:** notebook 08 asks for the same accuracy from less: fewer trained parameters, fewer bits, fewer layers.
+# **Next:** [08 More with less](08_more_with_less.ipynb) asks for the same accuracy from less: fewer trained parameters, fewer bits, fewer layers.

@@ -686,7 +686,7 @@ for name, together in (("copies in both parts", False), ("copies kept together",
 if profile.name != "smoke":
     assert promised["copies in both parts"].low > 0.15
     assert promised["copies kept together"].high < 0.1
-print(claims.check_claim("09 points promised too much by torn copies", promised["copies in both parts"].estimate))
+print(claims.check_claim("09 points promised too much by copies on both sides", promised["copies in both parts"].estimate))
 
 # %% [markdown]
 # The model itself is about equally good in both cases (see its test accuracy). But with copies in
