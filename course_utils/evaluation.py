@@ -23,7 +23,7 @@ class Interval:
     @property
     def points(self) -> str:
         """A difference of two scores in points, with its sign: "+4.1 (+2.2 to +6.0)"."""
-        return f"{100 * self.estimate:+.1f} ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
+        return f"{100 * self.estimate:+z.1f} ({100 * self.low:+z.1f} to {100 * self.high:+z.1f})"
 
     @property
     def verdict(self) -> str:

@@ -668,6 +668,12 @@ def test_all_that_a_card_shows_is_escaped_and_it_asks_nobody():
     assert not re.search(r"innerHTML|fetch\(|https?://", page)
 
 
+def test_code_in_a_question_is_shown_as_code_and_stays_escaped():
+    assert "<code>if rank == 0: evaluate(...)</code>" in checks.reply("11.q2", ..., mine=False)._repr_html_()
+    page = checks.reply("01.2", "`<b>`")._repr_html_()
+    assert "<b>" not in page and "&lt;b&gt;" in page
+
+
 def test_the_plain_text_of_a_card_is_what_is_printed_where_there_is_no_notebook(capsys):
     checks.check("01.2", 64)
     assert capsys.readouterr().out.startswith("01.2 a learning rate ten times as large: 64 is not correct.")

@@ -64,6 +64,7 @@ def test_a_difference_surely_below_the_margin_counts_as_equal():
 
 def test_a_difference_in_points_has_its_sign():
     assert evaluation.Interval(0.041, -0.0224, 0.06).points == "+4.1 (-2.2 to +6.0)"
+    assert evaluation.Interval(-0.0001, -0.01, 0.01).points == "+0.0 (-1.0 to +1.0)"  # no minus before nothing
 
 
 def test_an_interval_over_seeds_contains_the_true_difference_as_often_as_it_says():

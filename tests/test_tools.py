@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 import course_utils
+from course_utils import explorers
 from tools import notebooks as tool
 
 SCRIPT = """# %% [markdown]
@@ -104,6 +105,20 @@ def test_changed_prose_is_written_beside_outputs_that_stay_and_changed_code_is_r
     script(course).write_text(script(course).read_text().replace("2 + 2", "2 + 3"))
     with pytest.raises(SystemExit, match=r"code has changed.*build 01"):
         tool.prose(["01"])
+
+
+def test_an_old_explorer_is_found_and_gets_the_script_of_today_around_the_data_of_its_run(course):
+    write_pair(course)
+    now = explorers.logit_explorer().html
+    old = now.replace("const make = ", "const made = ").replace("<style>", "<style>\n/* old */")
+    notebook = nbformat.read(kept(course), as_version=4)
+    output = nbformat.v4.new_output("display_data", {"text/html": old, "text/plain": "Figure"})
+    notebook.cells[3].outputs = [output, nbformat.v4.new_output("stream", text="4")]
+    nbformat.write(notebook, kept(course))
+    assert tool.differences() == ["01_first.ipynb has old explorers: python -m tools.notebooks prose 01"]
+    tool.prose(["01"])
+    after = nbformat.read(kept(course), as_version=4).cells[3].outputs
+    assert tool.differences() == [] and after[0].data["text/html"] == now != old and after[1].text == "4"
 
 
 def test_a_missing_notebook_is_found(course):

@@ -1,7 +1,7 @@
 """Build and check the notebooks from their percent scripts.
 
     python -m tools.notebooks build [01 03]   write ipynb from py, execute, keep outputs, note times and memory
-    python -m tools.notebooks prose [01 03]   write changed prose and tags into ipynb; outputs stay, code must be the same
+    python -m tools.notebooks prose [01 03]   write changed prose, tags, explorers into ipynb; the code must be unchanged
     python -m tools.notebooks check           say whether each pair holds the same sources
     python -m tools.notebooks badges          write the Colab badge and first cell of every notebook
 
@@ -12,8 +12,10 @@ that differ. Addresses in badges and first cells come from `[project.urls] Repos
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -29,12 +31,16 @@ import psutil
 from nbclient import NotebookClient
 
 from course_utils import __version__
+from course_utils.explorers.page import filled
 from tools.exercise_cells import defined_cells
 from tools.tables import number_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "notebooks" / "py"
 RESULTS = ROOT / "bench" / "results"
+EXPLORER = re.compile(
+    r'<div class="course-explorer" data-explorer="(\w+)">\n(<img [^\n]*>)\n.*?\nconst data = ([^\n]*);\n', re.DOTALL
+)
 KERNELS = {
     "python3": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "torchtext": {"display_name": "torchtext 0.18 (torch 2.3.1)", "language": "python", "name": "torchtext"},
@@ -220,8 +226,16 @@ def badges(chosen: list[str]) -> None:
             nbformat.write(notebook, target)
 
 
+def with_explorer_of_today(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return an output; an explorer in it has the style and script of today, around the picture and the data of its run."""
+    if made := EXPLORER.match(output.get("data", {}).get("text/html", "")):
+        output = copy.deepcopy(output)
+        output.data["text/html"] = filled(*made.groups())
+    return output
+
+
 def prose(chosen: list[str]) -> None:
-    """Write prose and tags of the scripts into their notebooks, whose code cells must be unchanged."""
+    """Write prose and tags of the scripts, and explorers as they are today, into notebooks, whose code must be unchanged."""
     for script in scripts(chosen):
         new, target = read(script), ROOT / "notebooks" / f"{script.stem}.ipynb"
         old = nbformat.read(target, as_version=4)
@@ -229,7 +243,7 @@ def prose(chosen: list[str]) -> None:
         if [cell.source for cell in pairs[0]] != [cell.source for cell in pairs[1]]:
             sys.exit(f"{target.name}: its code has changed, so its outputs are old. Type: build {number_of(script.stem)}")
         for fresh, run in zip(*pairs, strict=True):
-            fresh.outputs, fresh.execution_count = run.outputs, run.execution_count
+            fresh.outputs, fresh.execution_count = list(map(with_explorer_of_today, run.outputs)), run.execution_count
         new.metadata = old.metadata
         nbformat.write(new, target)
 
@@ -250,6 +264,9 @@ def differences() -> list[str]:
         cells = [[(c.cell_type, c.source, tuple(c.metadata.get("tags", []))) for c in nb.cells] for nb in pair]
         if cells[0] != cells[1]:
             found.append(f"{target.name} differs from its script: python -m tools.notebooks build {number_of(script.stem)}")
+        outputs = [output for cell in pair[1].cells for output in cell.get("outputs", [])]
+        if outputs != list(map(with_explorer_of_today, outputs)):
+            found.append(f"{target.name} has old explorers: python -m tools.notebooks prose {number_of(script.stem)}")
     return found
 
 

@@ -40,7 +40,7 @@ def filled(lines: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(text, quote=False)
+    return re.sub("`(.+?)`", r"<code>\1</code>", html.escape(text, quote=False))
 
 
 def folded(summary: str, body: str, attributes: str = "") -> str:

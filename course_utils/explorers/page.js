@@ -62,7 +62,7 @@ function drag(node, picture, moved) {
 }
 // A picture with two axes. `x` and `y` are [low, high]; X and Y turn values into positions; add() puts marks into it.
 function plot({ x, y, xlabel, ylabel, title, size = [400, 280], log = false, xticks = 5, yticks = 5 }) {
-  const [width, height] = size, [left, right, top, bottom] = [46, 12, 26, 40], h = (v) => (log ? Math.log10(v) : v);
+  const [width, height] = size, [left, right, top, bottom] = [56, 12, 26, 40], h = (v) => (log ? Math.log10(v) : v);
   const X = (v) => left + ((v - x[0]) / (x[1] - x[0])) * (width - left - right);
   const Y = (v) => height - bottom - ((h(v) - h(y[0])) / (h(y[1]) - h(y[0]))) * (height - top - bottom);
   const svg = make("svg:svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });

@@ -39,10 +39,13 @@ class Page:
 
 def page(name: str, data: dict[str, Any], figure: Figure, *, alt: str) -> Page:
     """Return the explorer of NAME.js over `data`, with `figure` in its place until it is alive; the figure is closed."""
-    style, shared, own = ((FOLDER / file).read_text(encoding="utf-8") for file in ("page.css", "page.js", f"{name}.js"))
     png = base64.b64encode(as_png(figure)).decode()
     values = json.dumps(data, ensure_ascii=True, allow_nan=False).replace("<", "\\u003c")  # no "</script>" inside
-    picture = f'<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}">'
+    return Page(filled(name, f'<img src="data:image/png;base64,{png}" alt="{html.escape(alt)}">', values), png, alt)
+
+
+def filled(name: str, picture: str, values: str) -> str:
+    """Return the HTML of an explorer: its picture, and NAME.js over `values`, a line of JSON."""
+    style, shared, own = ((FOLDER / file).read_text(encoding="utf-8") for file in ("page.css", "page.js", f"{name}.js"))
     script = f"<script>\n(() => {{\nconst data = {values};\n{shared}{own}}})();\n</script>"
-    text = f'<div class="course-explorer" data-explorer="{name}">\n{picture}\n<style>\n{style}</style>\n{script}\n</div>'
-    return Page(text, png, alt)
+    return f'<div class="course-explorer" data-explorer="{name}">\n{picture}\n<style>\n{style}</style>\n{script}\n</div>'

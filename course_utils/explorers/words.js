@@ -25,5 +25,5 @@ start("words", () => {
     status.textContent = `A solid line and + speak for positive, a dashed line and \u2212 for negative. ${marked} words are marked. The strongest word of ${told.join(", of ")}.`;
   }
   draw();
-  return { nodes: [make("div", { class: "controls" }, sentence.box, least.box), rows, status], compute };
+  return { nodes: [make("div", { class: "controls" }, ...(data.sentences.length > 1 ? [sentence.box] : []), least.box), rows, status], compute };
 });

@@ -329,7 +329,7 @@ def test_a_logit_is_dragged_in_the_picture(browser, show):
     browser.mouse.up()
     z = float(browser.get_by_label("logit z").input_value())
     expected = logit.losses_of_logits([0, z], 1)
-    assert z == pytest.approx(-6 + 12 * (0.9 * 400 - 46) / (400 - 46 - 12), abs=0.06)  # the margins of the picture
+    assert z == pytest.approx(-6 + 12 * (0.9 * 400 - 56) / (400 - 56 - 12), abs=0.06)  # the margins of the picture
     assert f"probability {expected.probabilities[1]:.3f}" in browser.locator("[role=status]").inner_text()
     browser.get_by_label("classes").select_option(index=1)
     assert browser.locator("input[type=range]").count() == 3
@@ -403,7 +403,7 @@ def test_a_cost_moves_the_best_threshold_and_the_picture_can_be_dragged(browser,
     browser.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
     browser.mouse.up()
     t = float(browser.get_by_label("threshold", exact=True).input_value())
-    assert t == pytest.approx((0.3 * 400 - 46) / (400 - 46 - 12), abs=0.011)
+    assert t == pytest.approx((0.3 * 400 - 56) / (400 - 56 - 12), abs=0.011)
     found = threshold.decide(PROBABILITIES, LABELS, threshold=t)
     assert browser.locator("td").all_inner_texts()[:4] == [str(n) for n in (found.tn, found.fp, found.fn, found.tp)]
 
