@@ -521,7 +521,7 @@ for name, predicted in chosen_by.items():
     f1, found = f1_score(fresh.labels, predicted, average="macro"), recall_score(fresh.labels, predicted, average=None)
     print(f"{name:22} accuracy {right[name].mean():.3f}, macro F1 {f1:.3f}; found: {by_class(found)}")
 for name, gain in gains.items():
-    print(f"{name:36} {gain.points:22} points: {gain.verdict}")
+    print(f"{name:36} {gain.points:22} points: {gain.verdict_within(0.02)}")
 verdicts = {gain.verdict for gain in gains.values()}
 print("all four agree:" if len(verdicts) == 1 else "they do not agree:", " and ".join(sorted(verdicts)))
 
@@ -594,7 +594,7 @@ checks.check("13.3", my_report_solution, mine=False)  # the same check, on the s
 fig, ax = plt.subplots(figsize=(5, 3.4))
 counts = confusion_matrix(test.labels, predictions, labels=range(len(reviews.class_names)))
 plots.confusion_matrix(ax, counts, reviews.class_names)
-ax.set_title("True and predicted class of the test texts")
+ax.set_title(f"{np.trace(counts) / counts.sum():.0%} of the test texts are on the diagonal")
 plots.show(fig, alt="Table of true class against predicted class on the test part, three by three, with the number of texts in each cell; most "
            "are on the diagonal, and the row of praise contains the most.")  # fmt: skip
 
@@ -727,7 +727,7 @@ for one, other in (slice_names[1:3], slice_names[3:5], ("complaint", "praise"), 
     a, b = by_slice[one], by_slice[other]
     low, high = np.hypot(a.estimate - a.low, b.high - b.estimate), np.hypot(a.high - a.estimate, b.estimate - b.low)
     gap = evaluation.Interval(a.estimate - b.estimate, a.estimate - b.estimate - low, a.estimate - b.estimate + high)
-    print(f"{one}, minus {other}: {gap.points} points: {gap.verdict}")
+    print(f"{one}, minus {other}: {gap.points} points: {gap.verdict_within(0.02)}")
 print("texts with a negation:", by_class([spoken[slices[name]].mean() for name in reviews.class_names]))
 
 # %% [markdown]
@@ -1025,4 +1025,5 @@ checks.quiz("13")
 # may label 500 more texts. Would you add them to the training part or to the test part? What would you learn from each
 # choice?
 #
-# **Next:** your own table. `course finetune --help` shows all options, and notebook 06 shows what happens inside.
+# **Next:** your own table. `course finetune --help` shows all options, and notebook 06 shows what happens inside. Then
+# [14 Fine-tune a GPT](14_fine_tune_a_gpt.ipynb): the same reviews, with a language model.
