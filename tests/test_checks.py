@@ -646,7 +646,7 @@ def test_each_answer_of_each_question_opens_whether_it_is_right_and_why():
             text, explanation = exercise.options[letter]
             verdict = "✓ Correct." if letter == exercise.expected else "✗ No."
             assert right == ("yes" if letter == exercise.expected else "no")
-            told = visible(body.replace("&amp;", "&"))
+            told = visible(body.replace("&amp;", "&").replace("<code>", "`").replace("</code>", "`"))
             assert told == words(f"{letter}) {text} {verdict} {explanation}"), exercise.id
 
 

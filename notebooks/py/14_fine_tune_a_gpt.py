@@ -325,16 +325,13 @@ for name, (template, words) in ways.items():
 # unlabelled validation sentences will do. (Zhao et al., 2021, use the margin for an empty review.)
 
 # %% tags=["nbval-ignore-output"]
-rows = {}
-for name, margin in margins.items():
-    for label, threshold in (("", 0.0), (", calibrated", np.median(margin))):
-        rows[name + label] = evaluation.block_interval((margin > threshold) == validation.labels, validation.blocks)
+calibrated = {}
+for name, m in margins.items():
+    calibrated[name] = evaluation.block_interval((m > np.median(m)) == validation.labels, validation.blocks)
 fig, ax = plt.subplots(figsize=(8, 3))
-plots.bars_with_intervals(ax, {name: rows[name + ", calibrated"] for name in ways}, unit="validation accuracy, calibrated")
-uncalibrated = [rows[name].estimate for name in ways]
-ax.plot(uncalibrated, range(len(ways)), "s", color="0.4", markerfacecolor="white", label="before calibration")
+plots.bars_with_intervals(ax, calibrated, unit="validation accuracy (hollow squares: before calibration)")
+ax.plot([np.mean((m > 0) == validation.labels) for m in margins.values()], range(len(ways)), "s", color="0.4", mfc="white")
 ax.set_title("Most prompts prefer one word; calibration helps")
-ax.legend(loc="upper left")
 plots.show(fig, alt="Accuracy of six prompts: dots with intervals calibrated, hollow squares before; low ones rise most.")
 
 # %% [markdown]
@@ -343,7 +340,7 @@ plots.show(fig, alt="Accuracy of six prompts: dots with intervals calibrated, ho
 # prompt, you have not compared much. A prompt is a hyperparameter, and is chosen on validation data. Only the best one goes on to the test part:
 
 # %% tags=["nbval-ignore-output"]
-best_way = max(ways, key=lambda name: rows[name + ", calibrated"].estimate)
+best_way = max(calibrated, key=lambda name: calibrated[name].estimate)
 template, words = ways[best_way]
 logits = chat.label_logits(tokenizer, model, [template.format(sentence) for sentence in test.texts], words)
 correct["best prompt, calibrated"] = (logits[:, 1] - logits[:, 0] > np.median(margins[best_way])) == test.labels
