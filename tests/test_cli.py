@@ -147,7 +147,7 @@ def ran(monkeypatch):
 def test_all_tests_are_units_notebooks_and_the_torchtext_notebook(ran):
     assert cli.main(["test"]) == 0
     units, notebooks, published = ran.commands
-    assert units.endswith(" --dist loadfile --durations 30") and "slow" not in units
+    assert units.endswith(" tests --numprocesses 2 --dist loadfile --durations 30") and "slow" not in units
     assert "--nbval " in notebooks and "nbval-lax" not in notebooks and "--nbval-current-env notebooks" in notebooks
     assert "--nbval-kernel-name torchtext" in published and published.endswith("03b_the_published_listing.ipynb")
 

@@ -12,7 +12,6 @@ that differ. Addresses in badges and first cells come from `[project.urls] Repos
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 import re
@@ -229,8 +228,7 @@ def badges(chosen: list[str]) -> None:
 def with_explorer_of_today(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return an output; an explorer in it has the style and script of today, around the picture and the data of its run."""
     if made := EXPLORER.match(output.get("data", {}).get("text/html", "")):
-        output = copy.deepcopy(output)
-        output.data["text/html"] = filled(*made.groups())
+        return nbformat.from_dict({**output, "data": {**output.data, "text/html": filled(*made.groups())}})
     return output
 
 

@@ -63,7 +63,7 @@ def answers(exercise: Exercise) -> str:
 def solution(exercise: Exercise) -> str:
     """Return the solution of an exercise as HTML that opens on request."""
     source = exercise.solution if isinstance(exercise.solution, str) else inspect.getsource(exercise.solution)
-    return folded("Solution", f"<pre>{_escaped(source.rstrip())}</pre>") if source else ""
+    return folded("Solution", f"<pre>{html.escape(source.rstrip(), quote=False)}</pre>") if source else ""
 
 
 def framed(parts: Iterable[str], state: str = "") -> str:
